@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* What the tests need to know of aarch64; tests/code.h says what each is. */
+
+typedef uint32_t ta_unit;
+
+/* Instructions are little endian whatever the data are. */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+# define TA_INSN(x) __builtin_bswap32(x)
+#else
+# define TA_INSN(x) (x)
+#endif
+
+static const ta_unit ta_call[] = { TA_INSN(0xd4000001) };
+static const ta_unit ta_trap[] = { TA_INSN(0xd4200000) };
+static const ta_unit ta_return[] = { TA_INSN(0xd65f03c0) };
+
+enum {
+	TA_BEFORE_START = 9,
+	TA_NORMAL = 13,
+	TA_FAILED = 13,
+	TA_PRESERVED = 12
+};
+
+static inline size_t ta_length(const ta_unit *p)
+{
+	(void)p;
+	return 4;
+}
+
+static inline int ta_is_return(const ta_unit *p)
+{
+	return *p == ta_return[0];
+}
+
+static inline int ta_has_slot(const ta_unit *p)
+{
+	(void)p;
+	return 0;
+}
+
+static inline uintptr_t ta_return_address(const ucontext_t *uc)
+{
+	return uc->uc_mcontext.regs[30];
+}
+
+/* x19 to x29, sp */
+static inline uint64_t ta_preserved(const ucontext_t *uc, int i)
+{
+	return i < 11 ? uc->uc_mcontext.regs[19 + i] : uc->uc_mcontext.sp;
+}
+
+static inline uint64_t ta_number(const ucontext_t *uc)
+{
+	return uc->uc_mcontext.regs[8];
+}
+
+static inline uint64_t ta_argument(const ucontext_t *uc, int i)
+{
+	return uc->uc_mcontext.regs[i];
+}
+
+static inline void ta_set_number(ucontext_t *uc, long number)
+{
+	uc->uc_mcontext.regs[8] = (unsigned long)number;
+}
+
+static inline void ta_set_result(ucontext_t *uc, long value, int failed)
+{
+	uc->uc_mcontext.regs[0] = (unsigned long)(failed ? -value : value);
+}
+
+static inline void ta_set_entered(ucontext_t *uc, uintptr_t commit, int entered)
+{
+	(void)uc;
+	(void)commit;
+	(void)entered;
+}
+
+static inline int ta_can_tell(void)
+{
+	return 0;
+}
+
+static inline uintptr_t ta_restart_site(uintptr_t call)
+{
+	return call;
+}

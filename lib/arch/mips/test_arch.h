@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* What the tests need to know of mips; tests/code.h says what each is. */
+
+typedef uint32_t ta_unit;
+
+static const ta_unit ta_call[] = { 0x0000000c };
+static const ta_unit ta_trap[] = { 0x0000000d };
+static const ta_unit ta_return[] = { 0x03e00008 };
+
+enum {
+	TA_BEFORE_START = SS_O32 ? 7 : 9,
+	TA_NORMAL = SS_O32 ? 16 : 18,
+	TA_FAILED = SS_O32 ? 17 : 19,
+	TA_PRESERVED = 12
+};
+
+static inline size_t ta_length(const ta_unit *p)
+{
+	(void)p;
+	return 4;
+}
+
+static inline int ta_is_return(const ta_unit *p)
+{
+	return *p == ta_return[0];
+}
+
+/* jr, beqz, bnez */
+static inline int ta_has_slot(const ta_unit *p)
+{
+	return *p == ta_return[0] || *p >> 26 == 4 || *p >> 26 == 5;
+}
+
+static inline uintptr_t ta_return_address(const ucontext_t *uc)
+{
+	return (uintptr_t)uc->uc_mcontext.gregs[31];
+}
+
+/* s0 to s7, gp, sp, s8, ra */
+static inline uint64_t ta_preserved(const ucontext_t *uc, int i)
+{
+	return uc->uc_mcontext.gregs[i < 8 ? 16 + i : 20 + i];
+}
+
+static inline uint64_t ta_number(const ucontext_t *uc)
+{
+	return uc->uc_mcontext.gregs[2];
+}
+
+static inline uint64_t ta_argument(const ucontext_t *uc, int i)
+{
+#if SS_O32
+	uintptr_t sp = (uintptr_t)uc->uc_mcontext.gregs[29];
+
+	if (i >= 4)
+		return ((const uint32_t *)sp)[i];
+#endif
+	return uc->uc_mcontext.gregs[4 + i];
+}
+
+static inline void ta_set_number(ucontext_t *uc, long number)
+{
+	uc->uc_mcontext.gregs[2] = (unsigned long long)number;
+}
+
+static inline void ta_set_result(ucontext_t *uc, long value, int failed)
+{
+	uc->uc_mcontext.gregs[2] = (unsigned long long)value;
+	uc->uc_mcontext.gregs[7] = failed;
+}
+
+static inline void ta_set_entered(ucontext_t *uc, uintptr_t commit, int entered)
+{
+	(void)uc;
+	(void)commit;
+	(void)entered;
+}
+
+static inline int ta_can_tell(void)
+{
+	return 0;
+}
+
+static inline uintptr_t ta_restart_site(uintptr_t call)
+{
+	return call;
+}

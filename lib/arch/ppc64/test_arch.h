@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* What the tests need to know of ppc64; tests/code.h says what each is. */
+
+typedef uint32_t ta_unit;
+
+static const ta_unit ta_call[] = { 0x44000002 };
+static const ta_unit ta_trap[] = { 0x7fe00008 };
+static const ta_unit ta_return[] = { 0x4e800020 };
+
+enum {
+	TA_BEFORE_START = 8,
+	TA_NORMAL = 14,
+	TA_FAILED = 16,
+	TA_PRESERVED = 21
+};
+
+static inline size_t ta_length(const ta_unit *p)
+{
+	(void)p;
+	return 4;
+}
+
+/* blr, and bnslr with any hint */
+static inline int ta_is_return(const ta_unit *p)
+{
+	return *p == 0x4e800020 || (*p & 0xfc1fffff) == 0x4c030020;
+}
+
+static inline int ta_has_slot(const ta_unit *p)
+{
+	(void)p;
+	return 0;
+}
+
+static inline uintptr_t ta_return_address(const ucontext_t *uc)
+{
+	return uc->uc_mcontext.gp_regs[36];
+}
+
+/* r1, r2, r13 to r31 */
+static inline uint64_t ta_preserved(const ucontext_t *uc, int i)
+{
+	return uc->uc_mcontext.gp_regs[i < 2 ? i + 1 : i + 11];
+}
+
+static inline uint64_t ta_number(const ucontext_t *uc)
+{
+	return uc->uc_mcontext.gp_regs[0];
+}
+
+static inline uint64_t ta_argument(const ucontext_t *uc, int i)
+{
+	return uc->uc_mcontext.gp_regs[3 + i];
+}
+
+static inline void ta_set_number(ucontext_t *uc, long number)
+{
+	uc->uc_mcontext.gp_regs[0] = (unsigned long)number;
+}
+
+static inline void ta_set_result(ucontext_t *uc, long value, int failed)
+{
+	uc->uc_mcontext.gp_regs[3] = (unsigned long)value;
+	uc->uc_mcontext.gp_regs[SS_CCR] = failed ? SS_CR0_SO : 0;
+}
+
+static inline void ta_set_entered(ucontext_t *uc, uintptr_t commit, int entered)
+{
+	(void)commit;
+	uc->uc_mcontext.gp_regs[SS_TRAP] = entered ? 0xc01 : 0x900;
+	uc->uc_mcontext.gp_regs[9] = !entered;
+}
+
+static inline int ta_can_tell(void)
+{
+	return 1;
+}
+
+static inline uintptr_t ta_restart_site(uintptr_t call)
+{
+	return call;
+}

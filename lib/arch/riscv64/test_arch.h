@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* What the tests need to know of riscv64; tests/code.h says what each is. */
+
+typedef uint32_t ta_unit;
+
+static const ta_unit ta_call[] = { 0x00000073 };
+static const ta_unit ta_trap[] = { 0x00100073 };
+static const ta_unit ta_return[] = { 0x00008067 };
+
+enum {
+	TA_BEFORE_START = 9,
+	TA_NORMAL = 13,
+	TA_FAILED = 13,
+	TA_PRESERVED = 13
+};
+
+static inline size_t ta_length(const ta_unit *p)
+{
+	(void)p;
+	return 4;
+}
+
+static inline int ta_is_return(const ta_unit *p)
+{
+	return *p == ta_return[0];
+}
+
+static inline int ta_has_slot(const ta_unit *p)
+{
+	(void)p;
+	return 0;
+}
+
+static inline uintptr_t ta_return_address(const ucontext_t *uc)
+{
+	return uc->uc_mcontext.__gregs[1];
+}
+
+/* sp, s0 to s11 */
+static inline uint64_t ta_preserved(const ucontext_t *uc, int i)
+{
+	static const int reg[TA_PRESERVED] = {
+		2, 8, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27
+	};
+
+	return uc->uc_mcontext.__gregs[reg[i]];
+}
+
+static inline uint64_t ta_number(const ucontext_t *uc)
+{
+	return uc->uc_mcontext.__gregs[17];
+}
+
+static inline uint64_t ta_argument(const ucontext_t *uc, int i)
+{
+	return uc->uc_mcontext.__gregs[10 + i];
+}
+
+static inline void ta_set_number(ucontext_t *uc, long number)
+{
+	uc->uc_mcontext.__gregs[17] = (unsigned long)number;
+}
+
+static inline void ta_set_result(ucontext_t *uc, long value, int failed)
+{
+	uc->uc_mcontext.__gregs[10] = (unsigned long)(failed ? -value : value);
+}
+
+static inline void ta_set_entered(ucontext_t *uc, uintptr_t commit, int entered)
+{
+	(void)uc;
+	(void)commit;
+	(void)entered;
+}
+
+static inline int ta_can_tell(void)
+{
+	return 0;
+}
+
+static inline uintptr_t ta_restart_site(uintptr_t call)
+{
+	return call;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* What the tests need to know of x86_64 and x32; tests/code.h says what each is. */
+
+typedef uint8_t ta_unit;
+
+static const ta_unit ta_call[] = { 0x0f, 0x05 };
+static const ta_unit ta_trap[] = { 0xcc };
+static const ta_unit ta_return[] = { 0xc3 };
+
+enum {
+	TA_BEFORE_START = 9,
+	TA_NORMAL = 14,
+	TA_FAILED = 14,
+	TA_PRESERVED = 7
+};
+
+/* Only the instructions that the stub is made of. */
+static inline size_t ta_length(const ta_unit *p)
+{
+	size_t rex = (p[0] & 0xf0) == 0x40;
+	size_t n;
+
+	switch (p[rex]) {
+	case 0xf3:			/* endbr64 */
+		return 4;
+	case 0x0f:			/* syscall */
+	case 0x75:			/* jne */
+		return 2;
+	case 0xc3:			/* ret */
+		return 1;
+	case 0x89:			/* mov */
+	case 0x8b:
+		n = 2;
+		break;
+	case 0x83:			/* cmp, 8 bits immediate */
+		n = 3;
+		break;
+	case 0xc7:			/* mov, 32 bits immediate */
+		n = 6;
+		break;
+	default:
+		return 0;
+	}
+	n += rex;
+	p += rex + 1;
+	if (p[0] >> 6 != 3 && (p[0] & 7) == 4)
+		n++;			/* index */
+	if (p[0] >> 6 == 1)
+		n++;			/* displacement */
+	return n;
+}
+
+static inline int ta_is_return(const ta_unit *p)
+{
+	return p[0] == 0xc3;
+}
+
+static inline int ta_has_slot(const ta_unit *p)
+{
+	(void)p;
+	return 0;
+}
+
+static inline uintptr_t ta_return_address(const ucontext_t *uc)
+{
+	return *(const uintptr_t *)(uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
+}
+
+static inline uint64_t ta_preserved(const ucontext_t *uc, int i)
+{
+	static const int reg[TA_PRESERVED] = {
+		REG_RBX, REG_RBP, REG_R12, REG_R13, REG_R14, REG_R15, REG_RSP
+	};
+
+	return (uint64_t)uc->uc_mcontext.gregs[reg[i]];
+}
+
+static inline uint64_t ta_number(const ucontext_t *uc)
+{
+	return (uint64_t)uc->uc_mcontext.gregs[REG_RAX];
+}
+
+static inline uint64_t ta_argument(const ucontext_t *uc, int i)
+{
+	static const int reg[] = {
+		REG_RDI, REG_RSI, REG_RDX, REG_R10, REG_R8, REG_R9
+	};
+
+	return (uint64_t)uc->uc_mcontext.gregs[reg[i]];
+}
+
+static inline void ta_set_number(ucontext_t *uc, long number)
+{
+	uc->uc_mcontext.gregs[REG_RAX] = number;
+}
+
+static inline void ta_set_result(ucontext_t *uc, long value, int failed)
+{
+	uc->uc_mcontext.gregs[REG_RAX] = failed ? -value : value;
+}
+
+static inline void ta_set_entered(ucontext_t *uc, uintptr_t commit, int entered)
+{
+	uc->uc_mcontext.gregs[REG_RCX] = entered ? (greg_t)commit : 0;
+}
+
+static inline int ta_can_tell(void)
+{
+	return !ss_arch_has_fred();
+}
+
+static inline uintptr_t ta_restart_site(uintptr_t call)
+{
+	return call;
+}

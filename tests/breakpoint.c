@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* breakpoint.c - see breakpoint.h */
+#include <sys/mman.h>
+
+#include "breakpoint.h"
+#include "code.h"
+
+static uintptr_t at;
+static int slot;
+static breakpoint_action *act;
+static ta_unit saved[sizeof ta_trap / sizeof ta_trap[0]];
+static volatile sig_atomic_t hit, armed;
+
+static void write_code(const ta_unit *insn)
+{
+	memcpy((void *)at, insn, sizeof ta_trap);
+	__builtin___clear_cache((char *)at, (char *)at + sizeof ta_trap);
+}
+
+static void trapped(int sig, siginfo_t *info, void *ucontext)
+{
+	uintptr_t pc = ss_arch_pc(ucontext);
+	static const char lost[] = "breakpoint: a trap of nobody's\n";
+
+	(void)info;
+	if (armed && slot && pc == at - sizeof ta_trap) {
+		/* the branch and its slot will be run again */
+	} else if (armed && (pc == at || pc == at + sizeof ta_trap)) {
+		ss_arch_set_pc(ucontext, at);
+	} else {
+		if (write(2, lost, sizeof lost - 1) < 0)
+			_exit(126);
+		signal(sig, SIG_DFL);
+		return;
+	}
+	write_code(saved);
+	armed = 0;
+	hit = 1;
+	if (act)
+		act(ucontext);
+}
+
+/*
+ * The page is replaced by a copy in one step, as what we are about to run may
+ * be on it.  Shared memory and not a private copy of the file: emulators are known
+ * to miss it when code changes by copy-on-write.
+ */
+void breakpoint_prepare(uintptr_t code, size_t length)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t start = code & ~(page - 1);
+	size_t size = ((code + length + page - 1) & ~(page - 1)) - start;
+	void *copy;
+
+	copy = mmap(NULL, size, PROT_READ | PROT_WRITE | PROT_EXEC,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(copy, MAP_FAILED);
+	memcpy(copy, (void *)start, size);
+	__builtin___clear_cache((char *)copy, (char *)copy + size);
+	ck_assert_ptr_eq(mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED,
+				(void *)start), (void *)start);
+	__builtin___clear_cache((char *)start, (char *)start + size);
+	/* SIGILL: s390x without a tracer */
+	on_signal(SIGTRAP, 0, trapped);
+	on_signal(SIGILL, 0, trapped);
+}
+
+void breakpoint_announce(uintptr_t pc, int in_slot, breakpoint_action *action)
+{
+	at = pc;
+	slot = in_slot;
+	act = action;
+	hit = 0;
+	memcpy(saved, (void *)at, sizeof saved);
+	armed = 1;
+}
+
+void breakpoint_write(void)
+{
+	write_code(ta_trap);
+}
+
+void breakpoint_set(uintptr_t pc, int in_slot, breakpoint_action *action)
+{
+	breakpoint_announce(pc, in_slot, action);
+	breakpoint_write();
+}
+
+int breakpoint_clear(void)
+{
+	if (armed)
+		write_code(saved);
+	armed = 0;
+	return hit;
+}

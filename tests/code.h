@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * code.h - the stub as the tests see it: found in its machine code alone, so
+ * that a label in the wrong place can't mislead the library and its test alike.
+ *
+ * lib/arch/<arch>/test_arch.h provides:
+ *	ta_unit			type of the smallest piece of an instruction
+ *	ta_call ta_trap ta_return	the system call instruction, a breakpoint,
+ *				a return
+ *	TA_BEFORE_START		instructions before start
+ *	TA_NORMAL TA_FAILED	instructions executed from entry to return,
+ *				when the call succeeds and when it fails
+ *	TA_PRESERVED		number of registers that ta_preserved() gives
+ *	ta_length(p)		length in bytes; 0 where it is not known
+ *	ta_is_return(p)		a return, conditional ones too
+ *	ta_has_slot(p)		a branch with a delay slot
+ *	ta_return_address(uc)	at the entry: where the stub will return to
+ *	ta_preserved(uc, i)	registers that a function must keep
+ *	ta_number(uc)		at the call: the number, and
+ *	ta_argument(uc, i)	the arguments as the kernel would find them
+ *	ta_set_...		to fabricate contexts
+ *	ta_can_tell()		BEFORE and AT_CALL are told apart at the call
+ *	ta_restart_site(call)	where restart_syscall will be executed
+ */
+#ifndef CODE_H
+#define CODE_H
+
+#include "testing.h"
+#include "arch.h"
+#include "test_arch.h"
+
+#define CODE_MAX 64
+
+struct code {
+	uintptr_t entry, end;
+	int count;			/* instructions */
+	uintptr_t pc[CODE_MAX];
+	int call;			/* index of the system call */
+	int abort;			/* and of the other way out */
+};
+
+static inline const ta_unit *code_at(const struct code *c, int i)
+{
+	return (const ta_unit *)c->pc[i];
+}
+
+static inline void code_read(struct code *c)
+{
+	const void *start;
+	uintptr_t pc;
+	size_t length;
+	int calls = 0;
+
+	ck_assert_int_eq(safe_syscall_region(&start, &length), 0);
+	c->entry = (uintptr_t)start;
+	c->end = c->entry + length;
+	c->count = c->call = c->abort = 0;
+	for (pc = c->entry; pc < c->end; pc += ta_length((ta_unit *)pc)) {
+		ck_assert_int_lt(c->count, CODE_MAX);
+		ck_assert_uint_ne(ta_length((ta_unit *)pc), 0);
+		c->pc[c->count] = pc;
+		if (!memcmp((void *)pc, ta_call, sizeof ta_call)) {
+			c->call = c->count;
+			calls++;
+		}
+		c->count++;
+		/* the first return that is not conditional ends the way out */
+		if (calls && !c->abort &&
+		    !memcmp((void *)pc, ta_return, sizeof ta_return))
+			c->abort = c->count + ta_has_slot((ta_unit *)pc);
+	}
+	ck_assert_uint_eq(pc, c->end);
+	ck_assert_int_eq(calls, 1);
+	ck_assert_int_gt(c->abort, c->call);
+	ck_assert_int_lt(c->abort, c->count);
+}
+
+/* What is right for instruction i, never entered (or wanting a restart). */
+static inline enum safe_syscall_phase code_phase(const struct code *c, int i,
+						 int entered)
+{
+	if (i < c->call)
+		return SAFE_SYSCALL_BEFORE;
+	if (i == c->call)
+		return entered || !ta_can_tell() ? SAFE_SYSCALL_AT_CALL :
+						   SAFE_SYSCALL_BEFORE;
+	return i < c->abort ? SAFE_SYSCALL_DONE : SAFE_SYSCALL_OUTSIDE;
+}
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* testing.h - what every test program has in common */
+#ifndef TESTING_H
+#define TESTING_H
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <safe_syscall.h>
+
+/*
+ * A test that can't be run here says so, by name, in a line that scripts count.
+ * It then passes as far as Check is concerned.
+ */
+#define SKIP(reason)							\
+	do {								\
+		printf("SKIP %s: %s\n", __func__, reason);		\
+		fflush(stdout);						\
+		return;							\
+	} while (0)
+
+/* In an emulator of user mode there is no kernel of this architecture. */
+static inline int emulated(void)
+{
+	return getenv("SAFE_SYSCALL_EMULATED") != NULL;
+}
+
+static inline void on_signal(int sig, int flags,
+			     void (*handler)(int, siginfo_t *, void *))
+{
+	struct sigaction sa;
+
+	memset(&sa, 0, sizeof sa);
+	sa.sa_sigaction = handler;
+	sa.sa_flags = SA_SIGINFO | flags;
+	sigemptyset(&sa.sa_mask);
+	ck_assert_int_eq(sigaction(sig, &sa, NULL), 0);
+}
+
+/* The state letter of a thread, as the kernel shows it: S asleep, T stopped. */
+static inline char state_of(pid_t pid, pid_t tid)
+{
+	char name[64], line[256];
+	const char *p;
+	FILE *f;
+
+	snprintf(name, sizeof name, "/proc/%d/task/%d/stat", (int)pid, (int)tid);
+	f = fopen(name, "r");
+	if (!f)
+		return 0;
+	p = fgets(line, sizeof line, f);
+	fclose(f);
+	p = p ? strrchr(line, ')') : NULL;
+	return p ? p[2] : 0;
+}
+
+static inline void pause_ms(long ms)
+{
+	struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
+
+	while (nanosleep(&ts, &ts) == -1 && errno == EINTR)
+		;
+}
+
+/* Wait until a thread is in that state, and stays there for a moment. */
+static inline void wait_state(pid_t pid, pid_t tid, char state)
+{
+	int seen = 0;
+
+	while (seen < 3) {
+		seen = state_of(pid, tid) == state ? seen + 1 : 0;
+		pause_ms(1);
+	}
+}
+
+static inline double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static inline int run_suite(Suite *suite)
+{
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+#endif
