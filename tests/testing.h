@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -28,7 +29,9 @@
  */
 #define SKIP(reason)							\
 	do {								\
-		printf("SKIP %s: %s\n", __func__, reason);		\
+		/* Check puts _fn behind a test's name */		\
+		printf("SKIP %.*s: %s\n", (int)strlen(__func__) - 3,	\
+		       __func__, reason);				\
 		fflush(stdout);						\
 		return;							\
 	} while (0)

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* check_scope.c - layer 3: safe_syscall() in the thread's own scope */
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include "testing.h"
+#include "arch.h"
+
+START_TEST(as_syscall)
+{
+	int fd[2];
+	char c;
+
+	ck_assert_int_eq(pipe(fd), 0);
+	errno = 4242;
+	ck_assert_int_eq(safe_syscall(SYS_getpid), getpid());
+	ck_assert_int_eq(safe_syscall(SYS_write, (long)fd[1], "x", 1L), 1);
+	ck_assert_int_eq(safe_syscall(SYS_read, (long)fd[0], &c, 1L), 1);
+	ck_assert_int_eq(errno, 4242);
+	ck_assert_int_eq(c, 'x');
+	ck_assert_int_eq(safe_syscall(SYS_read, -1L, &c, 1L), -1);
+	ck_assert_int_eq(errno, EBADF);
+}
+END_TEST
+
+START_TEST(in_an_interrupted_scope)
+{
+	safe_syscall_scope *self = safe_syscall_self();
+	int fd[2];
+	char c;
+
+	ck_assert_int_eq(pipe(fd), 0);
+	self->ss_flag = 1;
+	errno = 0;
+	ck_assert_int_eq(safe_syscall(SYS_write, (long)fd[1], "x", 1L), -1);
+	ck_assert_int_eq(errno, SAFE_ERESTARTSYS);
+	self->ss_flag = 0;
+	ck_assert_int_eq(fcntl(fd[0], F_SETFL, O_NONBLOCK), 0);
+	ck_assert_int_eq(read(fd[0], &c, 1), -1);
+}
+END_TEST
+
+static void *other_thread(void *self)
+{
+	ck_assert_ptr_ne(safe_syscall_self(), self);
+	ck_assert_ptr_eq(safe_syscall_self(), safe_syscall_self());
+	ck_assert_int_eq(safe_syscall(SYS_getpid), getpid());
+	return safe_syscall_self();
+}
+
+START_TEST(each_thread_has_its_own)
+{
+	safe_syscall_scope *self = safe_syscall_self();
+	pthread_t thread;
+	void *other;
+
+	ck_assert_ptr_ne(self, NULL);
+	ck_assert_ptr_eq(safe_syscall_self(), self);
+	self->ss_flag = 1;
+	ck_assert_int_eq(pthread_create(&thread, NULL, other_thread, self), 0);
+	ck_assert_int_eq(pthread_join(thread, &other), 0);
+	ck_assert_ptr_ne(other, self);
+}
+END_TEST
+
+static long clone_with(long flags, long stack)
+{
+	long arg[5] = { 0 };
+
+	arg[SS_CLONE_FLAGS] = flags;
+	arg[SS_CLONE_STACK] = stack;
+	return safe_syscall(SYS_clone, arg[0], arg[1], arg[2], arg[3], arg[4]);
+}
+
+static void refuse(long result)
+{
+	ck_assert_int_eq(result, -1);
+	ck_assert_int_eq(errno, EINVAL);
+	errno = 0;
+}
+
+START_TEST(refused)
+{
+#ifdef SYS_vfork
+	refuse(safe_syscall(SYS_vfork));
+#endif
+#ifdef SYS_clone3
+	refuse(safe_syscall(SYS_clone3, 0L, 0L));
+#endif
+#ifdef SYS_sigreturn
+	refuse(safe_syscall(SYS_sigreturn));
+#endif
+#ifdef SYS_swapcontext
+	refuse(safe_syscall(SYS_swapcontext, 0L, 0L, 0L));
+#endif
+	refuse(safe_syscall(SYS_rt_sigreturn));
+	refuse(clone_with(CLONE_VM | CLONE_FS | CLONE_FILES | SIGCHLD, 0));
+	refuse(clone_with(SIGCHLD, 4096));
+}
+END_TEST
+
+/* fork in the form that comes back on the same stack is fine. */
+START_TEST(clone_as_fork)
+{
+	long child = clone_with(SIGCHLD, 0);
+	int status;
+
+	if (child == 0)
+		_exit(safe_syscall(SYS_getppid) > 0 ? 7 : 8);
+	ck_assert_int_gt(child, 0);
+	ck_assert_int_eq(waitpid((pid_t)child, &status, 0), child);
+	ck_assert_int_eq(WEXITSTATUS(status), 7);
+}
+END_TEST
+
+START_TEST(result_beyond_an_int)
+{
+#if LONG_MAX > INT_MAX
+	char name[] = "/tmp/safe_syscall.XXXXXX";
+	int fd = mkstemp(name);
+	long far = 0x8765432109L;
+
+	unlink(name);
+	ck_assert_int_eq(safe_syscall(SYS_lseek, (long)fd, far, (long)SEEK_SET), far);
+#else
+	SKIP("a long is no longer than an int");
+#endif
+}
+END_TEST
+
+START_TEST(version)
+{
+	ck_assert_str_eq(safe_syscall_version(), PACKAGE_VERSION);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("scope");
+	TCase *tc = tcase_create("own scope");
+
+	tcase_add_test(tc, as_syscall);
+	tcase_add_test(tc, in_an_interrupted_scope);
+	tcase_add_test(tc, each_thread_has_its_own);
+	tcase_add_test(tc, refused);
+	tcase_add_test(tc, clone_as_fork);
+	tcase_add_test(tc, result_beyond_an_int);
+	tcase_add_test(tc, version);
+	suite_add_tcase(suite, tc);
+	return run_suite(suite);
+}
