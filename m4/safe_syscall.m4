@@ -85,10 +85,21 @@ AC_PATH_PROGS([MANDOC], [mandoc], [:])
 AC_CHECK_TOOL([OBJDUMP], [objdump], [:])
 AC_CHECK_TOOL([READELF], [readelf], [:])
 AC_CHECK_TOOL([NM], [nm], [:])
-AC_CACHE_CHECK([whether the C++ compiler works], [ss_cv_cxx], [
-	AC_LANG_PUSH([C++])
-	AC_LINK_IFELSE([AC_LANG_PROGRAM()], [ss_cv_cxx=yes], [ss_cv_cxx=no])
-	AC_LANG_POP([C++])
+# A cross compiler for C often comes without one for C++, and configure then
+# finds the build machine's own.
+AC_CACHE_CHECK([whether the C++ compiler is for the same machine], [ss_cv_cxx], [
+	ss_cv_cxx=no
+	echo 'int ss_in_c(void) { return 0; }' >ss_conftest.c
+	AS_IF([$CC $CPPFLAGS $CFLAGS -c ss_conftest.c -o ss_conftest.$ac_objext >&AS_MESSAGE_LOG_FD 2>&1], [
+		AC_LANG_PUSH([C++])
+		ss_save_LIBS=$LIBS
+		LIBS="ss_conftest.$ac_objext $LIBS"
+		AC_LINK_IFELSE([AC_LANG_PROGRAM([[extern "C" int ss_in_c(void);]],
+			[[return ss_in_c();]])], [ss_cv_cxx=yes])
+		LIBS=$ss_save_LIBS
+		AC_LANG_POP([C++])
+	])
+	rm -f ss_conftest.*
 ])
 AM_CONDITIONAL([HAVE_CXX], [test "$ss_cv_cxx" = yes])
 ])

@@ -175,6 +175,15 @@ static const struct {
 
 enum { BLOCKING = sizeof blocking / sizeof blocking[0] };
 
+/* An emulator of ppc64 does not show that the kernel was entered. */
+static void expect_at_call(void)
+{
+	if (!emulated())
+		ck_assert_int_eq(found, SAFE_SYSCALL_AT_CALL);
+	else
+		ck_assert(found == SAFE_SYSCALL_AT_CALL || found == SAFE_SYSCALL_BEFORE);
+}
+
 /* What the kernel would restart comes back without effect: G1, G3. */
 START_TEST(interrupted_with_sa_restart)
 {
@@ -188,7 +197,7 @@ START_TEST(interrupted_with_sa_restart)
 	if (blocking[_i].restarts) {
 		ck_assert_msg(result == -SAFE_ERESTARTSYS, "%s: %ld",
 			      blocking[_i].name, result);
-		ck_assert_int_eq(found, SAFE_SYSCALL_AT_CALL);
+		expect_at_call();
 	} else {
 		ck_assert_msg(result == -EINTR, "%s: %ld", blocking[_i].name, result);
 		ck_assert_int_eq(found, SAFE_SYSCALL_DONE);
@@ -228,7 +237,7 @@ START_TEST(handler_without_flag)
 	pthread_join(thread, NULL);
 	ck_assert_int_eq(c, 'y');
 	ck_assert_int_eq(handled, 1);
-	ck_assert_int_eq(found, SAFE_SYSCALL_AT_CALL);
+	expect_at_call();
 }
 END_TEST
 
