@@ -40,18 +40,36 @@ static void trapped(int sig, siginfo_t *info, void *ucontext)
 		act(ucontext);
 }
 
-/*
- * The page is replaced by a copy in one step, as what we are about to run may
- * be on it.  Shared memory and not a private copy of the file: emulators are known
- * to miss it when code changes by copy-on-write.
- */
-void breakpoint_prepare(uintptr_t code, size_t length)
+/* The mapping that an address is in. */
+static void find_mapping(uintptr_t address, uintptr_t *start, size_t *size)
 {
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t start = code & ~(page - 1);
-	size_t size = ((code + length + page - 1) & ~(page - 1)) - start;
+	FILE *f = fopen("/proc/self/maps", "r");
+	unsigned long from = 0, to = 0;
+	char line[512];
+
+	ck_assert_ptr_ne(f, NULL);
+	do {
+		ck_assert_ptr_ne(fgets(line, sizeof line, f), NULL);
+		ck_assert_int_eq(sscanf(line, "%lx-%lx", &from, &to), 2);
+	} while (address < from || address >= to);
+	fclose(f);
+	*start = from;
+	*size = to - from;
+}
+
+/*
+ * The mapping is replaced by a copy in one step, as what we are about to run may
+ * be in it, and as a whole, as the vDSO's can't be split.  Shared memory and not
+ * a private copy of the file: emulators are known to miss it when code changes by
+ * copy-on-write.
+ */
+void breakpoint_prepare(uintptr_t code)
+{
+	uintptr_t start;
+	size_t size;
 	void *copy;
 
+	find_mapping(code, &start, &size);
 	copy = mmap(NULL, size, PROT_READ | PROT_WRITE | PROT_EXEC,
 		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(copy, MAP_FAILED);

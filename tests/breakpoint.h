@@ -16,8 +16,8 @@
 
 typedef void breakpoint_action(ucontext_t *uc);
 
-/* Make the code writable, in memory that is shared with children. */
-void breakpoint_prepare(uintptr_t code, size_t length);
+/* Make the mapping of this code writable, in memory shared with children. */
+void breakpoint_prepare(uintptr_t code);
 
 /*
  * Stop at pc, once.  in_slot: the instruction is in the delay slot of the one

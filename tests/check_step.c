@@ -126,7 +126,7 @@ static const struct call {
 static void setup(void)
 {
 	code_read(&code);
-	breakpoint_prepare(code.entry, code.end - code.entry);
+	breakpoint_prepare(code.entry);
 	ck_assert_int_eq(pipe(pipe_fd), 0);
 }
 
@@ -422,7 +422,7 @@ static long stopped_wait(int what, double *took)
 	long result;
 
 	if (site != call)
-		breakpoint_prepare(site, sizeof ta_trap);
+		breakpoint_prepare(site);
 	flag = 0;
 	todo = what;
 	left.tv_sec = left.tv_nsec = -1;
