@@ -468,7 +468,7 @@ int main(void)
 	Suite *suite = suite_create("step");
 	TCase *tc = tcase_create("every instruction");
 
-	tcase_set_timeout(tc, 120);
+	tcase_set_timeout(tc, 30);
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, outcome);
 	tcase_add_test(tc, phase);

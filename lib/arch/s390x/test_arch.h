@@ -76,7 +76,7 @@ static inline int ta_can_tell(void)
 	return 0;
 }
 
-/* "svc restart_syscall" in the vDSO; older kernels stay on the instruction. */
+/* "svc restart_syscall" in the vDSO; older kernels restart without coming back. */
 static inline uintptr_t ta_restart_site(uintptr_t call)
 {
 	const char *vdso = (const char *)getauxval(AT_SYSINFO_EHDR);

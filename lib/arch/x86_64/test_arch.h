@@ -14,10 +14,10 @@ enum {
 	TA_PRESERVED = 7
 };
 
-/* Only the instructions that the stub is made of. */
+/* Only the instructions that the stub, or a mutant of it, is made of. */
 static inline size_t ta_length(const ta_unit *p)
 {
-	size_t rex = (p[0] & 0xf0) == 0x40;
+	size_t rex = (p[0] & 0xf0) == 0x40 || p[0] == 0x66;
 	size_t n;
 
 	switch (p[rex]) {
@@ -28,6 +28,8 @@ static inline size_t ta_length(const ta_unit *p)
 		return 2;
 	case 0xc3:			/* ret */
 		return 1;
+	case 0x31:			/* xor */
+	case 0x39:			/* cmp */
 	case 0x89:			/* mov */
 	case 0x8b:
 		n = 2;

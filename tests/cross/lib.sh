@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2034
+#
+# Shared by tests/cross/run, tests/vm/fetch and tests/vm/run: the two tables, the cache,
+# packages, and the tally.  The caller has set -euo pipefail.
+
+tests=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+srcdir=$(dirname "$tests")
+builddir=$PWD
+cache=${SAFE_SYSCALL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/safe_syscall}
+case $cache in
+/*) ;;
+*) cache=$PWD/$cache ;;
+esac
+install=no
+
+# A make that called this script must not lend its job server or variables to the builds.
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
+export LC_ALL=C
+
+# Everything started here carries this mark, so that a signal can end all of it: Check gives each
+# test a process group of its own, so no group holds all that a program started.
+SAFE_SYSCALL_RUN=$$.$(date +%s%N)
+export SAFE_SYSCALL_RUN
+trap 'stop 129' HUP
+trap 'stop 130' INT
+trap 'stop 143' TERM
+
+# kill_marked NAME=VALUE: ends the processes that have it in their environment.
+kill_marked() {
+	local environ pid
+	while read -r environ; do
+		pid=${environ#/proc/}
+		kill -KILL "${pid%/environ}" 2>/dev/null || true
+	done < <(grep -lsz "^$1\$" /proc/[0-9]*/environ)
+}
+
+stop() {
+	local pid
+	trap '' HUP INT TERM
+	for pid in $(jobs -p); do
+		kill -TERM "$pid" 2>/dev/null || true
+	done
+	kill_marked "SAFE_SYSCALL_RUN=$SAFE_SYSCALL_RUN"
+	exit "$1"
+}
+
+say() {
+	printf '%s\n' "$*" >&2
+}
+
+die() {
+	say "${0##*/}: $*"
+	exit 2
+}
+
+# table FILE: its rows, "|" between the columns and no blanks around them.
+table() {
+	sed -e '/^[[:space:]]*\(#.*\)\?$/d' -e 's/[[:space:]]*|[[:space:]]*/|/g' \
+		-e 's/^[[:space:]]*//' -e 's/[[:space:]]*$//' "$1"
+}
+
+table_names() {
+	table "$1" | cut -d'|' -f1
+}
+
+abi_names() {
+	table_names "$tests/cross/abis"
+}
+
+# abi NAME: the row into host, cc, emulator, packages, kind, vms.
+abi() {
+	local row
+	row=$(table "$tests/cross/abis" | grep "^$1|") || die "no ABI named $1 in tests/cross/abis"
+	IFS='|' read -r _ host cc emulator packages kind vms <<<"$row"
+}
+
+# machine NAME: the row into arch, release, kernel, smp, packages, command, append.
+machine() {
+	local row
+	row=$(table "$tests/vm/machines" | grep "^$1|") || die "no machine named $1 in tests/vm/machines"
+	IFS='|' read -r _ arch release kernel smp packages command append <<<"$row"
+}
+
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	else
+		sudo "$@"
+	fi
+}
+
+# need_packages NAME...: installs what is missing, or says how and leaves with 77.
+need_packages() {
+	local name missing=()
+
+	for name in $(printf '%s\n' "$@" | tr , '\n' | sort -u); do
+		[ "$name" = - ] && continue
+		case $(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) in
+		installed) ;;
+		*) missing+=("$name") ;;
+		esac
+	done
+	[ ${#missing[@]} -eq 0 ] && return
+
+	if [ "$install" = no ]; then
+		say "Packages are missing.  Call with --install, or run:"
+		say "    apt-get install --no-install-recommends ${missing[*]}"
+		exit 77
+	fi
+	as_root apt-get -q update >&2
+	as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get -qy install --no-install-recommends "${missing[@]}" >&2
+}
+
+# The machine's own Debian mirror: "URI [keyring]".  What it calls its release does not matter,
+# the mirror has the others too.
+debian_mirror() {
+	local uri entry codename signed=
+
+	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+	# shellcheck disable=SC2016 # apt-get expands these
+	read -r uri entry < <(apt-get indextargets --format \
+		'$(REPO_URI) $(SOURCESENTRY) $(RELEASE) $(COMPONENT) $(ORIGIN) $(LABEL)' \
+		'Created-By: Packages' | awk -v codename="$codename" '
+		$4 != "main" || ($5 == "Debian" && $6 != "Debian") { next }
+		$5 == "Debian" && !known { known = $1 " " $2 }
+		$5 != "Debian" && $3 == codename && !guess { guess = $1 " " $2 }
+		END { print (known ? known : guess) }') || true
+	# Before the first apt-get update there are no targets, but their addresses.
+	if [ -z "$uri" ]; then
+		uri=$(apt-get --print-uris update |
+			sed -n "s,^'\(.*\)/dists/$codename/InRelease'.*,\1,p" | head -n 1)
+	fi
+	[ -n "$uri" ] || die "no Debian main archive among apt's sources"
+
+	# indextargets does not tell the keyring: it is in the line or stanza that it names.
+	case $entry in
+	*.sources:*)
+		signed=$(awk -v n="${entry##*:}" -v RS= 'NR == n' "${entry%:*}" |
+			sed -n 's/^Signed-By:[[:space:]]*\(\/[^[:space:]]*\).*/\1/Ip')
+		;;
+	*:*)
+		signed=$(sed -n "${entry##*:}s/.*signed-by=\([^] ]*\).*/\1/p" "${entry%:*}")
+		;;
+	esac
+	echo "$uri $signed"
+}
+
+# apt_world DIR TYPE ARCH RELEASE: an apt in DIR with one suite and one architecture, apart from
+# the machine's: pins, installed packages and other suites must not decide which version it finds.
+apt_world() {
+	local dir=$1 type=$2 arch=$3 release=$4 uri keyring target
+
+	read -r uri keyring < <(debian_mirror)
+	[ -n "$uri" ] || exit 2
+	mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
+	: >"$dir/status"
+	target=Packages
+	[ "$type" = deb-src ] && target=Sources
+	echo "$type [arch=$arch target=$target${keyring:+ signed-by=$keyring}] $uri $release main" \
+		>"$dir/sources.list"
+	cat >"$dir/apt.conf" <<-EOF
+	#clear APT::Architectures;
+	#clear APT::Update;
+	APT::Architecture "$arch";
+	APT::Architectures { "$arch"; };
+	APT::Sandbox::User "$(id -un)";
+	Dir::State "$dir";
+	Dir::State::Lists "$dir/lists";
+	Dir::State::status "$dir/status";
+	Dir::Cache "$dir/cache";
+	Dir::Etc::SourceList "$dir/sources.list";
+	Dir::Etc::SourceParts "/dev/null";
+	Dir::Etc::Preferences "/dev/null";
+	Dir::Etc::PreferencesParts "/dev/null";
+	EOF
+	apt-get -q -c "$dir/apt.conf" update >&2
+}
+
+# in_parallel N FUNCTION ITEM...: at most N at a time; 1 when any of them failed.  Not to be called
+# left of || or in a condition: set -e would not work in FUNCTION.
+in_parallel() {
+	local most=$1 function=$2 item running=0 status=0
+	shift 2
+
+	for item; do
+		if [ "$running" -ge "$most" ]; then
+			wait -n || status=1
+			running=$((running - 1))
+		fi
+		(set -e; "$function" "$item") &
+		running=$((running + 1))
+	done
+	while [ "$running" -gt 0 ]; do
+		wait -n || status=1
+		running=$((running - 1))
+	done
+	return "$status"
+}
+
+# programs DIR: the names of those built there.
+programs() {
+	local file
+	for file in "$1"/*; do
+		if [ -f "$file" ] && [ -x "$file" ] &&
+			[ "$(head -c 4 "$file" | tr -d '\0')" = $'\x7fELF' ]; then
+			basename "$file"
+		fi
+	done
+}
+
+# checks_of STATUS <output: "passed failed skipped" of one program.  Check prints one summary for
+# each runner and takes a skipped test for a passed one; a program without a summary counts as one
+# test.  STATUS is "exit N" or "signal N".
+checks_of() {
+	awk -v status="$1" '
+	/^[0-9]+%: Checks: [0-9]+, Failures: [0-9]+, Errors: [0-9]+\r?$/ {
+		seen = 1
+		gsub(/[^0-9 ]/, "")
+		checks += $2
+		failed += $3 + $4
+	}
+	/^SKIP [^ ]+: / { skipped++ }
+	END {
+		fine = status == "exit 0" || status == "exit 77"
+		if (!seen && fine)
+			checks = skipped += status == "exit 77" && !skipped
+		if (!seen && fine && !skipped)
+			checks = 1
+		if (!fine && !failed) {
+			checks++
+			failed = 1
+		}
+		passed = checks - failed - skipped
+		printf "%d %d %d\n", (passed > 0 ? passed : 0), failed, skipped
+	}'
+}
+
+# conclude: the plain last line, from the "... passed failed skipped" rows of standard input.
+conclude() {
+	awk '
+	{ passed += $(NF - 2); failed += $(NF - 1); skipped += $NF }
+	END {
+		printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped
+		exit failed || !passed
+	}'
+}

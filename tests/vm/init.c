@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * init.c - the first program on a test machine: runs /tests/<abi>/<program>,
+ * one at a time, and tells on the console:
+ *
+ *	@@ kernel <release> <version> <machine>
+ *	@@ start <abi> <program>
+ *	@@ end <abi> <program> exit <status>, or: signal <number>
+ *	@@ done
+ *
+ * Then the machine goes off.  NAME=VALUE on the kernel's command line is the
+ * programs' environment.  INIT_TIMEOUT is the seconds that each one has, and
+ * INIT_ONE_PROCESSOR a pattern of those that are kept on the first processor.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static time_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
+}
+
+static void mount_on(const char *where, const char *type)
+{
+	mkdir(where, 0755);
+	if (mount(type, where, type, 0, NULL) && errno != EBUSY)
+		printf("mount %s: %s\n", where, strerror(errno));
+}
+
+static void bind_if_asked(const char *program)
+{
+	const char *pattern = getenv("INIT_ONE_PROCESSOR");
+	cpu_set_t first;
+
+	if (!pattern || fnmatch(pattern, program, 0))
+		return;
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	if (sched_setaffinity(0, sizeof(first), &first))
+		printf("%s: not bound: %s\n", program, strerror(errno));
+}
+
+static void start(const char *abi, const char *program)
+{
+	char path[768];
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	setsid();
+	bind_if_asked(program);
+	snprintf(path, sizeof(path), "/tests/%s/%s", abi, program);
+	execl(path, path, (char *)NULL);
+	printf("%s: %s\n", path, strerror(errno));
+	fflush(stdout);
+	_exit(126);
+}
+
+/* The status of child, killed when it is past its time; buries all others that die. */
+static int await(pid_t child, int seconds)
+{
+	const struct timespec second = { 1, 0 };
+	const time_t end = now() + seconds;
+	sigset_t chld;
+	int status;
+	pid_t dead;
+
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	for (;;) {
+		while ((dead = waitpid(-1, &status, WNOHANG)) > 0)
+			if (dead == child)
+				return status;
+		if (now() >= end) {
+			printf("\nkilled after %d seconds\n", seconds);
+			kill(child, SIGKILL);
+		}
+		sigtimedwait(&chld, NULL, &second);
+	}
+}
+
+static void run(const char *abi, const char *program, int seconds)
+{
+	int status;
+	pid_t child;
+
+	printf("\n@@ start %s %s\n", abi, program);
+	fflush(stdout);
+	child = fork();
+	if (child == 0)
+		start(abi, program);
+	status = child < 0 ? 0xff00 : await(child, seconds);
+
+	/* Process 1 itself is spared: what is left of the program goes. */
+	kill(-1, SIGKILL);
+	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+		;
+	if (WIFSIGNALED(status))
+		printf("\n@@ end %s %s signal %d\n", abi, program, WTERMSIG(status));
+	else
+		printf("\n@@ end %s %s exit %d\n", abi, program, WEXITSTATUS(status));
+	fflush(stdout);
+}
+
+static int visible(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+static void run_abi(const char *abi, int seconds)
+{
+	struct dirent **programs;
+	char path[512];
+	int i, count;
+
+	snprintf(path, sizeof(path), "/tests/%s", abi);
+	count = scandir(path, &programs, visible, alphasort);
+	for (i = 0; i < count; i++)
+		run(abi, programs[i]->d_name, seconds);
+}
+
+static void say_kernel(void)
+{
+	struct utsname u;
+
+	uname(&u);
+	printf("\n@@ kernel %s %s %s\n", u.release, u.version, u.machine);
+	fflush(stdout);
+}
+
+int main(void)
+{
+	const char *timeout = getenv("INIT_TIMEOUT");
+	struct dirent **abis;
+	sigset_t chld;
+	int i, count;
+
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &chld, NULL);
+	mount_on("/dev", "devtmpfs");
+	mount_on("/proc", "proc");
+	mount_on("/sys", "sysfs");
+	mount_on("/tmp", "tmpfs");
+	chmod("/tmp", 01777);
+	chdir("/tmp");
+	say_kernel();
+
+	count = scandir("/tests", &abis, visible, alphasort);
+	for (i = 0; i < count; i++)
+		run_abi(abis[i]->d_name, timeout ? atoi(timeout) : 300);
+
+	printf("\n@@ done\n");
+	fflush(stdout);
+	/* The console may still hold some of it. */
+	fsync(1);
+	sleep(1);
+	sync();
+	reboot(RB_POWER_OFF);
+	/* Not every board can go off, but QEMU ends at a restart too. */
+	reboot(RB_AUTOBOOT);
+	for (;;)
+		pause();
+}
