@@ -16,6 +16,7 @@
 #ifndef SAFE_SYSCALL_H
 #define SAFE_SYSCALL_H
 
+#include <signal.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -138,16 +139,64 @@ int safe_syscall_region(const void **start, size_t *length);
 /* ---- layer 3: the scope ------------------------------------------------- */
 
 /*
- * A set of calls that is interrupted together.  The type is complete so that
- * it can be embedded; its members belong to the library.
+ * An operation: the calls of one thread that are interrupted together.  The type
+ * is complete so that it can be embedded; its members belong to the library.
  */
 typedef struct safe_syscall_scope {
-	volatile int ss_flag;		/* what the stub looks at */
-	int ss_reserved_int;
-	void *ss_reserved[6];
+	size_t ss_state;
+	size_t ss_around;
+	size_t ss_tid;
+	size_t ss_reserved[5];
 } safe_syscall_scope;
 
-#define SAFE_SYSCALL_SCOPE_INIT { 0, 0, { 0, 0, 0, 0, 0, 0 } }
+#define SAFE_SYSCALL_SCOPE_INIT { 0, 0, 0, { 0, 0, 0, 0, 0 } }
+
+/**
+ * safe_syscall_init - choose the interrupt signal and handle it
+ * @interrupt_signal: its number, or 0: the library picks a real-time signal that
+ *	has the default action
+ *
+ * Needed before safe_syscall_interrupt().  The signal belongs to the library from
+ * then on; a thread that blocks it can't be brought back from a call.
+ *
+ * Returns 0, also when it was done before with the same signal or 0; or -1 with
+ * errno EINVAL when the signal can't be used (no such signal, not to be
+ * caught, a synchronous fault, handled or ignored already, or another one
+ * was chosen before), EAGAIN when no real-time signal is free.
+ *
+ * Thread-safe; not async-signal-safe.  Since 0.1.
+ */
+int safe_syscall_init(int interrupt_signal);
+
+/**
+ * safe_syscall_sigaction - sigaction(2) for handlers that work with this library
+ * @signum: the signal; not the interrupt signal
+ * @act: the action, or null
+ * @oldact: where to put the one before, as it was given, or null
+ *
+ * The handler, plain or SA_SIGINFO, is called after the hook has been; see
+ * safe_syscall_hook().  Flags, mask, SIG_DFL and SIG_IGN are passed on.
+ *
+ * Returns 0, or -1 with errno as sigaction(2) sets it, and EINVAL for the
+ * interrupt signal.  Async-signal-safe, thread-safe.  Since 0.1.
+ */
+int safe_syscall_sigaction(int signum, const struct sigaction *act,
+			   struct sigaction *oldact);
+
+/**
+ * safe_syscall_hook - what a handler calls that was installed otherwise
+ * @signum: the handler's arguments; the handler must be an SA_SIGINFO one
+ * @info: may be null
+ * @ucontext: null has no effect
+ *
+ * Does what safe_syscall_rewind() does, and sees to it that an interrupt is not
+ * lost where this handler has interrupted another one that has not called
+ * the hook.  A synchronous fault (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP or
+ * SIGSYS sent by the kernel) is left alone.
+ *
+ * Async-signal-safe, thread-safe, leaves errno alone.  Since 0.1.
+ */
+void safe_syscall_hook(int signum, siginfo_t *info, void *ucontext);
 
 /**
  * safe_syscall - make a system call in the thread's current scope
@@ -167,12 +216,77 @@ long safe_syscall(long number, ...);
 /**
  * safe_syscall_self - the calling thread's own scope
  *
- * The scope in which safe_syscall() runs when no other is current.  The
- * address is the same for as long as the thread lives, and never null.
+ * The outermost scope, current when no other is.  The address is the same for as
+ * long as the thread lives, and never null; nobody may use it afterwards.
  *
  * Async-signal-safe, thread-safe, leaves errno alone.  Since 0.1.
  */
 safe_syscall_scope *safe_syscall_self(void);
+
+/**
+ * safe_syscall_enter - make a scope current on the calling thread
+ * @scope: initialised with SAFE_SYSCALL_SCOPE_INIT (or zeroed), not entered
+ *
+ * The scope that was current is then the one around it.  A scope that was
+ * interrupted before is entered all the same, and its calls return at once.
+ * A thread that exits leaves its scopes.  In a child of fork(2) the thread is
+ * in the scopes it was in; those of other threads must be initialised anew.
+ *
+ * Returns 0, or -1 with errno EINVAL for null, EBUSY when it is entered already,
+ * on this thread or another.  Thread-safe; not for handlers.  Since 0.1.
+ */
+int safe_syscall_enter(safe_syscall_scope *scope);
+
+/**
+ * safe_syscall_leave - make the scope around it current again
+ * @scope: the current scope
+ *
+ * After it has returned, no signal aimed at the scope can reach this thread, and
+ * nobody uses the scope any more: it may be freed, or entered elsewhere.  It
+ * waits for interrupters that are under way.
+ *
+ * Returns 1 when the scope (itself, not one around it) is interrupted, 0 when
+ * not; it does not clear that.  -1 with errno EINVAL for null, a scope that is
+ * not current, or the thread's own.  Thread-safe; not for handlers.
+ * Since 0.1.
+ */
+int safe_syscall_leave(safe_syscall_scope *scope);
+
+/**
+ * safe_syscall_interrupt - make the calls in a scope return
+ * @scope: entered on any thread, or not entered
+ *
+ * The call under way in the scope, or in one entered inside it, comes back, and
+ * later ones return SAFE_ERESTARTSYS at once, until safe_syscall_rearm().  A
+ * signal is sent only when the scope is entered, and not interrupted already.
+ *
+ * Returns 0, or -1 with errno EINVAL for null and before safe_syscall_init().
+ * Async-signal-safe, thread-safe, lock-free; leaves errno alone on success.
+ * Since 0.1.
+ */
+int safe_syscall_interrupt(safe_syscall_scope *scope);
+
+/**
+ * safe_syscall_interrupted - is the scope itself interrupted?
+ * @scope: any scope
+ *
+ * Returns 1 or 0, or -1 with errno EINVAL for null.  Async-signal-safe,
+ * thread-safe; leaves errno alone on success.  Since 0.1.
+ */
+int safe_syscall_interrupted(const safe_syscall_scope *scope);
+
+/**
+ * safe_syscall_rearm - take the interrupt of a scope back
+ * @scope: any scope; entered on the calling thread, if it is entered
+ *
+ * After it has returned, outside handlers, no signal of that interrupt can reach
+ * the thread any more.
+ *
+ * Returns 1 when the scope was interrupted, 0 when not, or -1 with errno EINVAL
+ * for null.  Async-signal-safe, thread-safe; leaves errno alone on success.
+ * Since 0.1.
+ */
+int safe_syscall_rearm(safe_syscall_scope *scope);
 
 /**
  * safe_syscall_version - the version of the library in use, such as "0.1.0"

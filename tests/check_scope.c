@@ -31,11 +31,12 @@ START_TEST(in_an_interrupted_scope)
 	char c;
 
 	ck_assert_int_eq(pipe(fd), 0);
-	self->ss_flag = 1;
+	ck_assert_int_eq(safe_syscall_init(0), 0);
+	ck_assert_int_eq(safe_syscall_interrupt(self), 0);
 	errno = 0;
 	ck_assert_int_eq(safe_syscall(SYS_write, (long)fd[1], "x", 1L), -1);
 	ck_assert_int_eq(errno, SAFE_ERESTARTSYS);
-	self->ss_flag = 0;
+	ck_assert_int_eq(safe_syscall_rearm(self), 1);
 	ck_assert_int_eq(fcntl(fd[0], F_SETFL, O_NONBLOCK), 0);
 	ck_assert_int_eq(read(fd[0], &c, 1), -1);
 }
@@ -57,7 +58,8 @@ START_TEST(each_thread_has_its_own)
 
 	ck_assert_ptr_ne(self, NULL);
 	ck_assert_ptr_eq(safe_syscall_self(), self);
-	self->ss_flag = 1;
+	ck_assert_int_eq(safe_syscall_init(0), 0);
+	ck_assert_int_eq(safe_syscall_interrupt(self), 0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, other_thread, self), 0);
 	ck_assert_int_eq(pthread_join(thread, &other), 0);
 	ck_assert_ptr_ne(other, self);

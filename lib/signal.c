@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * signal.c - the interrupt signal, wrapped handlers, and the handlers of others.
+ *
+ * THE HANDLERS OF OTHERS (G6)
+ *
+ * A handler of code that knows nothing of this library interrupts a call, and
+ * the interrupt signal arrives in that handler.  Our own handler sees a PC in
+ * the other's code, rewinds nothing, and returns; then the other one returns,
+ * maybe to the instruction after the check, and the call blocks.
+ *
+ * So where a call is under way on this thread but the PC is not in the stub, our
+ * handler blocks the interrupt signal in the context that it interrupted, and
+ * sends it again.  It is pending while the other handler runs.  When that
+ * returns, the kernel restores the mask of the context below, in which it is
+ * not blocked, and it arrives there: at the call, or in yet another handler,
+ * where the same is done again.
+ *
+ * If the other handler leaves by siglongjmp, the call is over without having
+ * returned, and the signal may remain blocked; `requeued` tells.  The next
+ * safe_syscall(), enter or leave takes it back and unblocks it.  Unless it is
+ * itself in a handler above that call: then nothing is over, and it is
+ * left for later.  That is told by the stack: frames go down, and a handler on
+ * the alternate stack is above everything that is not.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "scope.h"
+
+AO_t ss_interrupt_signal;
+
+/* Serialises those who change how signals are handled; never held in a handler
+ * for long, as all signals are blocked while it is held. */
+static AO_t lock;
+
+static void take_lock(sigset_t *old)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, old);
+	while (!AO_compare_and_swap_full(&lock, 0, 1))
+		sched_yield();
+}
+
+static void give_lock(const sigset_t *old)
+{
+	AO_store_release(&lock, 0);
+	pthread_sigmask(SIG_SETMASK, old, NULL);
+}
+
+static int fail(int error)
+{
+	errno = error;
+	return -1;
+}
+
+/* ---- sending, and taking back --------------------------------------------- */
+
+/*
+ * EAGAIN: a real-time signal is queued, and the user's queue is full.  Wait for
+ * room; but not for ever where it is this thread that ought to make it.
+ */
+void ss_signal_send(pid_t tid)
+{
+	int error = errno;
+	int i;
+
+	for (i = 0; syscall(SYS_tgkill, getpid(), tid, ss_signal()) == -1; i++) {
+		if (errno != EAGAIN || (i > 1000 && tid == ss_tid()))
+			break;
+		sched_yield();
+	}
+	errno = error;
+}
+
+/* The interrupt signal alone. */
+static void only(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, ss_signal());
+}
+
+/*
+ * What is taken back may have been for a scope around the one that is left, or
+ * for the call beneath the handler that we are in.
+ */
+void ss_signal_drain(void)
+{
+	static const long long none[2];		/* larger than any timespec */
+	int error = errno;
+	int taken = 0;
+	sigset_t set;
+
+	if (!ss_signal())
+		return;
+	only(&set);
+	/* not sigtimedwait(), where a thread can be cancelled */
+	while (syscall(SYS_rt_sigtimedwait, &set, NULL, none, _NSIG / 8) > 0)
+		taken = 1;
+	errno = error;
+	if (taken && ss_interrupted_here())
+		ss_signal_send(ss_tid());
+}
+
+static int on_alternate_stack(void)
+{
+	stack_t stack;
+
+	return sigaltstack(NULL, &stack) == 0 && stack.ss_flags & SS_ONSTACK;
+}
+
+void ss_signal_repair(void)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	int error = errno;
+	sigset_t set;
+
+	if (ss_thread.inside && (here < ss_thread.inside || on_alternate_stack()))
+		return;
+	ss_thread.inside = 0;
+	ss_thread.requeued = 0;
+	ss_signal_drain();
+	only(&set);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	errno = error;
+}
+
+/* ---- the hook ----------------------------------------------------------------- */
+
+static int is_synchronous(int signum)
+{
+	return signum == SIGSEGV || signum == SIGBUS || signum == SIGFPE ||
+	       signum == SIGILL || signum == SIGTRAP || signum == SIGSYS;
+}
+
+static enum safe_syscall_phase hook(int signum, ucontext_t *uc)
+{
+	enum safe_syscall_phase phase = safe_syscall_rewind(uc);
+
+	/* it has arrived in the call itself, so it is not blocked there */
+	if (phase != SAFE_SYSCALL_OUTSIDE && signum == ss_signal())
+		ss_thread.requeued = 0;
+	if (!ss_interrupted_here())
+		return phase;
+	ss_wake_inner();
+	if (phase == SAFE_SYSCALL_OUTSIDE && ss_thread.inside && ss_signal()) {
+		sigaddset(&uc->uc_sigmask, ss_signal());
+		ss_thread.requeued = 1;
+		ss_wake_current();	/* for enter and leave */
+		ss_signal_send(ss_tid());
+	}
+	return phase;
+}
+
+void safe_syscall_hook(int signum, siginfo_t *info, void *ucontext)
+{
+	int error = errno;
+
+	/* A fault belongs to the instruction: whoever handles it wants the PC. */
+	if (!ucontext || (is_synchronous(signum) && info && info->si_code > 0))
+		return;
+	hook(signum, ucontext);
+	errno = error;
+}
+
+/* ---- safe_syscall_init --------------------------------------------------------- */
+
+static int is_default(int signum)
+{
+	struct sigaction sa;
+
+	return sigaction(signum, NULL, &sa) == 0 &&
+	       !(sa.sa_flags & SA_SIGINFO) && sa.sa_handler == SIG_DFL;
+}
+
+static int find_free_signal(void)
+{
+	int signum;
+
+	for (signum = SIGRTMAX; signum >= SIGRTMIN; signum--)
+		if (is_default(signum))
+			return signum;
+	return 0;
+}
+
+/*
+ * SA_RESTART: what can be restarted comes back as SAFE_ERESTARTSYS, and a call
+ * of others is not disturbed.
+ */
+static int handle_interrupts(int signum)
+{
+	struct sigaction sa;
+
+	memset(&sa, 0, sizeof sa);
+	sa.sa_sigaction = safe_syscall_hook;
+	sa.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+	sigemptyset(&sa.sa_mask);
+	return sigaction(signum, &sa, NULL);
+}
+
+int safe_syscall_init(int signum)
+{
+	sigset_t old;
+	int set, result = 0;
+
+	if (signum < 0 || is_synchronous(signum))
+		return fail(EINVAL);
+	ss_library_start();
+	take_lock(&old);
+	set = ss_signal();
+	if (set) {
+		if (signum && signum != set)
+			result = fail(EINVAL);
+	} else {
+		if (!signum)
+			signum = find_free_signal();
+		if (!signum)
+			result = fail(EAGAIN);
+		else if (!is_default(signum) || handle_interrupts(signum))
+			result = fail(EINVAL);
+		else
+			AO_store_release(&ss_interrupt_signal, (AO_t)signum);
+	}
+	give_lock(&old);
+	return result;
+}
+
+/* ---- safe_syscall_sigaction ------------------------------------------------------ */
+
+/*
+ * The user's handlers.  Two places for each signal, with a wrapper each: a new
+ * handler takes the place that is not in use, and the kernel goes over to it,
+ * with flags and mask, when it is told the other wrapper.  At no moment is one
+ * handler called with the flags of another.
+ */
+typedef void handler(int, siginfo_t *, void *);
+
+static struct place {
+	handler *volatile handler;
+	int flags;		/* as the user gave them */
+} places[_NSIG][2];
+
+static void wrapped(int signum, siginfo_t *info, void *ucontext, int which)
+{
+	uintptr_t inside = ss_thread.inside;
+	enum safe_syscall_phase phase = SAFE_SYSCALL_OUTSIDE;
+	int error = errno;
+
+	if (!is_synchronous(signum) || info->si_code <= 0)
+		phase = hook(signum, ucontext);
+	/*
+	 * The call beneath looks at its flag again when this handler returns, so
+	 * an interrupt that comes in here has nothing to wait for; nor if it
+	 * leaves by siglongjmp.
+	 */
+	if (phase != SAFE_SYSCALL_OUTSIDE)
+		ss_thread.inside = 0;
+	errno = error;
+	/* The kernel too passes three arguments whatever the handler takes. */
+	places[signum][which].handler(signum, info, ucontext);
+	if (phase != SAFE_SYSCALL_OUTSIDE)
+		ss_thread.inside = inside;
+}
+
+static void wrapper0(int signum, siginfo_t *info, void *ucontext)
+{
+	wrapped(signum, info, ucontext, 0);
+}
+
+static void wrapper1(int signum, siginfo_t *info, void *ucontext)
+{
+	wrapped(signum, info, ucontext, 1);
+}
+
+/* Which of our wrappers is it?  -1: none. */
+static int which_wrapper(const struct sigaction *sa)
+{
+	if (!(sa->sa_flags & SA_SIGINFO))
+		return -1;
+	return sa->sa_sigaction == wrapper0 ? 0 : sa->sa_sigaction == wrapper1 ? 1 : -1;
+}
+
+/* The action as the user has set it. */
+static void as_user(int signum, struct sigaction *sa)
+{
+	int which = which_wrapper(sa);
+	int flags;
+
+	if (which < 0)
+		return;
+	flags = places[signum][which].flags;
+	sa->sa_sigaction = places[signum][which].handler;
+	if (!(flags & SA_SIGINFO))
+		sa->sa_flags &= ~SA_SIGINFO;
+}
+
+static int is_handler(const struct sigaction *act)
+{
+	return act->sa_flags & SA_SIGINFO ||
+	       (act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN);
+}
+
+/* The lock is held.  */
+static int change_action(int signum, const struct sigaction *act,
+			 struct sigaction *was)
+{
+	struct sigaction sa;
+	struct place *place;
+	int which;
+
+	if (sigaction(signum, NULL, was) == -1)
+		return -1;
+	if (!act)
+		return 0;
+	if (!is_handler(act))
+		return sigaction(signum, act, NULL);
+	which = which_wrapper(was) == 0;
+	place = &places[signum][which];
+	place->flags = act->sa_flags;
+	place->handler = act->sa_sigaction;
+	sa = *act;
+	sa.sa_sigaction = which ? wrapper1 : wrapper0;
+	sa.sa_flags |= SA_SIGINFO;
+	return sigaction(signum, &sa, NULL);
+}
+
+int safe_syscall_sigaction(int signum, const struct sigaction *act,
+			   struct sigaction *oldact)
+{
+	struct sigaction wanted, was;
+	sigset_t old;
+	int result;
+
+	if (signum < 1 || signum >= _NSIG || (act && signum == ss_signal()))
+		return fail(EINVAL);
+	if (act)
+		wanted = *act;		/* may be the same object as oldact */
+	take_lock(&old);
+	result = change_action(signum, act ? &wanted : NULL, &was);
+	if (result == 0)
+		as_user(signum, &was);
+	give_lock(&old);
+	if (result == 0 && oldact)
+		*oldact = was;
+	return result;
+}

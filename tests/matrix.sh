@@ -1,0 +1,278 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# matrix.sh - builds and tests the library in many configurations, each out of
+# tree in a temporary folder.  configure must have been generated.  All of it
+# takes three minutes on two processors.
+
+set -u
+export LC_ALL=C
+unset MAKEFLAGS MFLAGS MAKELEVEL
+
+usage() {
+	cat <<-EOF
+	Usage: ${0##*/} [OPTION...] [PATTERN...]
+	  --list    print the names of the configurations
+	  --jobs N  configurations at a time; default: one for each processor
+	  --keep    leave the builds where they are, and say where
+	PATTERN: of the shell; only the configurations whose names match one.
+	EOF
+}
+
+# What is run in most of them: the code itself, and what the linker made of it.
+quick='tests/check_step tests/check_stub tests/check_window tests/elf.sh'
+
+# The toolchain's other half, when it is about link-time optimisation.
+declare -A lto=(
+	[gcc]='AR=gcc-ar NM=gcc-nm RANLIB=gcc-ranlib'
+	[clang]='AR=llvm-ar NM=llvm-nm RANLIB=llvm-ranlib LDFLAGS=-fuse-ld=lld'
+)
+declare -A cxx=([gcc]=g++ [clang]=clang++)
+
+# Name, what is done (see the functions do_...), CC, CFLAGS, and arguments for
+# configure, where a word is an argument.  The commands that a row needs are CC
+# and what follows "=" in AR, NM and the like.
+configurations() {
+	local compiler level
+
+	for compiler in gcc clang; do
+		for level in -O0 -O1 -O2 -O3; do
+			echo "$compiler $level shared|quick|$compiler|$level|--disable-static"
+			echo "$compiler $level static|quick|$compiler|$level|--disable-shared"
+		done
+		for level in shared static; do
+			echo "$compiler -O2 -flto $level|quick|$compiler|-O2 -flto|${lto[$compiler]}" \
+				"--enable-$level --disable-$([ $level = shared ] && echo static || echo shared)"
+		done
+		echo "$compiler -O2 both|full|$compiler|-O2 -g|CXX=${cxx[$compiler]}"
+		echo "$compiler -O2 -flto both|quick|$compiler|-O2 -flto|${lto[$compiler]}"
+		echo "$compiler cf-protection|quick|$compiler|-O2 -fcf-protection=full|"
+		echo "$compiler hardened|quick|$compiler|-O2 -D_FORTIFY_SOURCE=2 -fstack-protector-all -fstack-clash-protection|"
+		echo "$compiler unwind off|quick|$compiler|-O2 -fno-asynchronous-unwind-tables -fomit-frame-pointer|"
+	done
+	cat <<-'END'
+	gcc undefined behaviour|quick|gcc|-O1 -fsanitize=undefined -fno-sanitize-recover=all|
+	clang lld|quick|clang|-O2|LDFLAGS=-fuse-ld=lld
+	clang GNU assembler|quick|clang|-O2 -fno-integrated-as|
+	musl shared|musl|musl-gcc|-O2|--disable-static
+	musl static|musl|musl-gcc|-O2|--disable-shared
+	i386 is refused|refused||-O2|
+	distcheck|distcheck|gcc|-O2|
+	END
+}
+
+# ---- one configuration ------------------------------------------------------
+# Each runs in its own folder, in a shell of its own; what it prints is in the
+# log, except for the reason on file descriptor 3.
+
+skip() {
+	echo "$*" >&3
+	exit 77
+}
+
+# The test programs are optional to configure, and not to this script.
+configure() {
+	"$srcdir/configure" -q --enable-werror CC="$cc" CFLAGS="$cflags" "$@" || return
+	[ -n "$without_check" ] || ! grep -q '^ss_tests=.no' config.log ||
+		skip 'Check not found'
+}
+
+do_quick() {
+	configure "$@" && make && make check TESTS="$quick"
+}
+
+do_full() {
+	configure "$@" && make && make check
+}
+
+# Debian's musl-gcc finds no header but musl's own, nor is Check there for it:
+# the library itself, and what the linker made of it.  tests/installed.sh runs
+# a program against it.
+do_musl() {
+	local name where
+
+	mkdir headers
+	for name in atomic_ops.h atomic_ops linux asm-generic asm; do
+		for where in /usr/include "/usr/include/$(gcc -print-multiarch)"; do
+			[ ! -e "$where/$name" ] || ln -sfn "$where/$name" "headers/$name"
+		done
+	done
+	without_check=yes
+	configure CPPFLAGS="-I$PWD/headers" CXX=false PKG_CONFIG=false "$@" && make &&
+		make check TESTS=tests/elf.sh &&
+		echo 'without test programs: there is no Check for musl' >&3
+}
+
+# The compiler must be able to link, or configure stops before it comes to ask
+# for the architecture.
+do_refused() {
+	echo 'int main(void) { return 0; }' >main.c
+	for cc in i686-linux-gnu-gcc 'gcc -m32' 'clang -m32'; do
+		if $cc -include sys/syscall.h -o main main.c 2>/dev/null; then
+			! configure --host=i686-linux-gnu 2>error || return
+			cat error
+			grep -q 'error: there is no stub for this architecture (i686' error
+			return
+		fi
+	done
+	skip 'no compiler for i386: i686-linux-gnu-gcc, gcc -m32, clang -m32'
+}
+
+do_distcheck() {
+	configure "$@" &&
+		make distcheck DISTCHECK_CONFIGURE_FLAGS="--enable-werror CC='$cc' CFLAGS='$cflags'"
+}
+
+missing_command() {
+	local word
+
+	for word in $cc $arguments; do
+		case $word in
+		-* | CPPFLAGS=* | LDFLAGS=*) continue ;;
+		esac
+		command -v "${word#*=}" >/dev/null || {
+			echo "${word#*=}"
+			return
+		}
+	done
+	case $cflags\ $arguments in
+	*-fuse-ld=lld*) command -v ld.lld >/dev/null || echo ld.lld ;;
+	esac
+}
+
+takes_flags() {
+	# Flags are several words.
+	# shellcheck disable=SC2086
+	[ -z "$cc" ] || echo 'int x;' | $cc $cflags -c -o /dev/null -x c - 2>/dev/null
+}
+
+one() {
+	local missing
+
+	missing=$(missing_command)
+	[ -z "$missing" ] || skip "no $missing"
+	takes_flags || skip "$cc does not take $cflags"
+	# Arguments are several words.
+	# shellcheck disable=SC2086
+	"do_$kind" $arguments
+}
+
+# Programs of Check print a summary each, scripts a tally.
+count_checks() {
+	cat tests/*.log 2>/dev/null | awk '
+	/^[0-9]+%: Checks: / { gsub(/[^0-9 ]/, ""); n += $2 }
+	/^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { n += $1 + $2 }
+	END { print n ? n : "-" }' FS='[^0-9]+'
+}
+
+# Of a configuration that failed: what its tests say, or else how its log ends.
+excerpt() {
+	cat tests/*.log 2>/dev/null | grep -E '^FAIL |:[EF]:[^:]*:' || tail -n 30 log
+}
+
+# run NUMBER ROW: leaves its line of the report.
+run() {
+	local began=$SECONDS status result=FAIL reason
+
+	IFS='|' read -r name kind cc cflags arguments <<<"$2"
+	mkdir "$tmp/$1"
+	cd "$tmp/$1" || exit
+	without_check=
+	(one) >log 2>&1 3>reason </dev/null
+	status=$?
+	case $status in
+	0) result=PASS ;;
+	77) result=SKIP ;;
+	esac
+	reason=$(cat reason)
+	printf '%s|%s|%s|%s|%s\n' "$result" "$name" "$(count_checks)" \
+		$((SECONDS - began)) "$reason" >"../$1.result"
+	echo "$result $name${reason:+: $reason}"
+	[ $result != FAIL ] || excerpt | sed 's/^/    /'
+	[ $result = FAIL ] || [ $keep = yes ] || rm -rf "${tmp:?}/$1"
+}
+
+# ---- all --------------------------------------------------------------------
+
+wanted() {
+	local pattern
+
+	[ ${#patterns[@]} -gt 0 ] || return 0
+	for pattern in "${patterns[@]}"; do
+		# shellcheck disable=SC2053 # a pattern
+		[[ $1 != $pattern ]] || return 0
+	done
+	return 1
+}
+
+selected() {
+	local row
+
+	configurations | while IFS= read -r row; do
+		! wanted "${row%%|*}" || echo "$row"
+	done
+}
+
+run_all() {
+	local row number=100 running=0
+
+	while IFS= read -r row; do
+		if [ "$running" -ge "$jobs" ]; then
+			wait -n
+			running=$((running - 1))
+		fi
+		number=$((number + 1))
+		run $number "$row" &
+		running=$((running + 1))
+	done
+	wait
+}
+
+# The skipped are rows of their own; a note beside a row that passed is a part
+# that was skipped.
+report() {
+	cat "$tmp"/*.result 2>/dev/null | awk -F '|' -v seconds="$SECONDS" '
+	BEGIN { printf "\n%-28s %-6s %7s %8s\n", "configuration", "result", "checks", "seconds" }
+	{
+		printf "%-28s %-6s %7s %8d%s\n", $2, $1, $3, $4, $5 == "" ? "" : "  " $5
+		n[$1]++
+		if ($1 == "PASS" && $5 != "")
+			n["SKIP"]++
+	}
+	END {
+		printf "%d seconds in all\n\n", seconds
+		printf "%d passed, %d failed, %d skipped\n", n["PASS"], n["FAIL"], n["SKIP"]
+		exit n["FAIL"] || !NR
+	}'
+}
+
+jobs=$(nproc)
+keep=no
+patterns=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	-h | --help) usage; exit ;;
+	--list) configurations | sed 's/|.*//'; exit ;;
+	--jobs) jobs=$2; shift ;;
+	--keep) keep=yes ;;
+	-*) usage >&2; exit 2 ;;
+	*) patterns+=("$1") ;;
+	esac
+	shift
+done
+
+srcdir=$(cd "$(dirname "$0")/.." && pwd)
+if [ ! -x "$srcdir/configure" ]; then
+	echo 'FAIL matrix: no configure: run ./bootstrap first'
+	echo '0 passed, 1 failed, 0 skipped'
+	exit 1
+fi
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/safe_syscall.XXXXXX") || exit
+if [ $keep = yes ]; then
+	echo "builds are in $tmp"
+else
+	trap 'chmod -R u+w "$tmp"; rm -rf "$tmp"' EXIT
+	trap 'exit 1' HUP INT TERM
+fi
+run_all < <(selected)
+report

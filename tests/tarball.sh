@@ -1,0 +1,186 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# tarball.sh - what "make dist" packs: every file of the repository but those
+# named below, what autoreconf generates, and nothing else; and the same bytes
+# whoever packs it.  configure must have been generated.
+
+# Functions are called by name, through check:
+# shellcheck disable=SC2317
+
+set -u
+LC_ALL=C
+export LC_ALL
+unset MAKEFLAGS MFLAGS MAKELEVEL
+
+# In the repository, not in the tarball.
+left_out() {
+	cat <<-'END'
+	.ci/
+	.gitattributes
+	.github/
+	.gitlab-ci.yml
+	END
+}
+
+# In the tarball, not in the repository.
+generated() {
+	cat <<-'END'
+	Makefile.in
+	aclocal.m4
+	build-aux/ar-lib
+	build-aux/compile
+	build-aux/config.guess
+	build-aux/config.sub
+	build-aux/depcomp
+	build-aux/install-sh
+	build-aux/ltmain.sh
+	build-aux/missing
+	build-aux/test-driver
+	configure
+	m4/libtool.m4
+	m4/ltoptions.m4
+	m4/ltsugar.m4
+	m4/ltversion.m4
+	m4/lt~obsolete.m4
+	END
+}
+
+# ---- tally ------------------------------------------------------------------
+
+passed=0
+failed=0
+skipped=0
+
+# check NAME COMMAND...: passes where the command succeeds and has nothing to
+# say; what it says is what is wrong or, with status 77, why it can't be told.
+check() {
+	what=$1
+	shift
+	why=$("$@" 2>&1)
+	case $?:$why in
+	0:)
+		echo "PASS $what"
+		passed=$((passed + 1))
+		;;
+	77:*)
+		echo "SKIP $what: $why"
+		skipped=$((skipped + 1))
+		;;
+	*)
+		echo "FAIL $what: $why"
+		failed=$((failed + 1))
+		false
+		;;
+	esac
+}
+
+skip() {
+	echo "$*"
+	exit 77
+}
+
+finish() {
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" -eq 0 ]
+	exit
+}
+
+# ---- tests ------------------------------------------------------------------
+
+# In a folder, under a umask and in a time zone of its own.
+pack() {
+	mkdir "$tmp/$1"
+	cd "$tmp/$1" || return
+	umask "$2"
+	TZ=$3
+	export TZ
+	{
+		"$srcdir/configure" -q && make dist
+	} >"$tmp/log" 2>&1 </dev/null || {
+		tail -n 20 "$tmp/log"
+		return 1
+	}
+}
+
+archives() {
+	(cd "$tmp/$1" && echo *.tar.*)
+}
+
+# Neither folders nor the first part of the path.
+packed() {
+	for archive in "$tmp"/first/*.tar.*; do
+		tar tf "$archive" | sed -n 's,^[^/]*/\(.*[^/]\)$,\1,p' | sort
+		return
+	done
+}
+
+repository() {
+	(cd "$srcdir" && git ls-files) | sort
+}
+
+lists() {
+	left_out >"$tmp/left_out"
+	repository | while read -r file; do
+		while read -r prefix <&3; do
+			case $file in
+			"$prefix"*) continue 2 ;;
+			esac
+		done 3<"$tmp/left_out"
+		echo "$file"
+	done >"$tmp/wanted"
+}
+
+all_of_the_repository() {
+	comm -13 "$tmp/packed" "$tmp/wanted" | sed 's/$/ is not in the tarball/'
+}
+
+# Generated files are in nobody's checkout, so they can be told by name only.
+nothing_else() {
+	{
+		generated
+		cat "$tmp/wanted"
+	} | sort >"$tmp/allowed"
+	comm -23 "$tmp/packed" "$tmp/allowed" | sed 's/$/ is not of the repository/'
+}
+
+all_that_is_generated() {
+	generated | sort | comm -13 "$tmp/packed" - | sed 's/$/ is not in the tarball/'
+}
+
+same_bytes() {
+	[ "$(archives first)" = "$(archives second)" ] ||
+		echo "$(archives first) and $(archives second)"
+	for archive in $(archives first); do
+		cmp "$tmp/first/$archive" "$tmp/second/$archive"
+	done
+}
+
+in_checkout() {
+	command -v git >/dev/null || skip 'no git'
+	[ -e "$srcdir/.git" ] || skip 'not a git checkout'
+	(cd "$srcdir" && git ls-files) >/dev/null
+}
+
+srcdir=$(cd "$(dirname "$0")/.." && pwd)
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/safe_syscall.XXXXXX") || exit 1
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 1' HUP INT TERM
+
+if [ ! -x "$srcdir/configure" ]; then
+	check tarball false 'no configure: run ./bootstrap first'
+	finish
+fi
+check 'make dist' pack first 022 UTC || finish
+check 'make dist again' pack second 077 Asia/Tokyo &&
+	check 'the same bytes twice' same_bytes
+packed >"$tmp/packed"
+check 'all that is generated' all_that_is_generated
+checked=$passed
+check 'git checkout' in_checkout || finish
+if [ "$passed" -gt "$checked" ]; then
+	lists
+	check 'all of the repository' all_of_the_repository
+	check 'nothing but the repository and what is generated' nothing_else
+fi
+finish
