@@ -255,7 +255,7 @@ static SS_COLD int enter_slowly(safe_syscall_scope *scope)
 	}
 	ss_thread.inside = 0;
 	if (ss_thread.requeued)
-		ss_signal_repair();
+		ss_signal_repair(0);
 	change(&scope->ss_state, 0, SS_WAKE);
 	return 0;
 }
@@ -285,7 +285,7 @@ static SS_COLD int leave_slowly(safe_syscall_scope *scope)
 	wait_for_senders(scope);
 	ss_thread.inside = 0;
 	if (ss_thread.requeued)
-		ss_signal_repair();
+		ss_signal_repair(0);
 	ss_signal_drain();
 	return (change(&scope->ss_state, SS_WAKE, 0) & SS_INTERRUPTED) != 0;
 }
@@ -425,26 +425,34 @@ static enum kind kind_of(long number, const ss_word *arg)
 	return ORDINARY;
 }
 
-static long call(const volatile int *flag, long number, const ss_word *arg)
+/* One safe_syscall() under way. */
+struct call {
+	long number;
+	ss_word arg[SS_ARGUMENTS];
+	uintptr_t frame;
+};
+
+static long make(const struct call *call, const volatile int *flag)
 {
+	const ss_word *arg = call->arg;
 	uintptr_t beneath = ss_thread.inside;
 	long result;
 
 	/* signal.c: a handler of others in here may have to return first */
-	ss_thread.inside = (uintptr_t)__builtin_frame_address(0);
-	result = safe_syscall_raw(flag, number, arg[0], arg[1], arg[2], arg[3],
+	ss_thread.inside = call->frame;
+	result = safe_syscall_raw(flag, call->number, arg[0], arg[1], arg[2],
 #if SS_ARGUMENTS == 7
-				  arg[4], arg[5], arg[6]);
+				  arg[3], arg[4], arg[5], arg[6]);
 #else
-				  arg[4], arg[5]);
+				  arg[3], arg[4], arg[5]);
 #endif
 	ss_thread.inside = beneath;
 	return result;
 }
 
 /* The call did not happen, or something is to be cleared up after it. */
-static SS_COLD long look_again(safe_syscall_scope *scope, long number, const ss_word *arg,
-		       long result)
+static SS_COLD long look_again(const struct call *call, safe_syscall_scope *scope,
+			       long result)
 {
 	static const volatile int never;
 	const volatile int *flag = flag_of(scope);
@@ -452,12 +460,16 @@ static SS_COLD long look_again(safe_syscall_scope *scope, long number, const ss_
 
 	for (;;) {
 		if (ss_thread.requeued)
-			ss_signal_repair();
+			ss_signal_repair(call->frame);
 		if (result != -SAFE_ERESTARTSYS)
 			return result;
 		/* clear, then look: a handler in between sets it again */
 		old = change(&scope->ss_state, SS_WAKE, 0);
-		if (ss_interrupted_here() || !(old & ~SS_INTERRUPTED))
+		if (ss_interrupted_here()) {
+			change(&scope->ss_state, 0, old & SS_WAKE);
+			return result;
+		}
+		if (!(old & ~SS_INTERRUPTED))
 			return result;
 		/*
 		 * A sender whose interrupt was taken back.  If it is our own,
@@ -467,29 +479,31 @@ static SS_COLD long look_again(safe_syscall_scope *scope, long number, const ss_
 			wait_for_senders(scope);
 		else if (old >= SS_SENDER)
 			flag = &never;
-		result = call(flag, number, arg);
+		result = make(call, flag);
 	}
 }
 
 long safe_syscall(long number, ...)
 {
 	safe_syscall_scope *scope = current();
-	ss_word arg[SS_ARGUMENTS];
+	struct call call;
 	enum kind kind;
 	long result;
 	va_list ap;
 	int i;
 
+	call.number = number;
+	call.frame = (uintptr_t)__builtin_frame_address(0);
 	va_start(ap, number);
 	for (i = 0; i < SS_ARGUMENTS; i++)
-		arg[i] = va_arg(ap, ss_word);
+		call.arg[i] = va_arg(ap, ss_word);
 	va_end(ap);
-	kind = kind_of(number, arg);
+	kind = kind_of(number, call.arg);
 	if (kind == REFUSED)
 		return invalid(EINVAL);
-	result = call(flag_of(scope), number, arg);
+	result = make(&call, flag_of(scope));
 	if (result == -SAFE_ERESTARTSYS || ss_thread.requeued)
-		result = look_again(scope, number, arg, result);
+		result = look_again(&call, scope, result);
 	if (kind == FORK && result == 0)
 		in_child();
 	if (result < 0 && result >= -4095)

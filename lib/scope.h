@@ -63,7 +63,8 @@ static inline int ss_signal(void)
 SS_HIDDEN void ss_signal_send(pid_t tid);
 /* Take back what was sent to this thread and has not arrived. */
 SS_HIDDEN void ss_signal_drain(void);
-/* End what ss_thread.requeued tells of, if its call is over. */
-SS_HIDDEN void ss_signal_repair(void);
+/* End what ss_thread.requeued tells of, if its call is over, as seen from the
+ * call with that frame. */
+SS_HIDDEN void ss_signal_repair(uintptr_t frame);
 
 #endif

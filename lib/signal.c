@@ -118,13 +118,12 @@ static int on_alternate_stack(void)
 	return sigaltstack(NULL, &stack) == 0 && stack.ss_flags & SS_ONSTACK;
 }
 
-void ss_signal_repair(void)
+void ss_signal_repair(uintptr_t frame)
 {
-	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 	int error = errno;
 	sigset_t set;
 
-	if (ss_thread.inside && (here < ss_thread.inside || on_alternate_stack()))
+	if (ss_thread.inside && (frame < ss_thread.inside || on_alternate_stack()))
 		return;
 	ss_thread.inside = 0;
 	ss_thread.requeued = 0;

@@ -21,6 +21,8 @@ expected_undefined() {
 	cat <<-'END'
 	__errno_location
 	__libc_current_sigrtm*
+	__libc_single_threaded
+	__register_atfork
 	__stack_chk_*
 	__ubsan_handle_*
 	_ITM_*
@@ -28,12 +30,22 @@ expected_undefined() {
 	__deregister_frame_info
 	__gmon_start__
 	__register_frame_info
+	getpid
 	memcpy
 	memset
+	nanosleep
+	pthread_atfork
+	pthread_key_create
+	pthread_once
+	pthread_setcancelstate
+	pthread_setspecific
 	pthread_sigmask
+	sched_yield
 	sig*set
 	sigaction
+	sigaltstack
 	sigprocmask
+	syscall
 	END
 }
 

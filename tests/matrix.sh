@@ -3,7 +3,7 @@
 #
 # matrix.sh - builds and tests the library in many configurations, each out of
 # tree in a temporary folder.  configure must have been generated.  All of it
-# takes three minutes on two processors.
+# takes three to four minutes on two processors.
 
 set -u
 export LC_ALL=C

@@ -8,10 +8,7 @@
 
 #ifdef SS_ASSEMBLER
 
-/*
- * Instructions of one length, and none that the linker may shorten: distances
- * are known to the assembler, and no label is left over for the linker.
- */
+/* Instructions of one length, and none that the linker may shorten. */
 	.option	norvc
 	.option	norelax
 
