@@ -366,11 +366,16 @@ START_TEST(freed_after_leave)
 	stop = 1;
 	join(thread);
 	printf("freed_after_leave: %d operations, %d interrupted\n", i, interrupted);
-	ck_assert_int_gt(interrupted, 0);
+	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+		ck_assert_int_gt(interrupted, 0);
 }
 END_TEST
 
-/* ---- G7: at the very end of an operation, then a wait that is never restarted ---- */
+/*
+ * ---- G7: at the very end of an operation, then a wait that is never restarted ----
+ *
+ *	SAFE_SYSCALL_CANCELS	how often; default 20000, slow in an emulator
+ */
 
 static safe_syscall_scope ending;
 static volatile int phase;
@@ -426,7 +431,8 @@ START_TEST(no_stale_eintr)
 	       late, caught, stale);
 	ck_assert_int_eq(stale, 0);
 	ck_assert_int_eq(late, cancels);
-	ck_assert_int_gt(caught, 0);
+	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+		ck_assert_int_gt(caught, 0);
 }
 END_TEST
 
