@@ -86,12 +86,9 @@
  */
 #include <errno.h>
 #include <stddef.h>
-#include <sys/syscall.h>
-#include <ucontext.h>
 
 #include <safe_syscall.h>
 #include "window.h"
-#include "arch.h"
 
 static uintptr_t entry(void)
 {

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* window.h - what lib/stub.S tells lib/window.c about the code. */
+/*
+ * window.h - what lib/stub.S tells lib/window.c about the code, and what an
+ * architecture need not say.
+ */
 #ifndef SS_WINDOW_H
 #define SS_WINDOW_H
 
 #include <stdint.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+
+#include "arch.h"
 
 struct ss_bounds {
 	int32_t entry;		/* from the address of this member */
@@ -17,5 +24,24 @@ struct ss_bounds {
 
 extern const struct ss_bounds ss_bounds
 	__attribute__((visibility("hidden")));
+
+/* Before .Lfinal: does the value need its sign turned?  Here it is -errno. */
+#ifndef SS_ARCH_FAILED
+static inline int ss_arch_failed(const ucontext_t *uc)
+{
+	(void)uc;
+	return 0;
+}
+#endif
+
+/* On the instruction: was the kernel entered?  Here nothing in a context tells. */
+#ifndef SS_ARCH_ENTERED
+static inline int ss_arch_entered(const ucontext_t *uc, uintptr_t commit)
+{
+	(void)uc;
+	(void)commit;
+	return 1;
+}
+#endif
 
 #endif

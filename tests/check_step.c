@@ -24,7 +24,8 @@ static struct seen {
 	long result;
 	uintptr_t pc_after;
 	int errno_kept;
-	int caller_found;
+	int caller_found, frames;
+	_Unwind_Word cfa;
 	uint64_t preserved[TA_PRESERVED];
 } seen;
 static uint64_t at_entry[TA_PRESERVED];
@@ -43,8 +44,11 @@ static _Unwind_Reason_Code frame(struct _Unwind_Context *context, void *data)
 	int *previous_is_stub = data;
 	uintptr_t ip = _Unwind_GetIP(context);
 
-	if (*previous_is_stub && ip == return_address)
+	if (*previous_is_stub && ip == return_address) {
 		seen.caller_found = 1;
+		seen.cfa = _Unwind_GetCFA(context);
+	}
+	seen.frames += seen.caller_found;
 	*previous_is_stub = ip >= code.entry && ip < code.end;
 	return _URC_NO_REASON;
 }
@@ -375,8 +379,10 @@ END_TEST
 START_TEST(unwinding)
 {
 	const struct call *call;
+	struct seen first;
 	int i, found = 0;
 
+	memset(&first, 0, sizeof first);
 #ifndef __GLIBC__
 	SKIP("this libc has no unwind information for signal frames");
 #endif
@@ -389,7 +395,11 @@ START_TEST(unwinding)
 			ck_assert_msg(seen.caller_found,
 				      "%s, instruction %d: caller not found",
 				      call->name, i);
-			found++;
+			/* the same stack, whatever the stub is doing to it */
+			if (!found++)
+				first = seen;
+			ck_assert_uint_eq(seen.cfa, first.cfa);
+			ck_assert_int_eq(seen.frames, first.frames);
 		}
 	}
 	ck_assert_int_ge(found, TA_NORMAL - 2);

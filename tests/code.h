@@ -13,14 +13,18 @@
  *	TA_PRESERVED		number of registers that ta_preserved() gives
  *	ta_length(p)		length in bytes; 0 where it is not known
  *	ta_is_return(p)		a return, conditional ones too
- *	ta_has_slot(p)		a branch with a delay slot
  *	ta_return_address(uc)	at the entry: where the stub will return to
  *	ta_preserved(uc, i)	registers that a function must keep
  *	ta_number(uc)		at the call: the number, and
  *	ta_argument(uc, i)	the arguments as the kernel would find them
- *	ta_set_...		to fabricate contexts
- *	ta_can_tell()		BEFORE and AT_CALL are told apart at the call
- *	ta_restart_site(call)	where restart_syscall will be executed
+ *	ta_set_number(uc, n)	to fabricate contexts
+ *	ta_set_result(uc, value, failed)
+ * and may provide, with a macro of that name:
+ *	TA_HAS_SLOT		ta_has_slot(p): a branch with a delay slot
+ *	TA_CAN_TELL		ta_can_tell(): BEFORE and AT_CALL are told apart at
+ *				the call; ta_set_entered(uc, commit, entered)
+ *	TA_RESTART_SITE		ta_restart_site(call): where restart_syscall will be
+ *				executed
  */
 #ifndef CODE_H
 #define CODE_H
@@ -28,6 +32,35 @@
 #include "testing.h"
 #include "arch.h"
 #include "test_arch.h"
+
+#ifndef TA_HAS_SLOT
+static inline int ta_has_slot(const ta_unit *p)
+{
+	(void)p;
+	return 0;
+}
+#endif
+
+#ifndef TA_CAN_TELL
+static inline int ta_can_tell(void)
+{
+	return 0;
+}
+
+static inline void ta_set_entered(ucontext_t *uc, uintptr_t commit, int entered)
+{
+	(void)uc;
+	(void)commit;
+	(void)entered;
+}
+#endif
+
+#ifndef TA_RESTART_SITE
+static inline uintptr_t ta_restart_site(uintptr_t call)
+{
+	return call;
+}
+#endif
 
 #define CODE_MAX 64
 

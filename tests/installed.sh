@@ -39,39 +39,9 @@ consumers() {
 
 warnings='-Wall -Wextra -Wpedantic -Werror'
 
-# ---- tally ------------------------------------------------------------------
-
-passed=0
-failed=0
-skipped=0
-
-# check NAME COMMAND...: passes where the command succeeds and has nothing to
-# say; what it says is what is wrong or, with status 77, why it can't be told.
-check() {
-	what=$1
-	shift
-	why=$("$@" 2>&1)
-	case $?:$why in
-	0:)
-		echo "PASS $what"
-		passed=$((passed + 1))
-		;;
-	77:*)
-		echo "SKIP $what: $why"
-		skipped=$((skipped + 1))
-		;;
-	*)
-		echo "FAIL $what: $why"
-		failed=$((failed + 1))
-		false
-		;;
-	esac
-}
-
-skip() {
-	echo "$*"
-	exit 77
-}
+srcdir=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=tests/tally.sh
+. "$srcdir/tests/tally.sh"
 
 # quietly COMMAND...: the end of its output where it fails.
 quietly() {
@@ -239,7 +209,6 @@ check_build() {
 	check "$name: uninstall" uninstall
 }
 
-srcdir=$(cd "$(dirname "$0")/.." && pwd)
 version=$(sed -n 's/^AC_INIT(\[[^]]*\], \[\([^]]*\)\].*/\1/p' "$srcdir/configure.ac")
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/safe_syscall.XXXXXX") || exit 1
 trap 'rm -rf "$tmp"' EXIT
@@ -256,5 +225,4 @@ else
 		check_build
 	done 3<"$tmp/builds"
 fi
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+finish

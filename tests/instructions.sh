@@ -116,11 +116,11 @@ syntax() {
 
 # ---- tally ------------------------------------------------------------------
 
-passed=0
-failed=0
-skipped=0
+srcdir=${srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
+# shellcheck source=tests/tally.sh
+. "$srcdir/tests/tally.sh"
 
-skip() {
+left_out() {
 	echo "SKIP $1: $2"
 	skipped=$((skipped + 1))
 }
@@ -134,13 +134,6 @@ verdict() {
 		echo "FAIL $1: $2"
 		failed=$((failed + 1))
 	fi
-}
-
-finish() {
-	echo "$passed passed, $failed failed, $skipped skipped"
-	[ "$failed" -eq 0 ] || exit 1
-	[ "$passed" -gt 0 ] || exit 77
-	exit 0
 }
 
 # ---- objects ----------------------------------------------------------------
@@ -286,7 +279,7 @@ check_object() {
 	if [ -z "$row" ]; then
 		verdict "$name" 'an architecture that this script does not know'
 	elif ! disassemble "$file" "$@"; then
-		skip "$name" "no disassembler among $* knows $row"
+		left_out "$name" "no disassembler among $* knows $row"
 	else
 		syntax "$row"
 		# shellcheck disable=SC2046 # words
@@ -312,16 +305,16 @@ folder_for() {
 # check_compiler COMMAND [FLAG...]
 check_compiler() {
 	if ! command -v "$1" >/dev/null; then
-		skip "$*" "no $1"
+		left_out "$*" "no $1"
 		return
 	fi
 	if ! echo 'int x;' | "$@" -c -o "$tmp/probe.o" -x c - 2>/dev/null; then
-		skip "$*" "$1 does not take the flag"
+		left_out "$*" "$1 does not take the flag"
 		return
 	fi
 	folder=$(folder_for "$@")
 	if [ -z "$folder" ]; then
-		skip "$*" 'none of the architectures'
+		left_out "$*" 'none of the architectures'
 	elif ! why=$("$@" -I"$folder" -c -o "$tmp/stub.o" "$srcdir/lib/stub.S" 2>&1); then
 		verdict "$*" "$why"
 	else
@@ -348,7 +341,6 @@ check_all() {
 	done 3<"$tmp/compilers"
 }
 
-srcdir=${srcdir:-$(dirname "$0")/..}
 OBJDUMP=${OBJDUMP:-objdump}
 READELF=${READELF:-readelf}
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/safe_syscall.XXXXXX") || exit 1

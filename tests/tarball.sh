@@ -46,45 +46,9 @@ generated() {
 	END
 }
 
-# ---- tally ------------------------------------------------------------------
-
-passed=0
-failed=0
-skipped=0
-
-# check NAME COMMAND...: passes where the command succeeds and has nothing to
-# say; what it says is what is wrong or, with status 77, why it can't be told.
-check() {
-	what=$1
-	shift
-	why=$("$@" 2>&1)
-	case $?:$why in
-	0:)
-		echo "PASS $what"
-		passed=$((passed + 1))
-		;;
-	77:*)
-		echo "SKIP $what: $why"
-		skipped=$((skipped + 1))
-		;;
-	*)
-		echo "FAIL $what: $why"
-		failed=$((failed + 1))
-		false
-		;;
-	esac
-}
-
-skip() {
-	echo "$*"
-	exit 77
-}
-
-finish() {
-	echo "$passed passed, $failed failed, $skipped skipped"
-	[ "$failed" -eq 0 ]
-	exit
-}
+srcdir=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=tests/tally.sh
+. "$srcdir/tests/tally.sh"
 
 # ---- tests ------------------------------------------------------------------
 
@@ -162,7 +126,6 @@ in_checkout() {
 	(cd "$srcdir" && git ls-files) >/dev/null
 }
 
-srcdir=$(cd "$(dirname "$0")/.." && pwd)
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/safe_syscall.XXXXXX") || exit 1
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 1' HUP INT TERM

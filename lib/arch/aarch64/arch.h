@@ -54,24 +54,9 @@ static inline long ss_arch_value(const ucontext_t *uc)
 	return (long)uc->uc_mcontext.regs[0];
 }
 
-/* The value itself is -errno. */
-static inline int ss_arch_failed(const ucontext_t *uc)
-{
-	(void)uc;
-	return 0;
-}
-
 static inline void ss_arch_set_error(ucontext_t *uc, int error)
 {
 	uc->uc_mcontext.regs[0] = (unsigned long)-(long)error;
-}
-
-/* Nothing in a context tells. */
-static inline int ss_arch_entered(const ucontext_t *uc, uintptr_t commit)
-{
-	(void)uc;
-	(void)commit;
-	return 1;
 }
 
 static inline int ss_arch_restart_block(const ucontext_t *uc, uintptr_t call,

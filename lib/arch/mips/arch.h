@@ -55,6 +55,7 @@ static inline long ss_arch_value(const ucontext_t *uc)
 }
 
 /* a3 says that the value is an errno. */
+#define SS_ARCH_FAILED
 static inline int ss_arch_failed(const ucontext_t *uc)
 {
 	return uc->uc_mcontext.gregs[7] != 0;
@@ -64,14 +65,6 @@ static inline void ss_arch_set_error(ucontext_t *uc, int error)
 {
 	uc->uc_mcontext.gregs[2] = (unsigned long long)error;
 	uc->uc_mcontext.gregs[7] = 1;
-}
-
-/* Nothing in a context tells. */
-static inline int ss_arch_entered(const ucontext_t *uc, uintptr_t commit)
-{
-	(void)uc;
-	(void)commit;
-	return 1;
 }
 
 static inline int ss_arch_restart_block(const ucontext_t *uc, uintptr_t call,

@@ -26,6 +26,7 @@ static inline int ta_is_return(const ta_unit *p)
 }
 
 /* jr, beqz, bnez */
+#define TA_HAS_SLOT
 static inline int ta_has_slot(const ta_unit *p)
 {
 	return *p == ta_return[0] || *p >> 26 == 4 || *p >> 26 == 5;
@@ -67,21 +68,4 @@ static inline void ta_set_result(ucontext_t *uc, long value, int failed)
 {
 	uc->uc_mcontext.gregs[2] = (unsigned long long)value;
 	uc->uc_mcontext.gregs[7] = failed;
-}
-
-static inline void ta_set_entered(ucontext_t *uc, uintptr_t commit, int entered)
-{
-	(void)uc;
-	(void)commit;
-	(void)entered;
-}
-
-static inline int ta_can_tell(void)
-{
-	return 0;
-}
-
-static inline uintptr_t ta_restart_site(uintptr_t call)
-{
-	return call;
 }

@@ -56,6 +56,7 @@ static inline long ss_arch_value(const ucontext_t *uc)
 }
 
 /* CR0.SO says that the value is an errno. */
+#define SS_ARCH_FAILED
 static inline int ss_arch_failed(const ucontext_t *uc)
 {
 	return (uc->uc_mcontext.gp_regs[SS_CCR] & SS_CR0_SO) != 0;
@@ -73,6 +74,7 @@ static inline void ss_arch_set_error(ucontext_t *uc, int error)
  * returned here since: then r9, which had the flag's address, is still zero, as
  * the kernel does not keep r9 to r12 over a system call.
  */
+#define SS_ARCH_ENTERED
 static inline int ss_arch_entered(const ucontext_t *uc, uintptr_t commit)
 {
 	(void)commit;

@@ -26,12 +26,6 @@ static inline int ta_is_return(const ta_unit *p)
 	return *p == 0x4e800020 || (*p & 0xfc1fffff) == 0x4c030020;
 }
 
-static inline int ta_has_slot(const ta_unit *p)
-{
-	(void)p;
-	return 0;
-}
-
 static inline uintptr_t ta_return_address(const ucontext_t *uc)
 {
 	return uc->uc_mcontext.gp_regs[36];
@@ -64,6 +58,7 @@ static inline void ta_set_result(ucontext_t *uc, long value, int failed)
 	uc->uc_mcontext.gp_regs[SS_CCR] = failed ? SS_CR0_SO : 0;
 }
 
+#define TA_CAN_TELL
 static inline void ta_set_entered(ucontext_t *uc, uintptr_t commit, int entered)
 {
 	(void)commit;
@@ -74,9 +69,4 @@ static inline void ta_set_entered(ucontext_t *uc, uintptr_t commit, int entered)
 static inline int ta_can_tell(void)
 {
 	return 1;
-}
-
-static inline uintptr_t ta_restart_site(uintptr_t call)
-{
-	return call;
 }

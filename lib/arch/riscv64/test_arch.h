@@ -25,12 +25,6 @@ static inline int ta_is_return(const ta_unit *p)
 	return *p == ta_return[0];
 }
 
-static inline int ta_has_slot(const ta_unit *p)
-{
-	(void)p;
-	return 0;
-}
-
 static inline uintptr_t ta_return_address(const ucontext_t *uc)
 {
 	return uc->uc_mcontext.__gregs[1];
@@ -64,21 +58,4 @@ static inline void ta_set_number(ucontext_t *uc, long number)
 static inline void ta_set_result(ucontext_t *uc, long value, int failed)
 {
 	uc->uc_mcontext.__gregs[10] = (unsigned long)(failed ? -value : value);
-}
-
-static inline void ta_set_entered(ucontext_t *uc, uintptr_t commit, int entered)
-{
-	(void)uc;
-	(void)commit;
-	(void)entered;
-}
-
-static inline int ta_can_tell(void)
-{
-	return 0;
-}
-
-static inline uintptr_t ta_restart_site(uintptr_t call)
-{
-	return call;
 }

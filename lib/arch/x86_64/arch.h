@@ -42,13 +42,6 @@ static inline long ss_arch_value(const ucontext_t *uc)
 	return (long)uc->uc_mcontext.gregs[REG_RAX];
 }
 
-/* The value itself is -errno. */
-static inline int ss_arch_failed(const ucontext_t *uc)
-{
-	(void)uc;
-	return 0;
-}
-
 static inline void ss_arch_set_error(ucontext_t *uc, int error)
 {
 	uc->uc_mcontext.gregs[REG_RAX] = -error;
@@ -77,6 +70,7 @@ static inline int ss_arch_has_fred(void)
  * flag's address in rcx, where the instruction itself puts the address after
  * it.
  */
+#define SS_ARCH_ENTERED
 static inline int ss_arch_entered(const ucontext_t *uc, uintptr_t commit)
 {
 	return (uintptr_t)uc->uc_mcontext.gregs[REG_RCX] == commit ||

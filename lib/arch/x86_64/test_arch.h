@@ -57,12 +57,6 @@ static inline int ta_is_return(const ta_unit *p)
 	return p[0] == 0xc3;
 }
 
-static inline int ta_has_slot(const ta_unit *p)
-{
-	(void)p;
-	return 0;
-}
-
 static inline uintptr_t ta_return_address(const ucontext_t *uc)
 {
 	return *(const uintptr_t *)(uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
@@ -101,6 +95,7 @@ static inline void ta_set_result(ucontext_t *uc, long value, int failed)
 	uc->uc_mcontext.gregs[REG_RAX] = failed ? -value : value;
 }
 
+#define TA_CAN_TELL
 static inline void ta_set_entered(ucontext_t *uc, uintptr_t commit, int entered)
 {
 	uc->uc_mcontext.gregs[REG_RCX] = entered ? (greg_t)commit : 0;
@@ -109,9 +104,4 @@ static inline void ta_set_entered(ucontext_t *uc, uintptr_t commit, int entered)
 static inline int ta_can_tell(void)
 {
 	return !ss_arch_has_fred();
-}
-
-static inline uintptr_t ta_restart_site(uintptr_t call)
-{
-	return call;
 }
