@@ -48,9 +48,9 @@ static inline void ss_arch_set_error(ucontext_t *uc, int error)
 }
 
 /*
- * CPUs with FRED leave rcx alone when they enter the kernel (as do kernels
- * that emulate the instruction in that manner), so that there is nothing to
- * see.  CPUID leaf 7.1, EAX bit 17.
+ * Processors with FRED leave rcx alone when they enter the kernel, so there is
+ * nothing to see.  CPUID leaf 7.1, EAX bit 17; whether the kernel uses it is
+ * not told, so whoever has it is AT_CALL, which is never wrong.
  */
 static inline int ss_arch_has_fred(void)
 {
