@@ -198,6 +198,7 @@ static void in_child(void)
 	safe_syscall_scope *s;
 
 	ss_thread.sending = 0;
+	ss_signal_forked();
 	for (s = current(); s; s = around(s))
 		change(&s->ss_state, ~(SS_SENDER - 1), 0);
 	if (AO_load(&ss_thread.own.ss_tid))

@@ -61,6 +61,8 @@ static inline int ss_signal(void)
 	return (int)AO_load_acquire(&ss_interrupt_signal);
 }
 SS_HIDDEN void ss_signal_send(pid_t tid);
+/* In a child of fork. */
+SS_HIDDEN void ss_signal_forked(void);
 /* Take back what was sent to this thread and has not arrived. */
 SS_HIDDEN void ss_signal_drain(void);
 /* End what ss_thread.requeued tells of, if its call is over, as seen from the

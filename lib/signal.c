@@ -57,6 +57,13 @@ static void give_lock(const sigset_t *old)
 	pthread_sigmask(SIG_SETMASK, old, NULL);
 }
 
+/* Whoever held it is not in this process.  What it was about to do is done or
+ * not: a place that is not in use matters to nobody. */
+void ss_signal_forked(void)
+{
+	AO_store_release(&lock, 0);
+}
+
 static int fail(int error)
 {
 	errno = error;

@@ -878,6 +878,32 @@ START_TEST(sigaction_from_several_threads)
 }
 END_TEST
 
+/* Another thread may be in it when we fork. */
+START_TEST(sigaction_after_fork)
+{
+	struct sigaction sa;
+	pthread_t thread;
+	int i, status;
+	pid_t child;
+
+	memset(&sa, 0, sizeof sa);
+	sa.sa_handler = plain;
+	ck_assert_int_eq(safe_syscall_sigaction(SIGUSR1, &sa, NULL), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, change_actions, NULL), 0);
+	for (i = 0; i < 200; i++) {
+		child = fork();
+		ck_assert_int_ne(child, -1);
+		if (!child)
+			_exit(safe_syscall_sigaction(SIGUSR2, &sa, NULL) ? 8 : 7);
+		ck_assert_int_eq(waitpid(child, &status, 0), child);
+		ck_assert(WIFEXITED(status));
+		ck_assert_int_eq(WEXITSTATUS(status), 7);
+	}
+	stop = 1;
+	join(thread);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("interrupt");
@@ -914,6 +940,7 @@ int main(void)
 	tcase_add_loop_test(tc, hook_before_the_handler, 0, 2);
 	tcase_add_loop_test(tc, interrupt_in_a_handler, 0, 2);
 	tcase_add_test(tc, sigaction_from_several_threads);
+	tcase_add_test(tc, sigaction_after_fork);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
