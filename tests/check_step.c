@@ -473,6 +473,45 @@ START_TEST(stopped_wait_is_told)
 }
 END_TEST
 
+/*
+ * Where the kernel restarts from an address of its own, what tells that call
+ * apart must be gone when the stub returns: the caller may make one like it.
+ */
+static enum safe_syscall_phase elsewhere;
+
+static void look_elsewhere(ucontext_t *uc)
+{
+	ucontext_t copy = *uc;
+
+	ss_arch_set_pc(&copy, ta_restart_site(code.pc[code.call]));
+	elsewhere = safe_syscall_classify(&copy);
+}
+
+START_TEST(restart_of_others_is_not_ours)
+{
+	const struct call *call;
+	int i, hits = 0;
+
+	if (ta_restart_site(code.pc[code.call]) == code.pc[code.call])
+		SKIP("a stopped wait is restarted by the stub's own instruction");
+	for (call = calls; call->name; call++) {
+		for (i = 0; i < code.count; i++) {
+			if (!ta_is_return(code_at(&code, i)))
+				continue;
+			flag = call->flag;
+			breakpoint_set(code.pc[i], 0, look_elsewhere);
+			call->make();
+			drain();
+			if (!breakpoint_clear())
+				continue;
+			hits++;
+			ck_assert_int_eq(elsewhere, SAFE_SYSCALL_OUTSIDE);
+		}
+	}
+	ck_assert_int_ge(hits, 3);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("step");
@@ -490,6 +529,7 @@ int main(void)
 	tcase_add_test(tc, instructions_on_the_way);
 	tcase_add_test(tc, unwinding);
 	tcase_add_test(tc, stopped_wait_is_told);
+	tcase_add_test(tc, restart_of_others_is_not_ours);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
