@@ -366,8 +366,7 @@ START_TEST(freed_after_leave)
 	stop = 1;
 	join(thread);
 	printf("freed_after_leave: %d operations, %d interrupted\n", i, interrupted);
-	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
-		ck_assert_int_gt(interrupted, 0);
+	ck_assert_int_gt(interrupted, 0);
 }
 END_TEST
 
@@ -401,15 +400,17 @@ START_TEST(no_stale_eintr)
 	const char *wanted = getenv("SAFE_SYSCALL_CANCELS");
 	int cancels = wanted ? atoi(wanted) : 20000;
 	int i, caught = 0, stale = 0, late = 0;
+	double end = now() + 40;
 	struct timespec ts;
 	pthread_t thread;
 
 	ending = NEW_SCOPE;
 	ck_assert_int_eq(pthread_create(&thread, NULL, interrupt_ending, NULL), 0);
-	for (i = 0; i < cancels; i++) {
+	for (i = 0; i < cancels && now() < end; i++) {
 		ck_assert_int_eq(safe_syscall_enter(&ending), 0);
 		phase = 1;
-		safe_syscall(SYS_getppid);
+		/* lets the other thread run, where processors are few */
+		safe_syscall(i % 2 ? SYS_getppid : SYS_sched_yield);
 		caught += safe_syscall_leave(&ending);
 		/* no signal from here on, whatever the other thread does */
 		ts.tv_sec = 0;
@@ -430,15 +431,16 @@ START_TEST(no_stale_eintr)
 	printf("no_stale_eintr: %d cancels, %d within the operation, %d stale\n",
 	       late, caught, stale);
 	ck_assert_int_eq(stale, 0);
-	ck_assert_int_eq(late, cancels);
-	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
-		ck_assert_int_gt(caught, 0);
+	ck_assert_int_eq(late, i);
+	ck_assert_int_ge(i, cancels / 20);
+	ck_assert_int_gt(caught, 0);
 }
 END_TEST
 
 /* After rearm likewise. */
 START_TEST(no_stale_eintr_after_rearm)
 {
+	double end = now() + 20;
 	struct timespec ts;
 	pthread_t thread;
 	int i, stale = 0, was = 0;
@@ -446,10 +448,11 @@ START_TEST(no_stale_eintr_after_rearm)
 	ending = NEW_SCOPE;
 	ck_assert_int_eq(safe_syscall_enter(&ending), 0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, interrupt_ending, NULL), 0);
-	for (i = 0; i < 5000; i++) {
+	for (i = 0; i < 5000 && now() < end; i++) {
 		phase = 1;
 		while (!safe_syscall_interrupted(&ending))
-			;
+			if (i % 2)
+				sched_yield();
 		ck_assert_int_eq(safe_syscall_rearm(&ending), 1);
 		was++;
 		ts.tv_sec = 0;
@@ -464,7 +467,8 @@ START_TEST(no_stale_eintr_after_rearm)
 	safe_syscall_rearm(&ending);
 	ck_assert_int_eq(safe_syscall_leave(&ending), 0);
 	ck_assert_int_eq(stale, 0);
-	ck_assert_int_eq(was, 5000);
+	ck_assert_int_eq(was, i);
+	ck_assert_int_ge(i, 250);
 }
 END_TEST
 
@@ -835,6 +839,9 @@ START_TEST(interrupt_in_a_handler)
 }
 END_TEST
 
+/* Without ck_assert: it writes a message each time, under a lock. */
+static volatile int action_wrong;
+
 static void *change_actions(void *unused)
 {
 	struct sigaction sa, old;
@@ -848,9 +855,10 @@ static void *change_actions(void *unused)
 			sa.sa_sigaction = siginfo;
 		else
 			sa.sa_handler = plain;
-		ck_assert_int_eq(safe_syscall_sigaction(SIGUSR1, &sa, &old), 0);
-		ck_assert(old.sa_flags & SA_SIGINFO ? old.sa_sigaction == siginfo :
-						      old.sa_handler == plain);
+		if (safe_syscall_sigaction(SIGUSR1, &sa, &old) ||
+		    (old.sa_flags & SA_SIGINFO ? old.sa_sigaction != siginfo :
+						 old.sa_handler != plain))
+			action_wrong = 1;
 	}
 	return NULL;
 }
@@ -875,6 +883,7 @@ START_TEST(sigaction_from_several_threads)
 	join(thread[2]);
 	ck_assert_int_eq(plain_ran + siginfo_ran, i);
 	ck_assert_int_eq(siginfo_right, siginfo_ran);
+	ck_assert_int_eq(action_wrong, 0);
 }
 END_TEST
 
