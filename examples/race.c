@@ -23,7 +23,9 @@
  * Exit status: 0 safe_syscall lost nothing, 1 it did, 2 bad usage, 3 this run
  * could not show it.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
