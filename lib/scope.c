@@ -235,7 +235,11 @@ static void start(void)
 	pthread_atfork(NULL, NULL, in_child);
 }
 
-void ss_library_start(void)
+/*
+ * When the library is loaded, so that a fork knows of it whatever was called
+ * before.  Constructors of others may come first: hence `once`.
+ */
+__attribute__((constructor)) void ss_library_start(void)
 {
 	pthread_once(&once, start);
 }

@@ -105,3 +105,35 @@ static inline int ta_can_tell(void)
 {
 	return !ss_arch_has_fred();
 }
+
+/*
+ * A handler that goes back by the stub: the kernel puts the restorer where a
+ * handler returns to, and wants the stack as the return has left it.  So jump, and
+ * call nothing.  The stub's word below the stack pointer falls on the return
+ * address that has been used.
+ */
+#define TA_HAS_RESTORER 1
+#define TA_TEXT_OF(x) #x
+#define TA_TEXT(x) TA_TEXT_OF(x)
+
+__attribute__((naked, unused)) static void ta_restorer(void)
+{
+	__asm__ ("lea	1f(%rip), %rdi\n\t"
+		 "mov	$" TA_TEXT(SYS_rt_sigreturn) ", %esi\n\t"
+		 "jmp	*safe_syscall_raw@GOTPCREL(%rip)\n\t"
+		 ".balign 4\n"
+		 "1:	.long	0");
+}
+
+/* As sigaction(2), where the C library would put in a restorer of its own. */
+static inline int ta_set_handler(int sig, void (*handler)(int, siginfo_t *, void *))
+{
+	struct {
+		void (*handler)(int, siginfo_t *, void *);
+		unsigned long flags;
+		void (*restorer)(void);
+		unsigned long mask[8 / sizeof(long)];
+	} sa = { handler, SA_SIGINFO | 0x04000000 /* SA_RESTORER */, ta_restorer, { 0 } };
+
+	return (int)syscall(SYS_rt_sigaction, (long)sig, &sa, NULL, 8L);
+}
