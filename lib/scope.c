@@ -45,10 +45,11 @@
  * libraries loaded later.
  */
 #include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
+#include <stdint.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <ucontext.h>
@@ -74,7 +75,7 @@ static safe_syscall_scope unstarted = { SS_WAKE, SS_NONE, 0, { 0 } };
 
 __thread struct ss_thread ss_thread
 	__attribute__((tls_model("initial-exec"))) = {
-	{ 0, SS_NONE, 0, { 0 } }, &unstarted, 0, 0, 0
+	{ 0, SS_NONE, 0, { 0 } }, &unstarted, NULL, 0
 };
 
 /* Kept out of those that call it last, so that they need no stack. */
@@ -172,35 +173,89 @@ safe_syscall_scope *safe_syscall_self(void)
 	return &ss_thread.own;
 }
 
+/* ---- those who are sending an interrupt ---------------------------------- */
+
+#define SS_QUARTER (SS_PROCESS / SS_SENDER)
+
+/* By how many forks it came to be, modulo SS_QUARTER. */
+static AO_t process;
+
+static AO_t senders(AO_t state)
+{
+	return state / SS_PROCESS == process ? state / SS_SENDER % SS_QUARTER : 0;
+}
+
+static AO_t with_senders(AO_t state, AO_t n)
+{
+	state %= SS_SENDER;
+	return n ? state + n * SS_SENDER + process * SS_PROCESS : state;
+}
+
+/* Returns whether it was not interrupted before: then it has one more. */
+static int add_sender(safe_syscall_scope *scope)
+{
+	AO_t old;
+
+	do {
+		old = AO_load(&scope->ss_state);
+		if (old & SS_INTERRUPTED)
+			return 0;
+	} while (!AO_compare_and_swap_full(&scope->ss_state, old,
+			with_senders(old | SS_INTERRUPTED, senders(old) + 1)));
+	return 1;
+}
+
+static void remove_sender(safe_syscall_scope *scope)
+{
+	AO_t old;
+
+	do
+		old = AO_load(&scope->ss_state);
+	while (!AO_compare_and_swap_full(&scope->ss_state, old,
+			with_senders(old, senders(old) - 1)));
+}
+
 /*
- * A sender needs the processor, which we may be keeping from it by our priority:
- * sleep when yielding does not help.
+ * Whoever we wait for needs the processor, which we may be keeping from him by our
+ * priority: sleep when yielding does not help.
  */
-static void wait_for_senders(safe_syscall_scope *scope)
+void ss_wait(int round)
 {
 	static const struct timespec nap = { 0, 50000 };
-	int i, cancel;
+	int cancel;
 
-	for (i = 0; AO_load_acquire(&scope->ss_state) >= SS_SENDER; i++) {
-		if (i < 64) {
-			sched_yield();
+	if (round < 64) {
+		sched_yield();
+		return;
+	}
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	nanosleep(&nap, NULL);
+	pthread_setcancelstate(cancel, NULL);
+}
+
+/* None is below us on this thread, as they have all signals blocked. */
+static void wait_for_senders(safe_syscall_scope *scope)
+{
+	AO_t old;
+	int i;
+
+	for (i = 0; (old = AO_load_acquire(&scope->ss_state)) >= SS_SENDER; i++) {
+		if (!senders(old)) {	/* they are in the parent of this process */
+			AO_compare_and_swap_full(&scope->ss_state, old,
+						 with_senders(old, 0));
 			continue;
 		}
-		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-		nanosleep(&nap, NULL);
-		pthread_setcancelstate(cancel, NULL);
+		ss_wait(i);
 	}
 }
+
+/* ---- the beginning and the end of a thread -------------------------------- */
 
 /* In a child of fork there are no other threads, and this one has a new id. */
 static void in_child(void)
 {
-	safe_syscall_scope *s;
-
-	ss_thread.sending = 0;
+	process = (process + 1) % SS_QUARTER;
 	ss_signal_forked();
-	for (s = current(); s; s = around(s))
-		change(&s->ss_state, ~(SS_SENDER - 1), 0);
 	if (AO_load(&ss_thread.own.ss_tid))
 		AO_store(&ss_thread.own.ss_tid, (AO_t)syscall(SYS_gettid));
 }
@@ -244,6 +299,8 @@ __attribute__((constructor)) void ss_library_start(void)
 	pthread_once(&once, start);
 }
 
+/* ---- entering, leaving, interrupting ---------------------------------------- */
+
 /*
  * The scope has been entered and is current.  Either there is something to
  * inherit, or to clear up, or it is the first on this thread.
@@ -258,9 +315,9 @@ static SS_COLD int enter_slowly(safe_syscall_scope *scope)
 		/* who came before this found no thread, but has set our flag */
 		AO_nop_full();
 	}
-	ss_thread.inside = 0;
+	ss_thread.inside = NULL;
 	if (ss_thread.requeued)
-		ss_signal_repair(0);
+		ss_signal_repair();
 	change(&scope->ss_state, 0, SS_WAKE);
 	return 0;
 }
@@ -288,9 +345,9 @@ int safe_syscall_enter(safe_syscall_scope *scope)
 static SS_COLD int leave_slowly(safe_syscall_scope *scope)
 {
 	wait_for_senders(scope);
-	ss_thread.inside = 0;
+	ss_thread.inside = NULL;
 	if (ss_thread.requeued)
-		ss_signal_repair(0);
+		ss_signal_repair();
 	ss_signal_drain();
 	return (change(&scope->ss_state, SS_WAKE, 0) & SS_INTERRUPTED) != 0;
 }
@@ -325,28 +382,23 @@ static pid_t thread_of(const safe_syscall_scope *scope)
 	return (pid_t)tid;
 }
 
+/*
+ * With all signals blocked: no handler may wait for us that runs above us, nor
+ * leave by siglongjmp and with it us, for whom leave() waits.
+ */
 static SS_COLD int interrupt(safe_syscall_scope *scope)
 {
-	AO_t old;
+	sigset_t old;
 	pid_t tid;
 
-	/* a handler that comes here, and waits in rearm, would wait for us */
-	ss_thread.sending++;
-	do
-		old = AO_load(&scope->ss_state);
-	while (!(old & SS_INTERRUPTED) &&
-	       !AO_compare_and_swap_full(&scope->ss_state, old,
-					 (old | SS_INTERRUPTED) + SS_SENDER));
-	if (!(old & SS_INTERRUPTED)) {
+	ss_signals_block(&old);
+	if (add_sender(scope)) {
 		tid = thread_of(scope);
 		if (tid)
 			ss_signal_send(tid);
-		do
-			old = AO_load(&scope->ss_state);
-		while (!AO_compare_and_swap_full(&scope->ss_state, old,
-						 old - SS_SENDER));
+		remove_sender(scope);
 	}
-	ss_thread.sending--;
+	ss_signals_restore(&old);
 	return 0;
 }
 
@@ -384,8 +436,7 @@ int safe_syscall_rearm(safe_syscall_scope *scope)
 		return invalid(EINVAL);
 	if (!(change(&scope->ss_state, SS_INTERRUPTED, 0) & SS_INTERRUPTED))
 		return 0;
-	if (!ss_thread.sending)
-		wait_for_senders(scope);
+	wait_for_senders(scope);
 	if (is_around_us(scope))
 		ss_signal_drain();
 	errno = error;
@@ -394,14 +445,133 @@ int safe_syscall_rearm(safe_syscall_scope *scope)
 
 /* ---- the call --------------------------------------------------------------- */
 
-enum kind { ORDINARY, REFUSED, FORK };
+/* One safe_syscall() under way. */
+struct ss_call {
+	long number;
+	ss_word arg[SS_ARGUMENTS];
+	volatile int mark;
+};
+
+#define SS_MARK 0x5afe5ca1
+
+/* ss_thread.inside: a handler of others in here may have to return first; signal.c. */
+static inline long make(const struct ss_call *call, const volatile int *flag)
+{
+	const ss_word *arg = call->arg;
+	long result;
+
+	ss_thread.inside = call;
+	result = safe_syscall_raw(flag, call->number, arg[0], arg[1], arg[2],
+#if SS_ARGUMENTS == 7
+				  arg[3], arg[4], arg[5], arg[6]);
+#else
+				  arg[3], arg[4], arg[5]);
+#endif
+	ss_thread.inside = NULL;
+	return result;
+}
+
+/* The call did not happen, or something is to be cleared up after it. */
+static long look_again(const struct ss_call *call, long result)
+{
+	safe_syscall_scope *scope = current();
+	AO_t old;
+
+	for (;;) {
+		if (ss_thread.requeued)
+			ss_signal_repair();
+		if (result != -SAFE_ERESTARTSYS)
+			return result;
+		/* clear, then look: a handler in between sets it again */
+		old = change(&scope->ss_state, SS_WAKE, 0);
+		if (ss_interrupted_here()) {
+			change(&scope->ss_state, 0, old & SS_WAKE);
+			return result;
+		}
+		if (!(old & ~SS_INTERRUPTED))
+			return result;
+		/* of an interrupt that was taken back */
+		wait_for_senders(scope);
+		result = make(call, flag_of(scope));
+	}
+}
+
+/* Something is to be cleared up, the call did not happen, or it failed. */
+static SS_COLD long finish(const struct ss_call *call, long result)
+{
+	result = look_again(call, result);
+	return result < 0 && result >= -4095 ? invalid((int)-result) : result;
+}
+
+static int on_alternate_stack(void)
+{
+	stack_t stack;
+
+	return sigaltstack(NULL, &stack) == 0 && stack.ss_flags & SS_ONSTACK;
+}
+
+/*
+ * There is a call already.  Either it is beneath a handler, and the handler makes
+ * another one, or a handler that had interrupted it has left by siglongjmp.  It
+ * is over when we are on its stack and not beyond it, or when what it kept
+ * there has been overwritten.  The kernel compares: the stack may be gone.
+ */
+static int is_over(const struct ss_call *beneath, const struct ss_call *call)
+{
+	static const long long now[2];		/* larger than any timespec */
+	int error = errno;
+	int over;
+
+	over = (!on_alternate_stack() && (uintptr_t)call >= (uintptr_t)beneath) ||
+		(syscall(SYS_futex, &beneath->mark, FUTEX_WAIT_PRIVATE,
+			 (long)SS_MARK, now, NULL, 0L) == -1 &&
+		 (errno == EAGAIN || errno == EFAULT));
+	errno = error;
+	return over;
+}
+
+/*
+ * If it is not over as far as can be told, make the other one so that no harm is
+ * done if it is: the interrupt signal is not blocked meanwhile, and is sent again
+ * afterwards if the call beneath has to return.
+ */
+static SS_COLD long make_another(const struct ss_call *call)
+{
+	const struct ss_call *beneath = ss_thread.inside;
+	int over = is_over(beneath, call);
+	long result;
+
+	ss_thread.inside = NULL;
+	if (ss_thread.requeued)
+		ss_signal_repair();
+	result = finish(call, make(call, flag_of(current())));
+	if (over)
+		return result;
+	ss_thread.inside = beneath;
+	if (ss_interrupted_here())
+		ss_signal_send(ss_tid());
+	return result;
+}
+
+static inline long make_first_or_another(const struct ss_call *call)
+{
+	long result;
+
+	if (__builtin_expect(ss_thread.inside != NULL, 0))
+		return make_another(call);
+	result = make(call, flag_of(current()));
+	if (__builtin_expect((result < 0 && result >= -4095) ||
+			     ss_thread.requeued, 0))
+		return finish(call, result);
+	return result;
+}
 
 /*
  * Calls that come back twice, or on another stack than they left on, can't go
  * through the stub: its way out, and what it keeps on the stack, would not
  * be there.
  */
-static enum kind kind_of(long number, const ss_word *arg)
+static inline int is_special(long number)
 {
 	switch (number) {
 #ifdef SYS_vfork
@@ -416,102 +586,65 @@ static enum kind kind_of(long number, const ss_word *arg)
 #ifdef SYS_swapcontext
 	case SYS_swapcontext:
 #endif
-	case SYS_rt_sigreturn:
-		return REFUSED;
-	case SYS_clone:
-		if (arg[SS_CLONE_FLAGS] & CLONE_VM || arg[SS_CLONE_STACK])
-			return REFUSED;
-		return FORK;
 #ifdef SYS_fork
 	case SYS_fork:
-		return FORK;
 #endif
+	case SYS_rt_sigreturn:
+	case SYS_clone:
+		return 1;
 	}
-	return ORDINARY;
+	return 0;
 }
 
-/* One safe_syscall() under way. */
-struct call {
-	long number;
-	ss_word arg[SS_ARGUMENTS];
-	uintptr_t frame;
-};
-
-static long make(const struct call *call, const volatile int *flag)
+/* What can be done: a fork, also by clone, that comes back on the same stack. */
+static int is_fork(const struct ss_call *call)
 {
-	const ss_word *arg = call->arg;
-	uintptr_t beneath = ss_thread.inside;
+#ifdef SYS_fork
+	if (call->number == SYS_fork)
+		return 1;
+#endif
+	return call->number == SYS_clone &&
+		!(call->arg[SS_CLONE_FLAGS] & CLONE_VM) && !call->arg[SS_CLONE_STACK];
+}
+
+static SS_COLD long fork_or_refuse(const struct ss_call *call)
+{
 	long result;
 
-	/* signal.c: a handler of others in here may have to return first */
-	ss_thread.inside = call->frame;
-	result = safe_syscall_raw(flag, call->number, arg[0], arg[1], arg[2],
-#if SS_ARGUMENTS == 7
-				  arg[3], arg[4], arg[5], arg[6]);
-#else
-				  arg[3], arg[4], arg[5]);
-#endif
-	ss_thread.inside = beneath;
-	return result;
-}
-
-/* The call did not happen, or something is to be cleared up after it. */
-static SS_COLD long look_again(const struct call *call, safe_syscall_scope *scope,
-			       long result)
-{
-	static const volatile int never;
-	const volatile int *flag = flag_of(scope);
-	AO_t old;
-
-	for (;;) {
-		if (ss_thread.requeued)
-			ss_signal_repair(call->frame);
-		if (result != -SAFE_ERESTARTSYS)
-			return result;
-		/* clear, then look: a handler in between sets it again */
-		old = change(&scope->ss_state, SS_WAKE, 0);
-		if (ss_interrupted_here()) {
-			change(&scope->ss_state, 0, old & SS_WAKE);
-			return result;
-		}
-		if (!(old & ~SS_INTERRUPTED))
-			return result;
-		/*
-		 * A sender whose interrupt was taken back.  If it is our own,
-		 * this is a handler above it, and waiting is no use.
-		 */
-		if (!ss_thread.sending)
-			wait_for_senders(scope);
-		else if (old >= SS_SENDER)
-			flag = &never;
-		result = make(call, flag);
-	}
-}
-
-long safe_syscall(long number, ...)
-{
-	safe_syscall_scope *scope = current();
-	struct call call;
-	enum kind kind;
-	long result;
-	va_list ap;
-	int i;
-
-	call.number = number;
-	call.frame = (uintptr_t)__builtin_frame_address(0);
-	va_start(ap, number);
-	for (i = 0; i < SS_ARGUMENTS; i++)
-		call.arg[i] = va_arg(ap, ss_word);
-	va_end(ap);
-	kind = kind_of(number, call.arg);
-	if (kind == REFUSED)
+	if (!is_fork(call))
 		return invalid(EINVAL);
-	result = make(&call, flag_of(scope));
-	if (result == -SAFE_ERESTARTSYS || ss_thread.requeued)
-		result = look_again(&call, scope, result);
-	if (kind == FORK && result == 0)
+	result = make_first_or_another(call);
+	if (result == 0)
 		in_child();
-	if (result < 0 && result >= -4095)
-		return invalid((int)-result);
 	return result;
 }
+
+/*
+ * safe_syscall() is declared as syscall(2) is, and defined with as many words as
+ * there may be: every ABI passes the two in the same places, but a function that
+ * says "..." stores all that may have come and loads it again, just before an
+ * instruction that waits for it.
+ */
+#define SS_WORDS ss_word a, ss_word b, ss_word c, ss_word d, ss_word e, ss_word f
+#if SS_ARGUMENTS == 7
+# define SS_SEVENTH(x) , x
+#else
+# define SS_SEVENTH(x)
+#endif
+
+SS_HIDDEN long ss_syscall(long number, SS_WORDS SS_SEVENTH(ss_word g));
+long ss_syscall(long number, SS_WORDS SS_SEVENTH(ss_word g))
+{
+	const struct ss_call call = {
+		number, { a, b, c, d, e, f SS_SEVENTH(g) }, SS_MARK
+	};
+
+	if (is_special(number))
+		return fork_or_refuse(&call);
+	return make_first_or_another(&call);
+}
+
+#if defined __GNUC__ && !defined __clang__
+# pragma GCC diagnostic ignored "-Wattribute-alias"
+#endif
+long safe_syscall(long number, ...) __attribute__((alias("ss_syscall")));

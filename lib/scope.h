@@ -3,7 +3,7 @@
 #ifndef SS_SCOPE_H
 #define SS_SCOPE_H
 
-#include <stdint.h>
+#include <signal.h>
 #include <sys/types.h>
 
 #include <atomic_ops.h>
@@ -12,12 +12,17 @@
 
 /*
  * safe_syscall_scope.ss_state.  The stub comes back when any bit is set in the
- * lower 32.  The upper half counts those in safe_syscall_interrupt(); where a
+ * lower 32.  The upper half is for those in safe_syscall_interrupt(); where a
  * word has 32 bits only, they keep the stub from its call while they are there.
+ *
+ * A quarter of the word counts them, and the last one says in which process: a
+ * child of fork finds counted those of its parent, who will never be done here.
+ * It is the number of forks that led to the process.
  */
 #define SS_INTERRUPTED ((AO_t)1)	/* this scope is; by any thread */
 #define SS_WAKE ((AO_t)2)		/* one around it may be: look, then clear */
 #define SS_SENDER ((AO_t)1 << (sizeof(AO_t) * 4))
+#define SS_PROCESS ((AO_t)1 << (sizeof(AO_t) * 6))
 
 /*
  * safe_syscall_scope.ss_around: 0 when the scope is not entered, else the scope
@@ -33,9 +38,8 @@
 struct ss_thread {
 	safe_syscall_scope own;		/* has ss_tid, 0 before it is asked for */
 	safe_syscall_scope *current;	/* handlers only read it */
-	volatile uintptr_t inside;	/* frame of the safe_syscall() under way */
+	const struct ss_call *volatile inside;	/* the safe_syscall() under way */
 	volatile int requeued;		/* signal.c: blocked, and sent again */
-	volatile int sending;		/* in safe_syscall_interrupt(), how deep */
 };
 
 extern __thread struct ss_thread ss_thread
@@ -54,19 +58,25 @@ SS_HIDDEN void ss_wake_inner(void);
 /* Make the current one look. */
 SS_HIDDEN void ss_wake_current(void);
 
+/* One more round of waiting for another thread. */
+SS_HIDDEN void ss_wait(int round);
+
 /* 0 before safe_syscall_init(). */
 extern SS_HIDDEN AO_t ss_interrupt_signal;
 static inline int ss_signal(void)
 {
 	return (int)AO_load_acquire(&ss_interrupt_signal);
 }
+/* Not even those that the C library keeps to itself can come before they are
+ * restored. */
+SS_HIDDEN void ss_signals_block(sigset_t *old);
+SS_HIDDEN void ss_signals_restore(const sigset_t *old);
 SS_HIDDEN void ss_signal_send(pid_t tid);
 /* In a child of fork. */
 SS_HIDDEN void ss_signal_forked(void);
 /* Take back what was sent to this thread and has not arrived. */
 SS_HIDDEN void ss_signal_drain(void);
-/* End what ss_thread.requeued tells of, if its call is over, as seen from the
- * call with that frame. */
-SS_HIDDEN void ss_signal_repair(uintptr_t frame);
+/* End what ss_thread.requeued tells of. */
+SS_HIDDEN void ss_signal_repair(void);
 
 #endif

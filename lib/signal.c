@@ -18,10 +18,9 @@
  *
  * If the other handler leaves by siglongjmp, the call is over without having
  * returned, and the signal may remain blocked; `requeued` tells.  The next
- * safe_syscall(), enter or leave takes it back and unblocks it.  Unless it is
- * itself in a handler above that call: then nothing is over, and it is
- * left for later.  That is told by the stack: frames go down, and a handler on
- * the alternate stack is above everything that is not.
+ * safe_syscall(), enter or leave takes it back and unblocks it.  A safe_syscall()
+ * in the other handler does so too, for it is to be interrupted like any, and
+ * afterwards sends it again.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -41,12 +40,23 @@ AO_t ss_interrupt_signal;
  * for long, as all signals are blocked while it is held. */
 static AO_t lock;
 
-static void take_lock(sigset_t *old)
+/* The C library's function would leave out those that it has for itself. */
+void ss_signals_block(sigset_t *old)
 {
 	sigset_t all;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, old);
+	memset(&all, -1, sizeof all);
+	syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, old, _NSIG / 8);
+}
+
+void ss_signals_restore(const sigset_t *old)
+{
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, old, NULL, _NSIG / 8);
+}
+
+static void take_lock(sigset_t *old)
+{
+	ss_signals_block(old);
 	while (!AO_compare_and_swap_full(&lock, 0, 1))
 		sched_yield();
 }
@@ -54,7 +64,7 @@ static void take_lock(sigset_t *old)
 static void give_lock(const sigset_t *old)
 {
 	AO_store_release(&lock, 0);
-	pthread_sigmask(SIG_SETMASK, old, NULL);
+	ss_signals_restore(old);
 }
 
 /* Whoever held it is not in this process.  What it was about to do is done or
@@ -73,18 +83,27 @@ static int fail(int error)
 /* ---- sending, and taking back --------------------------------------------- */
 
 /*
- * EAGAIN: a real-time signal is queued, and the user's queue is full.  Wait for
- * room; but not for ever where it is this thread that ought to make it.
+ * EAGAIN: a real-time signal is queued, and the user's queue is full
+ * (RLIMIT_SIGPENDING).  To itself a thread may send it without the place that
+ * kill(2) needs none of either; for others, wait until there is room.
  */
 void ss_signal_send(pid_t tid)
 {
 	int error = errno;
+	siginfo_t info;
 	int i;
 
 	for (i = 0; syscall(SYS_tgkill, getpid(), tid, ss_signal()) == -1; i++) {
-		if (errno != EAGAIN || (i > 1000 && tid == ss_tid()))
+		if (errno != EAGAIN)
 			break;
-		sched_yield();
+		if (tid == ss_tid()) {
+			memset(&info, 0, sizeof info);
+			info.si_code = SI_USER;
+			syscall(SYS_rt_tgsigqueueinfo, getpid(), tid,
+				ss_signal(), &info);
+			break;
+		}
+		ss_wait(i);
 	}
 	errno = error;
 }
@@ -118,21 +137,11 @@ void ss_signal_drain(void)
 		ss_signal_send(ss_tid());
 }
 
-static int on_alternate_stack(void)
-{
-	stack_t stack;
-
-	return sigaltstack(NULL, &stack) == 0 && stack.ss_flags & SS_ONSTACK;
-}
-
-void ss_signal_repair(uintptr_t frame)
+void ss_signal_repair(void)
 {
 	int error = errno;
 	sigset_t set;
 
-	if (ss_thread.inside && (frame < ss_thread.inside || on_alternate_stack()))
-		return;
-	ss_thread.inside = 0;
 	ss_thread.requeued = 0;
 	ss_signal_drain();
 	only(&set);
@@ -184,8 +193,7 @@ static int is_default(int signum)
 {
 	struct sigaction sa;
 
-	return sigaction(signum, NULL, &sa) == 0 &&
-	       !(sa.sa_flags & SA_SIGINFO) && sa.sa_handler == SIG_DFL;
+	return sigaction(signum, NULL, &sa) == 0 && sa.sa_handler == SIG_DFL;
 }
 
 static int find_free_signal(void)
@@ -257,7 +265,7 @@ static struct place {
 
 static void wrapped(int signum, siginfo_t *info, void *ucontext, int which)
 {
-	uintptr_t inside = ss_thread.inside;
+	const struct ss_call *inside = ss_thread.inside;
 	enum safe_syscall_phase phase = SAFE_SYSCALL_OUTSIDE;
 	int error = errno;
 
@@ -269,7 +277,7 @@ static void wrapped(int signum, siginfo_t *info, void *ucontext, int which)
 	 * leaves by siglongjmp.
 	 */
 	if (phase != SAFE_SYSCALL_OUTSIDE)
-		ss_thread.inside = 0;
+		ss_thread.inside = NULL;
 	errno = error;
 	/* The kernel too passes three arguments whatever the handler takes. */
 	places[signum][which].handler(signum, info, ucontext);
@@ -311,8 +319,8 @@ static void as_user(int signum, struct sigaction *sa)
 
 static int is_handler(const struct sigaction *act)
 {
-	return act->sa_flags & SA_SIGINFO ||
-	       (act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN);
+	/* whatever SA_SIGINFO says: the kernel looks at the value alone */
+	return act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN;
 }
 
 /* The lock is held.  */
@@ -331,9 +339,12 @@ static int change_action(int signum, const struct sigaction *act,
 		return sigaction(signum, act, NULL);
 	which = which_wrapper(was) == 0;
 	place = &places[signum][which];
-	place->flags = act->sa_flags;
-	place->handler = act->sa_sigaction;
 	sa = *act;
+	as_user(signum, &sa);	/* a wrapper that sigaction(2) has told of */
+	if (!sa.sa_sigaction)
+		return fail(EINVAL);	/* but of another signal */
+	place->flags = sa.sa_flags;
+	place->handler = sa.sa_sigaction;
 	sa.sa_sigaction = which ? wrapper1 : wrapper0;
 	sa.sa_flags |= SA_SIGINFO;
 	return sigaction(signum, &sa, NULL);

@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/time.h>
 
 #include "breakpoint.h"
 #include "code.h"
@@ -530,6 +532,86 @@ START_TEST(foreign_handler_at_a_blocked_call)
 }
 END_TEST
 
+/*
+ * A real-time signal wants a place in the user's queue, and there is none.  What is
+ * sent to another thread has to wait for one, but this is all on one.
+ */
+START_TEST(foreign_handler_and_a_full_queue)
+{
+	const struct rlimit none = { 0, 0 };
+	pthread_t thread;
+
+	handle_foreign(SA_RESTART);
+	scope6 = NEW_SCOPE;
+	ck_assert_int_eq(setrlimit(RLIMIT_SIGPENDING, &none), 0);
+	ck_assert_int_eq(raise(interrupt_signal), -1);
+	ck_assert_int_eq(safe_syscall_enter(&scope6), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, signal_when_asleep, NULL), 0);
+	expect_interrupted(read_byte());
+	join(thread);
+	ck_assert(!is_blocked(interrupt_signal));
+	ck_assert_int_eq(safe_syscall_leave(&scope6), 1);
+}
+END_TEST
+
+/*
+ * A handler of others makes a call too, and is interrupted in it.  That is to bring
+ * back both.
+ */
+enum { PLAIN, RESTARTS, ON_ALTERNATE_STACK = 2, TAKEN_BACK = 4, KINDS = 8 };
+
+static int other_fd[2], kind;
+static volatile long result_in_handler;
+static volatile int error_in_handler;
+
+static void foreign_that_calls(int sig)
+{
+	pthread_t thread;
+	char c;
+
+	(void)sig;
+	if (kind & TAKEN_BACK) {
+		safe_syscall_interrupt(&scope6);
+		safe_syscall_rearm(&scope6);
+	}
+	thread = interrupt_later(&scope6);
+	result_in_handler = safe_syscall(SYS_read, (long)other_fd[0], &c, 1L);
+	error_in_handler = errno;
+	foreign_ran++;
+	join(thread);
+}
+
+START_TEST(call_in_a_foreign_handler)
+{
+	static char stack[1 << 17];
+	const stack_t alternate = { .ss_sp = stack, .ss_size = sizeof stack };
+	struct sigaction sa;
+	pthread_t thread;
+	long result;
+
+	kind = _i;
+	memset(&sa, 0, sizeof sa);
+	sa.sa_handler = foreign_that_calls;
+	sa.sa_flags = (kind & RESTARTS ? SA_RESTART : 0) |
+		(kind & ON_ALTERNATE_STACK ? SA_ONSTACK : 0);
+	ck_assert_int_eq(sigaltstack(&alternate, NULL), 0);
+	ck_assert_int_eq(sigaction(SIGUSR2, &sa, NULL), 0);
+	ck_assert_int_eq(pipe(other_fd), 0);
+	scope6 = NEW_SCOPE;
+	ck_assert_int_eq(safe_syscall_enter(&scope6), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, signal_when_asleep, NULL), 0);
+	result = read_byte();
+	ck_assert_int_eq(result, -1);
+	ck_assert_int_eq(errno, kind & RESTARTS ? SAFE_ERESTARTSYS : EINTR);
+	ck_assert_int_eq(foreign_ran, 1);
+	ck_assert_int_eq(result_in_handler, -1);
+	ck_assert_int_eq(error_in_handler, SAFE_ERESTARTSYS);
+	join(thread);
+	ck_assert(!is_blocked(interrupt_signal));
+	ck_assert_int_eq(safe_syscall_leave(&scope6), 1);
+}
+END_TEST
+
 /* The next interrupt must work again, and the mask be what it was. */
 static void expect_repaired(void)
 {
@@ -561,6 +643,55 @@ START_TEST(foreign_handler_leaves_by_siglongjmp)
 	expect_interrupted(read_byte());
 	expect_repaired();
 	ck_assert_int_eq(safe_syscall_leave(&scope6), 1);
+}
+END_TEST
+
+/*
+ * The next call is made from further down the stack than the one that is over, so
+ * that it might as well be in a handler above it.  What is left of that one there
+ * has been overwritten or not.
+ */
+static __attribute__((noinline)) void expect_interruptible(volatile char *pad, int size)
+{
+	pthread_t thread;
+	int i;
+
+	for (i = 0; i < size; i++)
+		pad[i] = 0;
+	thread = interrupt_later(&scope6);
+	expect_interrupted(read_byte());
+	join(thread);
+}
+
+static __attribute__((noinline)) void further_down(int overwrite)
+{
+	volatile char pad[20000];
+
+	expect_interruptible(pad, overwrite ? sizeof pad : 1);
+	if (overwrite)
+		ck_assert(!is_blocked(interrupt_signal));
+	ck_assert_int_eq(safe_syscall_rearm(&scope6), 1);
+	expect_interruptible(pad, overwrite ? sizeof pad : 1);
+}
+
+START_TEST(call_further_down_after_siglongjmp)
+{
+	pthread_t thread;
+
+	handle_foreign(SA_RESTART);
+	scope6 = NEW_SCOPE;
+	jumps = 1;
+	ck_assert_int_eq(safe_syscall_enter(&scope6), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, signal_when_asleep, NULL), 0);
+	if (!sigsetjmp(jump, _i & 1)) {
+		read_byte();
+		ck_abort_msg("came back");
+	}
+	join(thread);
+	ck_assert_int_eq(safe_syscall_rearm(&scope6), 1);
+	further_down(_i & 2);
+	ck_assert_int_eq(safe_syscall_leave(&scope6), 1);
+	ck_assert(!is_blocked(interrupt_signal));
 }
 END_TEST
 
@@ -683,6 +814,84 @@ START_TEST(foreign_handler_at_every_instruction)
 }
 END_TEST
 
+/* ---- those who are sending ------------------------------------------------------------ */
+
+static void set_timer(long microseconds)
+{
+	const struct itimerval it = { { 0, microseconds }, { 0, microseconds } };
+
+	ck_assert_int_eq(setitimer(ITIMER_REAL, &it, NULL), 0);
+}
+
+static void jumps_out(int sig)
+{
+	(void)sig;
+	jumps++;
+	siglongjmp(jump, 1);
+}
+
+/* leave() would wait for one who has been jumped out of. */
+START_TEST(siglongjmp_out_of_interrupt)
+{
+	struct sigaction sa;
+
+	memset(&sa, 0, sizeof sa);
+	sa.sa_handler = jumps_out;
+	ck_assert_int_eq(sigaction(SIGALRM, &sa, NULL), 0);
+	scope6 = NEW_SCOPE;
+	ck_assert_int_eq(safe_syscall_enter(&scope6), 0);
+	set_timer(50);
+	sigsetjmp(jump, 1);
+	while (jumps < 2000) {
+		safe_syscall_interrupt(&scope6);
+		safe_syscall_rearm(&scope6);
+	}
+	set_timer(0);
+	safe_syscall_rearm(&scope6);
+	ck_assert_int_eq(write(fd[1], "x", 1), 1);
+	ck_assert_int_eq(read_byte(), 1);
+	ck_assert_int_eq(safe_syscall_leave(&scope6), 0);
+}
+END_TEST
+
+static void *interrupt_and_rearm(void *unused)
+{
+	(void)unused;
+	while (!stop) {
+		safe_syscall_interrupt(&scope6);
+		safe_syscall_rearm(&scope6);
+	}
+	return NULL;
+}
+
+/* The child finds one counted who does not exist there. */
+START_TEST(fork_while_another_thread_sends)
+{
+	pthread_t thread;
+	int i, status;
+	pid_t child;
+
+	scope6 = NEW_SCOPE;
+	ck_assert_int_eq(pthread_create(&thread, NULL, interrupt_and_rearm, NULL), 0);
+	for (i = 0; i < 300; i++) {
+		child = fork();
+		ck_assert_int_ne(child, -1);
+		if (!child) {
+			alarm(10);
+			safe_syscall_rearm(&scope6);
+			_exit(safe_syscall_enter(&scope6) ||
+			      safe_syscall(SYS_getppid) != getppid() ||
+			      safe_syscall_leave(&scope6) ? 8 : 7);
+		}
+		ck_assert_int_eq(waitpid(child, &status, 0), child);
+		ck_assert(WIFEXITED(status));
+		ck_assert_int_eq(WEXITSTATUS(status), 7);
+	}
+	stop = 1;
+	join(thread);
+}
+END_TEST
+
 /* ---- safe_syscall_sigaction ------------------------------------------------------- */
 
 static volatile int plain_ran, siginfo_ran, siginfo_right;
@@ -739,6 +948,43 @@ START_TEST(sigaction_tells_the_truth)
 	ck_assert_int_eq(safe_syscall_sigaction(SIGUSR1, &sa, &old), 0);
 	ck_assert(old.sa_handler == SIG_IGN);
 	ck_assert_int_eq(siginfo_ran, 1);
+}
+END_TEST
+
+/* What sigaction(2) tells is our wrapper, and some give it back to us. */
+START_TEST(sigaction_given_a_wrapper)
+{
+	struct sigaction sa, old;
+	int i;
+
+	memset(&sa, 0, sizeof sa);
+	sa.sa_handler = plain;
+	ck_assert_int_eq(safe_syscall_sigaction(SIGUSR1, &sa, NULL), 0);
+	for (i = 1; i < 4; i++) {
+		ck_assert_int_eq(sigaction(SIGUSR1, NULL, &old), 0);
+		ck_assert_int_eq(safe_syscall_sigaction(SIGUSR1, &old, &sa), 0);
+		ck_assert(sa.sa_handler == plain);
+		ck_assert(!(sa.sa_flags & SA_SIGINFO));
+		raise(SIGUSR1);
+		ck_assert_int_eq(plain_ran, i);
+	}
+	/* nobody knows what it stands for there */
+	expect_error(safe_syscall_sigaction(SIGUSR2, &old, NULL), EINVAL);
+}
+END_TEST
+
+/* The value of the handler alone says what is done. */
+START_TEST(sigaction_default_with_siginfo)
+{
+	struct sigaction sa, old;
+
+	memset(&sa, 0, sizeof sa);
+	sa.sa_handler = SIG_DFL;
+	sa.sa_flags = SA_SIGINFO;
+	ck_assert_int_eq(safe_syscall_sigaction(SIGURG, &sa, NULL), 0);
+	raise(SIGURG);
+	ck_assert_int_eq(safe_syscall_sigaction(SIGURG, NULL, &old), 0);
+	ck_assert(old.sa_handler == SIG_DFL);
 }
 END_TEST
 
@@ -940,10 +1186,17 @@ int main(void)
 	tcase_add_test(tc, no_stale_eintr_after_rearm);
 	tcase_add_loop_test(tc, foreign_handler_at_a_blocked_call, 0, 2);
 	tcase_add_loop_test(tc, foreign_handler_leaves_by_siglongjmp, 0, 2);
+	tcase_add_test(tc, foreign_handler_and_a_full_queue);
+	tcase_add_loop_test(tc, call_in_a_foreign_handler, 0, KINDS);
+	tcase_add_loop_test(tc, call_further_down_after_siglongjmp, 0, 4);
 	tcase_add_loop_test(tc, siglongjmp_then_leave, 0, 2);
 	tcase_add_test(tc, foreign_handler_in_a_hooked_one);
 	tcase_add_loop_test(tc, foreign_handler_at_every_instruction, 0, 2);
 	tcase_add_test(tc, sigaction_tells_the_truth);
+	tcase_add_test(tc, siglongjmp_out_of_interrupt);
+	tcase_add_test(tc, fork_while_another_thread_sends);
+	tcase_add_test(tc, sigaction_given_a_wrapper);
+	tcase_add_test(tc, sigaction_default_with_siginfo);
 	tcase_add_test(tc, sigaction_flags);
 	tcase_add_test(tc, sigaction_bad_input);
 	tcase_add_loop_test(tc, hook_before_the_handler, 0, 2);
