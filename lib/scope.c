@@ -434,7 +434,8 @@ int safe_syscall_rearm(safe_syscall_scope *scope)
 
 	if (!scope)
 		return invalid(EINVAL);
-	if (!(change(&scope->ss_state, SS_INTERRUPTED, 0) & SS_INTERRUPTED))
+	if (!(AO_load_acquire(&scope->ss_state) & SS_INTERRUPTED) ||
+	    !(change(&scope->ss_state, SS_INTERRUPTED, 0) & SS_INTERRUPTED))
 		return 0;
 	wait_for_senders(scope);
 	if (is_around_us(scope))
