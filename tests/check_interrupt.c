@@ -840,8 +840,8 @@ START_TEST(siglongjmp_out_of_interrupt)
 	ck_assert_int_eq(sigaction(SIGALRM, &sa, NULL), 0);
 	scope6 = NEW_SCOPE;
 	ck_assert_int_eq(safe_syscall_enter(&scope6), 0);
-	set_timer(50);
-	sigsetjmp(jump, 1);
+	if (!sigsetjmp(jump, 1))
+		set_timer(50);
 	while (jumps < 2000) {
 		safe_syscall_interrupt(&scope6);
 		safe_syscall_rearm(&scope6);
