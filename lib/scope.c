@@ -33,9 +33,9 @@
  *    inside it, whose word is clear.  The signal's handler runs on the thread
  *    itself and can walk the thread's scopes: it sets WAKE in those inside an
  *    interrupted one.  WAKE says no more than "look": the call comes back from
- *    the stub without effect, safe_syscall() clears WAKE, looks at
- *    the scopes around, and makes the call again if none is interrupted (any
- *    more).  So rearm() need not know who has inherited what.
+ *    the stub without effect, safe_syscall() looks at the scopes around, and if
+ *    none is interrupted (any more) it clears WAKE and makes the call again.
+ *    So rearm() need not know who has inherited what.
  *
  * 3. The signal arrives in a handler that has interrupted the call: see signal.c.
  *
@@ -65,6 +65,16 @@
 # error "libatomic_ops has no atomic operations for this machine"
 #endif
 
+/*
+ * Their compare-and-swap orders what comes before and after it, but not on every
+ * machine the store in it and a load that comes after.
+ */
+#ifdef SS_ARCH_SWAP_IS_A_BARRIER
+# define barrier_after_swap() ((void)0)
+#else
+# define barrier_after_swap() AO_nop_full()
+#endif
+
 /* The public type must not depend on atomic_ops.h. */
 typedef char ss_state_is_an_AO_t[sizeof(AO_t) == sizeof(size_t) &&
 				 sizeof(AO_t) == sizeof(void *) ? 1 : -1];
@@ -75,7 +85,7 @@ static safe_syscall_scope unstarted = { SS_WAKE, SS_NONE, 0, { 0 } };
 
 __thread struct ss_thread ss_thread
 	__attribute__((tls_model("initial-exec"))) = {
-	{ 0, SS_NONE, 0, { 0 } }, &unstarted, NULL, 0
+	{ 0, SS_NONE, 0, { 0 } }, &unstarted, NULL, 0, 0
 };
 
 /* Kept out of those that call it last, so that they need no stack. */
@@ -202,6 +212,7 @@ static int add_sender(safe_syscall_scope *scope)
 			return 0;
 	} while (!AO_compare_and_swap_full(&scope->ss_state, old,
 			with_senders(old | SS_INTERRUPTED, senders(old) + 1)));
+	barrier_after_swap();
 	return 1;
 }
 
@@ -307,6 +318,7 @@ __attribute__((constructor)) void ss_library_start(void)
  */
 static SS_COLD int enter_slowly(safe_syscall_scope *scope)
 {
+	change(&scope->ss_state, 0, SS_WAKE);
 	if (scope->ss_around == (AO_t)&unstarted) {
 		ss_library_start();
 		pthread_setspecific(key, &ss_thread);
@@ -317,8 +329,7 @@ static SS_COLD int enter_slowly(safe_syscall_scope *scope)
 	}
 	ss_thread.inside = NULL;
 	if (ss_thread.requeued)
-		ss_signal_repair();
-	change(&scope->ss_state, 0, SS_WAKE);
+		ss_signal_repair(1);
 	return 0;
 }
 
@@ -330,10 +341,12 @@ int safe_syscall_enter(safe_syscall_scope *scope)
 		return invalid(EINVAL);
 	if (!AO_compare_and_swap_full(&scope->ss_around, 0, (AO_t)outer))
 		return invalid(EBUSY);
+	barrier_after_swap();
 	/*
 	 * From here on signals come.  First let a handler find the scope, then
 	 * look at the one around it: an interrupt of that one is seen either by
-	 * the handler or here.
+	 * the handler or here.  A handler that comes between, and has a call to make
+	 * in the new scope, sees it by the hook.
 	 */
 	ss_thread.current = scope;
 	AO_compiler_barrier();
@@ -347,7 +360,7 @@ static SS_COLD int leave_slowly(safe_syscall_scope *scope)
 	wait_for_senders(scope);
 	ss_thread.inside = NULL;
 	if (ss_thread.requeued)
-		ss_signal_repair();
+		ss_signal_repair(1);
 	ss_signal_drain();
 	return (change(&scope->ss_state, SS_WAKE, 0) & SS_INTERRUPTED) != 0;
 }
@@ -472,24 +485,45 @@ static inline long make(const struct ss_call *call, const volatile int *flag)
 	return result;
 }
 
-/* The call did not happen, or something is to be cleared up after it. */
-static long look_again(const struct ss_call *call, long result)
+/*
+ * Why did the stub come back without having made the call?  Most often there is an
+ * interrupt.  If not, WAKE is out of date: clear it, and look once more, with no
+ * handler between the two that might leave by siglongjmp.  Where it is clear already,
+ * a call in a handler has been here before us.  And if not that either, the kernel has
+ * said so, for a filter can make it say anything.
+ */
+static int has_to_return(safe_syscall_scope *scope)
+{
+	sigset_t old;
+	AO_t state;
+	int yes;
+
+	if (ss_interrupted_here())
+		return 1;
+	ss_signals_block(&old);
+	state = change(&scope->ss_state, SS_WAKE, 0);
+	yes = ss_interrupted_here();
+	if (yes)
+		change(&scope->ss_state, 0, SS_WAKE);
+	else if (!state && !ss_thread.cleared)
+		yes = 1;
+	ss_thread.cleared = (state & SS_WAKE) != 0;
+	ss_signals_restore(&old);
+	return yes;
+}
+
+/*
+ * The call did not happen, or something is to be cleared up after it.  For good, if it
+ * is ours: nothing was to be cleared up when the call began.
+ */
+static long look_again(const struct ss_call *call, long result, int ours)
 {
 	safe_syscall_scope *scope = current();
-	AO_t old;
 
 	for (;;) {
 		if (ss_thread.requeued)
-			ss_signal_repair();
-		if (result != -SAFE_ERESTARTSYS)
-			return result;
-		/* clear, then look: a handler in between sets it again */
-		old = change(&scope->ss_state, SS_WAKE, 0);
-		if (ss_interrupted_here()) {
-			change(&scope->ss_state, 0, old & SS_WAKE);
-			return result;
-		}
-		if (!(old & ~SS_INTERRUPTED))
+			ss_signal_repair(ours);
+		if (result != -SAFE_ERESTARTSYS || has_to_return(scope))
 			return result;
 		/* of an interrupt that was taken back */
 		wait_for_senders(scope);
@@ -498,9 +532,9 @@ static long look_again(const struct ss_call *call, long result)
 }
 
 /* Something is to be cleared up, the call did not happen, or it failed. */
-static SS_COLD long finish(const struct ss_call *call, long result)
+static SS_COLD long finish(const struct ss_call *call, long result, int ours)
 {
-	result = look_again(call, result);
+	result = look_again(call, result, ours);
 	return result < 0 && result >= -4095 ? invalid((int)-result) : result;
 }
 
@@ -535,17 +569,21 @@ static int is_over(const struct ss_call *beneath, const struct ss_call *call)
  * If it is not over as far as can be told, make the other one so that no harm is
  * done if it is: the interrupt signal is not blocked meanwhile, and is sent again
  * afterwards if the call beneath has to return.
+ *
+ * `requeued` stays, for we may be in a handler, and beneath it the signal is still
+ * blocked: enter and leave are not for handlers and clear it.  Until then each call
+ * comes here.
  */
 static SS_COLD long make_another(const struct ss_call *call)
 {
 	const struct ss_call *beneath = ss_thread.inside;
-	int over = is_over(beneath, call);
+	int over = !beneath || is_over(beneath, call);
 	long result;
 
 	ss_thread.inside = NULL;
 	if (ss_thread.requeued)
-		ss_signal_repair();
-	result = finish(call, make(call, flag_of(current())));
+		ss_signal_repair(0);
+	result = finish(call, make(call, flag_of(current())), 0);
 	if (over)
 		return result;
 	ss_thread.inside = beneath;
@@ -558,12 +596,12 @@ static inline long make_first_or_another(const struct ss_call *call)
 {
 	long result;
 
-	if (__builtin_expect(ss_thread.inside != NULL, 0))
+	if (__builtin_expect(ss_thread.inside || ss_thread.requeued, 0))
 		return make_another(call);
 	result = make(call, flag_of(current()));
 	if (__builtin_expect((result < 0 && result >= -4095) ||
 			     ss_thread.requeued, 0))
-		return finish(call, result);
+		return finish(call, result, 1);
 	return result;
 }
 

@@ -40,6 +40,7 @@ struct ss_thread {
 	safe_syscall_scope *current;	/* handlers only read it */
 	const struct ss_call *volatile inside;	/* the safe_syscall() under way */
 	volatile int requeued;		/* signal.c: blocked, and sent again */
+	int cleared;			/* WAKE was, by a call that was made after all */
 };
 
 extern __thread struct ss_thread ss_thread
@@ -76,7 +77,8 @@ SS_HIDDEN void ss_signal_send(pid_t tid);
 SS_HIDDEN void ss_signal_forked(void);
 /* Take back what was sent to this thread and has not arrived. */
 SS_HIDDEN void ss_signal_drain(void);
-/* End what ss_thread.requeued tells of. */
-SS_HIDDEN void ss_signal_repair(void);
+/* Undo what ss_thread.requeued tells of; here, or for good, and for that not in a
+ * handler of others. */
+SS_HIDDEN void ss_signal_repair(int for_good);
 
 #endif

@@ -21,6 +21,10 @@
  * safe_syscall(), enter or leave takes it back and unblocks it.  A safe_syscall()
  * in the other handler does so too, for it is to be interrupted like any, and
  * afterwards sends it again.
+ *
+ * Such a handler may interrupt anything here and not come back.  Hence all signals
+ * are blocked in the handler of the interrupt signal, whose return unblocks it, and
+ * wherever one has been taken from the queue and not been put back.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -108,45 +112,43 @@ void ss_signal_send(pid_t tid)
 	errno = error;
 }
 
-/* The interrupt signal alone. */
-static void only(sigset_t *set)
-{
-	sigemptyset(set);
-	sigaddset(set, ss_signal());
-}
-
 /*
  * What is taken back may have been for a scope around the one that is left, or
  * for the call beneath the handler that we are in.
  */
-void ss_signal_drain(void)
+static void take_back(int unblock)
 {
 	static const long long none[2];		/* larger than any timespec */
 	int error = errno;
 	int taken = 0;
-	sigset_t set;
+	sigset_t old, set;
 
-	if (!ss_signal())
-		return;
-	only(&set);
+	sigemptyset(&set);
+	sigaddset(&set, ss_signal());
+	ss_signals_block(&old);
 	/* not sigtimedwait(), where a thread can be cancelled */
 	while (syscall(SYS_rt_sigtimedwait, &set, NULL, none, _NSIG / 8) > 0)
 		taken = 1;
-	errno = error;
 	if (taken && ss_interrupted_here())
 		ss_signal_send(ss_tid());
+	if (unblock)
+		sigdelset(&old, ss_signal());
+	ss_signals_restore(&old);
+	errno = error;
 }
 
-void ss_signal_repair(void)
+void ss_signal_drain(void)
 {
-	int error = errno;
-	sigset_t set;
+	if (ss_signal())
+		take_back(0);
+}
 
-	ss_thread.requeued = 0;
-	ss_signal_drain();
-	only(&set);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	errno = error;
+void ss_signal_repair(int for_good)
+{
+	take_back(1);
+	/* not before: a handler that leaves by siglongjmp would leave it blocked */
+	if (for_good)
+		ss_thread.requeued = 0;
 }
 
 /* ---- the hook ----------------------------------------------------------------- */
@@ -157,19 +159,16 @@ static int is_synchronous(int signum)
 	       signum == SIGILL || signum == SIGTRAP || signum == SIGSYS;
 }
 
-static enum safe_syscall_phase hook(int signum, ucontext_t *uc)
+static enum safe_syscall_phase hook(ucontext_t *uc)
 {
 	enum safe_syscall_phase phase = safe_syscall_rewind(uc);
 
-	/* it has arrived in the call itself, so it is not blocked there */
-	if (phase != SAFE_SYSCALL_OUTSIDE && signum == ss_signal())
-		ss_thread.requeued = 0;
 	if (!ss_interrupted_here())
 		return phase;
 	ss_wake_inner();
 	if (phase == SAFE_SYSCALL_OUTSIDE && ss_thread.inside && ss_signal()) {
-		sigaddset(&uc->uc_sigmask, ss_signal());
 		ss_thread.requeued = 1;
+		sigaddset(&uc->uc_sigmask, ss_signal());
 		ss_wake_current();	/* for enter and leave */
 		ss_signal_send(ss_tid());
 	}
@@ -183,7 +182,7 @@ void safe_syscall_hook(int signum, siginfo_t *info, void *ucontext)
 	/* A fault belongs to the instruction: whoever handles it wants the PC. */
 	if (!ucontext || (is_synchronous(signum) && info && info->si_code > 0))
 		return;
-	hook(signum, ucontext);
+	hook(ucontext);
 	errno = error;
 }
 
@@ -208,7 +207,8 @@ static int find_free_signal(void)
 
 /*
  * SA_RESTART: what can be restarted comes back as SAFE_ERESTARTSYS, and a call
- * of others is not disturbed.
+ * of others is not disturbed.  The mask: no handler may come above this one and
+ * leave by siglongjmp, with the signal blocked and nobody knowing.
  */
 static int handle_interrupts(int signum)
 {
@@ -217,7 +217,7 @@ static int handle_interrupts(int signum)
 	memset(&sa, 0, sizeof sa);
 	sa.sa_sigaction = safe_syscall_hook;
 	sa.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
-	sigemptyset(&sa.sa_mask);
+	sigfillset(&sa.sa_mask);
 	return sigaction(signum, &sa, NULL);
 }
 
@@ -270,7 +270,7 @@ static void wrapped(int signum, siginfo_t *info, void *ucontext, int which)
 	int error = errno;
 
 	if (!is_synchronous(signum) || info->si_code <= 0)
-		phase = hook(signum, ucontext);
+		phase = hook(ucontext);
 	/*
 	 * The call beneath looks at its flag again when this handler returns, so
 	 * an interrupt that comes in here has nothing to wait for; nor if it

@@ -6,6 +6,8 @@
 
 #define SS_ARCH "s390x"
 
+#define SS_ARCH_SWAP_IS_A_BARRIER	/* COMPARE AND SWAP serializes, before and after */
+
 #ifndef SS_ASSEMBLER
 
 typedef long ss_word;

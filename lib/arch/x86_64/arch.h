@@ -18,6 +18,8 @@
 # endif
 #endif
 
+#define SS_ARCH_SWAP_IS_A_BARRIER	/* every locked instruction is */
+
 #ifndef SS_ASSEMBLER
 
 /* x32: a register holds 64 bits, a long only half of them. */
