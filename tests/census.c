@@ -44,7 +44,9 @@
 enum { WAIT_PRIVATE = 128, WAKE_PRIVATE };	/* of <linux/futex.h> */
 
 enum { WORKERS = 6, HUNTERS = 2, THREADS = WORKERS + HUNTERS, OPERATIONS = 8 };
-#define STUCK 60.0			/* seconds without any progress */
+#ifndef STUCK
+# define STUCK 60.0			/* seconds without any progress */
+#endif
 
 /* ---- choices -------------------------------------------------------------- */
 
@@ -69,7 +71,7 @@ struct operation {
 	size_t returned;
 	/* of the worker alone: */
 	size_t surely_old;		/* so many were over before the last rearm */
-	size_t maybe_old;		/* no more than so many began before its end */
+	volatile size_t maybe_old;	/* no more than so many began before its end */
 	int inherited;			/* one around it was interrupted at enter */
 };
 
@@ -78,6 +80,7 @@ static struct thread {
 	int index;
 	pthread_t thread;
 	timer_t timer;
+	pid_t tid;
 	uint32_t random, handler_random;
 	volatile unsigned long others;		/* handlers that came in between */
 	volatile unsigned long stopping;	/* of these, without SA_RESTART */
@@ -89,7 +92,7 @@ static struct thread {
 	struct operation *volatile top;
 	int last;				/* of operations[] */
 	volatile unsigned long rounds;
-	volatile int finished;
+	volatile int finished, let_alone, call;
 	int pipe_in, pipe_out, flock_fd, ofd_fd, word;
 	unsigned char read_next, write_next;
 	unsigned long calls, restarted, eintr, by_leave, by_rearm, late, jumped;
@@ -154,6 +157,20 @@ static int aim_at(struct thread *t, struct operation *op)
 	return 1;
 }
 
+/*
+ * A lost wake-up is not seen where the next signal wakes.  So in half of the rounds
+ * a worker that one interrupt must bring back gets no other signal.
+ */
+static int is_let_alone(struct thread *w)
+{
+	struct operation *op;
+
+	for (op = w->top; op && w->let_alone; op = op->around)
+		if (must_be_interrupted(op))
+			return 1;
+	return 0;
+}
+
 /* A worker's innermost operation, most of the time, or one around it. */
 static void aim(struct thread *t, uint32_t *random)
 {
@@ -162,7 +179,7 @@ static void aim(struct thread *t, uint32_t *random)
 	struct operation *op;
 
 	t->aiming++;			/* must not be left by siglongjmp */
-	op = w->top;
+	op = is_let_alone(w) ? NULL : w->top;
 	for (r >>= 8; op && op->around && r % 8 == 0; r /= 8)
 		op = op->around;
 	if (op && (op != &w->outermost || r % 4 == 0))
@@ -287,9 +304,10 @@ static void begin(struct thread *t)
 	struct sigevent event;
 
 	self = t;
+	t->tid = (pid_t)syscall(SYS_gettid);
 	memset(&event, 0, sizeof event);
 	event.sigev_notify = SIGEV_THREAD_ID;
-	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
+	event.sigev_notify_thread_id = t->tid;
 	event.sigev_signo = handlings[t->index % HANDLINGS].signal;
 	WANT(timer_create(CLOCK_MONOTONIC, &event, &t->timer) == 0);
 }
@@ -550,6 +568,8 @@ static void do_jump(struct thread *w)
 	if (sigsetjmp(w->jump, (next(&w->random) & 8) != 0)) {
 		/* without the mask: the handler's signal is still blocked */
 		unblock_others();
+		/* and the interrupt signal until here: save no mask before */
+		CALL(SYS_getppid);
 		w->jumped++;
 		return;
 	}
@@ -585,45 +605,22 @@ static void enter(struct thread *w)
 	WANT(safe_syscall_enter(op->scope) == 0);
 }
 
-static void rearm(struct thread *w, struct operation *op)
+/* What is sent while all signals are blocked is still to come for sure. */
+static int block_sometimes(struct thread *w, sigset_t *old)
 {
-	size_t old = returned(op);
-	int must = must_be_interrupted(op), may, was;
-	struct operation *inner;
+	int block = next(&w->random) % 4 == 0;
+	sigset_t all;
 
-	was = safe_syscall_rearm(op->scope);
-	may = may_be_interrupted(op);
-	WANT(was == 0 || was == 1);
-	if (was && !may)
-		wrong("rearm found an interrupt of nobody");
-	if (!was && must)
-		wrong("rearm did not find an interrupt");
-	w->by_rearm += (unsigned long)was;
-	op->surely_old = old;
-	op->maybe_old = begun(op);
-	for (inner = w->top; ; inner = inner->around) {
-		inner->inherited = 0;
-		if (inner == op)
-			break;
-	}
-}
-
-/* Nobody aims at it any more. */
-static void close_operation(struct operation *op)
-{
-	int i;
-
-	__atomic_or_fetch(&op->begun, 1, __ATOMIC_SEQ_CST);
-	for (i = 0; returned(op) < begun(op); i++)
-		if (i < 32)
-			sched_yield();
-		else
-			nap(20000);
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, block ? &all : NULL, old);
+	dawdle(&w->random);
+	return block;
 }
 
 /*
- * The operation has been left, and its interrupters may still be under way.  It
- * is their signals that must not come here.  mask: the one to wait with.
+ * Its interrupts have been taken back, or it has been left, and interrupters may
+ * still be under way.  It is their signals that must not come here.  mask: the one
+ * to wait with.
  */
 static void expect_quiet(struct thread *w, struct operation *op, const sigset_t *mask)
 {
@@ -644,20 +641,56 @@ static void expect_quiet(struct thread *w, struct operation *op, const sigset_t 
 	} while (under_way);
 }
 
+static void rearm(struct thread *w, struct operation *op)
+{
+	struct operation *inner;
+	int blocked, must, may, was;
+	sigset_t mask;
+	size_t old;
+
+	blocked = block_sometimes(w, &mask);
+	old = returned(op);
+	must = must_be_interrupted(op);
+	was = safe_syscall_rearm(op->scope);
+	may = may_be_interrupted(op);
+	WANT(was == 0 || was == 1);
+	if (was && !may)
+		wrong("rearm found an interrupt of nobody");
+	if (!was && must)
+		wrong("rearm did not find an interrupt");
+	w->by_rearm += (unsigned long)was;
+	op->surely_old = old;
+	op->maybe_old = begun(op);
+	for (inner = w->top; ; inner = inner->around) {
+		inner->inherited = 0;
+		if (inner == op)
+			break;
+	}
+	expect_quiet(w, op, &mask);
+	if (blocked)
+		pthread_sigmask(SIG_SETMASK, &mask, NULL);
+}
+
+/* Nobody aims at it any more. */
+static void close_operation(struct operation *op)
+{
+	int i;
+
+	__atomic_or_fetch(&op->begun, 1, __ATOMIC_SEQ_CST);
+	for (i = 0; returned(op) < begun(op); i++)
+		if (i < 32)
+			sched_yield();
+		else
+			nap(20000);
+}
+
 static void leave(struct thread *w)
 {
 	struct operation *op = w->top;
-	int blocked = next(&w->random) % 4 == 0;
-	sigset_t all, old;
+	sigset_t mask;
+	int blocked = block_sometimes(w, &mask);
 	int must, was, is;
 
-	if (blocked) {
-		sigfillset(&all);
-		pthread_sigmask(SIG_BLOCK, &all, &old);
-	} else {
-		pthread_sigmask(SIG_BLOCK, NULL, &old);
-	}
-	dawdle(&w->random);
 	must = must_be_interrupted(op);
 	was = safe_syscall_leave(op->scope);
 	WANT(was == 0 || was == 1);
@@ -667,9 +700,9 @@ static void leave(struct thread *w)
 		wrong("leave did not find an interrupt");
 	w->by_leave += (unsigned long)was;
 	w->top = op->around;
-	expect_quiet(w, op, &old);
+	expect_quiet(w, op, &mask);
 	if (blocked)
-		pthread_sigmask(SIG_SETMASK, &old, NULL);
+		pthread_sigmask(SIG_SETMASK, &mask, NULL);
 	/* some aim at it only now */
 	w->top = op;
 	dawdle(&w->random);
@@ -691,7 +724,8 @@ static void make_some_calls(struct thread *w)
 	while (n-- > 0) {
 		if (next(&w->random) % 4 == 0)
 			set_timer(w);
-		calls[next(&w->random) % (sizeof calls / sizeof calls[0])](w);
+		w->call = (int)(next(&w->random) % (sizeof calls / sizeof calls[0]));
+		calls[w->call](w);
 		if (is_explained(w) && next(&w->random) % 4 == 0) {
 			if (op->around && next(&w->random) % 4 == 0)
 				op = op->around;
@@ -705,6 +739,7 @@ static void play(struct thread *w)
 	int depth = 1 + (next(&w->random) % 4 == 0) + (next(&w->random) % 8 == 0);
 	int i;
 
+	w->let_alone = next(&w->random) & 1;
 	for (i = 0; i < depth; i++) {
 		enter(w);
 		dawdle(&w->random);
@@ -753,12 +788,12 @@ static void *hunt(void *arg)
 	pthread_barrier_wait(&all_ready);
 	while (!hunters_stop) {
 		uint32_t r = next(&t->random);
+		struct thread *w = &threads[(r >> 8 & 0xff) % WORKERS];
 
-		if (r % 4 == 0)
-			pthread_kill(threads[(r >> 8 & 0xff) % WORKERS].thread,
-				     handlings[r >> 16 & 3].signal);
-		else
+		if (r % 4 != 0)
 			aim(t, &t->random);
+		else if (!is_let_alone(w))
+			pthread_kill(w->thread, handlings[r >> 16 & 3].signal);
 		if (r % 8 == 1)
 			set_timer(t);
 		dawdle(&t->random);
@@ -843,6 +878,27 @@ static unsigned long rounds(void)
 	return n;
 }
 
+static void lost(struct thread *w)
+{
+	struct operation *op;
+	char name[64], line[256];
+	FILE *f;
+
+	fprintf(stderr, "census: seed %u: thread %d: a wake-up was lost, in call %d\n",
+		seed, w->index, w->call);
+	for (op = w->top; op; op = op->around)
+		fprintf(stderr, "\t%s: %zu interrupts, %zu returned, %zu old: %s\n",
+			op->around ? "scope" : "own scope", begun(op), returned(op),
+			op->maybe_old, safe_syscall_interrupted(op->scope) ?
+			"interrupted" : "not interrupted");
+	snprintf(name, sizeof name, "/proc/self/task/%d/status", (int)w->tid);
+	f = fopen(name, "r");
+	while (f && fgets(line, sizeof line, f))
+		if (strncmp(line, "Sig", 3) == 0 || strncmp(line, "State", 5) == 0)
+			fprintf(stderr, "\t%s", line);
+	_exit(1);
+}
+
 /* Until there were enough rounds, or time is over.  All must get on. */
 static void watch(unsigned long wanted, double end)
 {
@@ -862,11 +918,8 @@ static void watch(unsigned long wanted, double end)
 			if (w->rounds != last[i] || w->finished)
 				since[i] = now();
 			last[i] = w->rounds;
-			if (now() - since[i] < STUCK)
-				continue;
-			fprintf(stderr, "census: seed %u: worker %d: a wake-up was lost\n",
-				seed, i);
-			_exit(1);
+			if (now() - since[i] >= STUCK)
+				lost(w);
 		}
 	}
 }
