@@ -158,7 +158,7 @@ static int aim_at(struct thread *t, struct operation *op)
 }
 
 /*
- * A lost wake-up is not seen where the next signal wakes.  So in half of the rounds
+ * A lost wake-up is not seen where the next signal wakes.  So in half of the calls
  * a worker that one interrupt must bring back gets no other signal.
  */
 static int is_let_alone(struct thread *w)
@@ -180,7 +180,7 @@ static void aim(struct thread *t, uint32_t *random)
 
 	t->aiming++;			/* must not be left by siglongjmp */
 	op = is_let_alone(w) ? NULL : w->top;
-	for (r >>= 8; op && op->around && r % 8 == 0; r /= 8)
+	for (r >>= 8; op && op->around && r % 4 == 0; r /= 4)
 		op = op->around;
 	if (op && (op != &w->outermost || r % 4 == 0))
 		aim_at(t, op);
@@ -725,7 +725,9 @@ static void make_some_calls(struct thread *w)
 		if (next(&w->random) % 4 == 0)
 			set_timer(w);
 		w->call = (int)(next(&w->random) % (sizeof calls / sizeof calls[0]));
+		w->let_alone = next(&w->random) >> 8 & 1;
 		calls[w->call](w);
+		w->let_alone = 0;
 		if (is_explained(w) && next(&w->random) % 4 == 0) {
 			if (op->around && next(&w->random) % 4 == 0)
 				op = op->around;
@@ -736,10 +738,9 @@ static void make_some_calls(struct thread *w)
 
 static void play(struct thread *w)
 {
-	int depth = 1 + (next(&w->random) % 4 == 0) + (next(&w->random) % 8 == 0);
+	int depth = 1 + (next(&w->random) % 2 == 0) + (next(&w->random) % 4 == 0);
 	int i;
 
-	w->let_alone = next(&w->random) & 1;
 	for (i = 0; i < depth; i++) {
 		enter(w);
 		dawdle(&w->random);
