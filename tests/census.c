@@ -17,6 +17,7 @@
  *	SAFE_SYSCALL_CENSUS_ROUNDS	how many; default: as many as there is time for
  *	SAFE_SYSCALL_TORTURE_SECONDS	how long without that; default 3
  *	SAFE_SYSCALL_TORTURE_SEED	for the same choices again
+ *	SAFE_SYSCALL_CENSUS_JUMPS	0: no handler leaves by siglongjmp
  */
 #define _FILE_OFFSET_BITS 64		/* one struct flock on every machine */
 #include <dirent.h>
@@ -103,6 +104,7 @@ static struct thread {
 static __thread struct thread *self;
 static uint32_t seed;
 static volatile int stop, hunters_stop;
+static int jumps;
 static pthread_barrier_t all_ready, all_finished;
 
 static int wrong(const char *what)
@@ -255,7 +257,7 @@ static void on_other(int sig)
 	t->others++;
 	t->stopping += !(h->flags & SA_RESTART);
 	r = next(&t->handler_random);
-	if (h->jumps && t->may_jump && !t->aiming) {
+	if (jumps && h->jumps && t->may_jump && !t->aiming) {
 		t->may_jump = 0;
 		siglongjmp(t->jump, 1);
 	}
@@ -1025,6 +1027,7 @@ START_TEST(census)
 		SKIP("the emulator does not deliver the interrupt signal");
 	seed = (uint32_t)from_environment("SAFE_SYSCALL_TORTURE_SEED",
 					  (long)(time(NULL) ^ getpid()) & 0xffffff);
+	jumps = from_environment("SAFE_SYSCALL_CENSUS_JUMPS", 1) != 0;
 	printf("census: seed %u\n", seed);
 	fflush(stdout);
 	before = descriptors();
