@@ -23,6 +23,12 @@
  *	TA_HAS_SLOT		ta_has_slot(p): a branch with a delay slot
  *	TA_CAN_TELL		ta_can_tell(): BEFORE and AT_CALL are told apart at
  *				the call; ta_set_entered(uc, commit, entered)
+ *	TA_CODE_OF(function)	where its code is, if not where it points
+ *	TA_MOST			for check_cost: instructions, at most, of safe_syscall(),
+ *				enter and leave, a repeated interrupt, interrupted(),
+ *				as gcc 12 makes them at -O2 and -O3
+ *	TA_SYSCALL		for bench: TA_SYSCALL(number, a, b, c), inline, with 3
+ *				arguments
  *	TA_RESTART_SITE		ta_restart_site(call): where restart_syscall will be
  *				executed
  */

@@ -14,6 +14,8 @@ enum {
 	TA_PRESERVED = 21
 };
 
+#define TA_MOST { 80, 44, 20, 10 }
+
 static inline size_t ta_length(const ta_unit *p)
 {
 	(void)p;
@@ -57,6 +59,10 @@ static inline void ta_set_result(ucontext_t *uc, long value, int failed)
 	uc->uc_mcontext.gp_regs[3] = (unsigned long)value;
 	uc->uc_mcontext.gp_regs[SS_CCR] = failed ? SS_CR0_SO : 0;
 }
+
+#if !(defined _CALL_ELF && _CALL_ELF == 2)
+# define TA_CODE_OF(function) (*(const uintptr_t *)(function))
+#endif
 
 #define TA_CAN_TELL
 static inline void ta_set_entered(ucontext_t *uc, uintptr_t commit, int entered)

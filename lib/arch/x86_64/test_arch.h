@@ -14,6 +14,12 @@ enum {
 	TA_PRESERVED = 7
 };
 
+#ifdef __ILP32__
+# define TA_MOST { 67, 29, 20, 6 }
+#else
+# define TA_MOST { 68, 25, 20, 6 }
+#endif
+
 /* Only the instructions that the stub, or a mutant of it, is made of. */
 static inline size_t ta_length(const ta_unit *p)
 {
@@ -93,6 +99,17 @@ static inline void ta_set_number(ucontext_t *uc, long number)
 static inline void ta_set_result(ucontext_t *uc, long value, int failed)
 {
 	uc->uc_mcontext.gregs[REG_RAX] = failed ? -value : value;
+}
+
+#define TA_SYSCALL ta_syscall
+static inline long ta_syscall(long number, long a, const void *b, long c)
+{
+	long result;
+
+	__asm__ volatile ("syscall" : "=a"(result)
+			  : "a"(number), "D"(a), "S"(b), "d"(c)
+			  : "rcx", "r11", "memory");
+	return result;
 }
 
 #define TA_CAN_TELL
