@@ -469,7 +469,8 @@ struct ss_call {
 #define SS_MARK 0x5afe5ca1
 
 /* ss_thread.inside: a handler of others in here may have to return first; signal.c. */
-static inline long make(const struct ss_call *call, const volatile int *flag)
+static inline long make(const struct ss_call *call, const volatile int *flag,
+			const struct ss_call *beneath)
 {
 	const ss_word *arg = call->arg;
 	long result;
@@ -481,7 +482,7 @@ static inline long make(const struct ss_call *call, const volatile int *flag)
 #else
 				  arg[3], arg[4], arg[5]);
 #endif
-	ss_thread.inside = NULL;
+	ss_thread.inside = beneath;
 	return result;
 }
 
@@ -516,7 +517,8 @@ static int has_to_return(safe_syscall_scope *scope)
  * The call did not happen, or something is to be cleared up after it.  For good, if it
  * is ours: nothing was to be cleared up when the call began.
  */
-static long look_again(const struct ss_call *call, long result, int ours)
+static long look_again(const struct ss_call *call, long result, int ours,
+		       const struct ss_call *beneath)
 {
 	safe_syscall_scope *scope = current();
 
@@ -527,14 +529,15 @@ static long look_again(const struct ss_call *call, long result, int ours)
 			return result;
 		/* of an interrupt that was taken back */
 		wait_for_senders(scope);
-		result = make(call, flag_of(scope));
+		result = make(call, flag_of(scope), beneath);
 	}
 }
 
 /* Something is to be cleared up, the call did not happen, or it failed. */
-static SS_COLD long finish(const struct ss_call *call, long result, int ours)
+static SS_COLD long finish(const struct ss_call *call, long result, int ours,
+			   const struct ss_call *beneath)
 {
-	result = look_again(call, result, ours);
+	result = look_again(call, result, ours, beneath);
 	return result < 0 && result >= -4095 ? invalid((int)-result) : result;
 }
 
@@ -577,17 +580,15 @@ static int is_over(const struct ss_call *beneath, const struct ss_call *call)
 static SS_COLD long make_another(const struct ss_call *call)
 {
 	const struct ss_call *beneath = ss_thread.inside;
-	int over = !beneath || is_over(beneath, call);
 	long result;
 
-	ss_thread.inside = NULL;
+	if (beneath && is_over(beneath, call))
+		ss_thread.inside = beneath = NULL;
 	if (ss_thread.requeued)
 		ss_signal_repair(0);
-	result = finish(call, make(call, flag_of(current())), 0);
-	if (over)
-		return result;
-	ss_thread.inside = beneath;
-	if (ss_interrupted_here())
+	result = make(call, flag_of(current()), beneath);
+	result = finish(call, result, 0, beneath);
+	if (beneath && ss_interrupted_here())
 		ss_signal_send(ss_tid());
 	return result;
 }
@@ -596,12 +597,12 @@ static inline long make_first_or_another(const struct ss_call *call)
 {
 	long result;
 
-	if (__builtin_expect(ss_thread.inside || ss_thread.requeued, 0))
+	if (__builtin_expect((uintptr_t)ss_thread.inside | ss_thread.requeued, 0))
 		return make_another(call);
-	result = make(call, flag_of(current()));
+	result = make(call, flag_of(current()), NULL);
 	if (__builtin_expect((result < 0 && result >= -4095) ||
 			     ss_thread.requeued, 0))
-		return finish(call, result, 1);
+		return finish(call, result, 1, NULL);
 	return result;
 }
 
@@ -671,6 +672,11 @@ static SS_COLD long fork_or_refuse(const struct ss_call *call)
 # define SS_SEVENTH(x)
 #endif
 
+#if defined __has_attribute
+# if __has_attribute(noipa)
+__attribute__((noipa))	/* a caller that is seen to pass less has nothing to tell */
+# endif
+#endif
 SS_HIDDEN long ss_syscall(long number, SS_WORDS SS_SEVENTH(ss_word g));
 long ss_syscall(long number, SS_WORDS SS_SEVENTH(ss_word g))
 {

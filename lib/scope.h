@@ -4,6 +4,7 @@
 #define SS_SCOPE_H
 
 #include <signal.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include <atomic_ops.h>
@@ -39,7 +40,7 @@ struct ss_thread {
 	safe_syscall_scope own;		/* has ss_tid, 0 before it is asked for */
 	safe_syscall_scope *current;	/* handlers only read it */
 	const struct ss_call *volatile inside;	/* the safe_syscall() under way */
-	volatile int requeued;		/* signal.c: blocked, and sent again */
+	volatile uintptr_t requeued;	/* signal.c: blocked, and sent again */
 	int cleared;			/* WAKE was, by a call that was made after all */
 };
 

@@ -15,9 +15,9 @@ enum {
 };
 
 #ifdef __ILP32__
-# define TA_MOST { 67, 29, 20, 6 }
+# define TA_MOST { 68, 29, 20, 6 }
 #else
-# define TA_MOST { 68, 25, 20, 6 }
+# define TA_MOST { 69, 25, 20, 6 }
 #endif
 
 /* Only the instructions that the stub, or a mutant of it, is made of. */
