@@ -25,6 +25,10 @@
  *				the call; ta_set_entered(uc, commit, entered)
  *	TA_RESTART_SITE		ta_restart_site(call): where restart_syscall will be
  *				executed
+ *	TA_THREAD_REGISTER	ta_take_thread(uc): the context has the register that
+ *				points to thread-local storage; gets the current one
+ *	TA_STATE_ELSEWHERE	ta_state(uc, &length): registers that the context only
+ *				points to; ta_set_state(uc, state)
  */
 #ifndef CODE_H
 #define CODE_H

@@ -70,3 +70,23 @@ static inline int ta_can_tell(void)
 {
 	return 1;
 }
+
+/* r13 is among the registers of a context: that of the thread we are on. */
+#define TA_THREAD_REGISTER
+static inline void ta_take_thread(ucontext_t *uc)
+{
+	__asm__ volatile ("mr %0, %%r13" : "=r" (uc->uc_mcontext.gp_regs[13]));
+}
+
+/* Vector registers: vr0 to vr31, vscr, vrsave, then the other halves of vsr0 to vsr31. */
+#define TA_STATE_ELSEWHERE
+static inline void *ta_state(const ucontext_t *uc, size_t *length)
+{
+	*length = 34 * 16 + 32 * 8;
+	return uc->uc_mcontext.v_regs;
+}
+
+static inline void ta_set_state(ucontext_t *uc, void *state)
+{
+	uc->uc_mcontext.v_regs = state;
+}

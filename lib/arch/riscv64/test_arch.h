@@ -59,3 +59,10 @@ static inline void ta_set_result(ucontext_t *uc, long value, int failed)
 {
 	uc->uc_mcontext.__gregs[10] = (unsigned long)(failed ? -value : value);
 }
+
+/* tp is among the registers of a context: that of the thread we are on. */
+#define TA_THREAD_REGISTER
+static inline void ta_take_thread(ucontext_t *uc)
+{
+	__asm__ volatile ("mv %0, tp" : "=r" (uc->uc_mcontext.__gregs[4]));
+}

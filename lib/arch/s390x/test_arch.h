@@ -81,3 +81,11 @@ static inline uintptr_t ta_restart_site(uintptr_t call)
 	}
 	return call;
 }
+
+/* Access registers 0 and 1 are in a context: those of the thread we are on. */
+#define TA_THREAD_REGISTER
+static inline void ta_take_thread(ucontext_t *uc)
+{
+	__asm__ volatile ("ear %0, %%a0" : "=d" (uc->uc_mcontext.aregs[0]));
+	__asm__ volatile ("ear %0, %%a1" : "=d" (uc->uc_mcontext.aregs[1]));
+}

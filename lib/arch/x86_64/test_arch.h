@@ -137,3 +137,27 @@ static inline int ta_set_handler(int sig, void (*handler)(int, siginfo_t *, void
 
 	return (int)syscall(SYS_rt_sigaction, (long)sig, &sa, NULL, 8L);
 }
+
+/*
+ * What a context only points to: floating-point and vector registers, in the format
+ * of xsave.  Their length is where the processor leaves room for software.
+ */
+#define TA_STATE_ELSEWHERE
+static inline void *ta_state(const ucontext_t *uc, size_t *length)
+{
+	const char *fx = (const char *)uc->uc_mcontext.fpregs;
+	uint32_t magic, extended;
+
+	*length = 0;
+	if (!fx)
+		return NULL;
+	memcpy(&magic, fx + 464, sizeof magic);
+	memcpy(&extended, fx + 468, sizeof extended);
+	*length = magic == 0x46505853 ? extended : 512;
+	return uc->uc_mcontext.fpregs;
+}
+
+static inline void ta_set_state(ucontext_t *uc, void *state)
+{
+	uc->uc_mcontext.fpregs = state;
+}
