@@ -54,6 +54,7 @@ struct task {
 	enum how how;
 	int out;			/* laid aside, to be gone on with */
 	int done;
+	volatile int running;		/* the worker has come to it */
 	long result;
 	pid_t tid_after;		/* where the call returned */
 	int worker_after;
@@ -183,6 +184,7 @@ static void swap_out(ucontext_t *uc)
 	}
 	swapcontext(&task->context, &worker()->scheduler);
 	adopt(uc);
+	task->running = 1;
 }
 
 static void swap_out_by_signal(int sig, siginfo_t *info, void *ucontext)
@@ -198,6 +200,7 @@ static void swap_in(int sig, siginfo_t *info, void *ucontext)
 	(void)info;
 	copy_in(ucontext, worker()->task);
 	ta_take_thread(ucontext);
+	worker()->task->running = 1;
 }
 
 static void at_the_return(ucontext_t *uc)
@@ -266,7 +269,17 @@ static void await(void)
 static void set_to(struct worker *w, struct task *task)
 {
 	w->task = task;
+	if (task)
+		task->running = 0;
 	sem_post(&w->go);
+}
+
+/* Its task has come to make a blocking call, in which it is now. */
+static void wait_blocked(const struct worker *w)
+{
+	while (!w->task->running)
+		pause_ms(1);
+	wait_state(getpid(), w->tid, 'S');
 }
 
 static void run_on(int number, struct task *task)
@@ -342,6 +355,7 @@ static __attribute__((noinline)) double sum_over(struct task *task, double facto
 	double d = seed[3] * factor, e = seed[4] * factor, f = seed[5] * factor;
 	double g = seed[6] * factor, h = seed[7] * factor;
 
+	task->running = 1;
 	task->result = task->body(task);
 	return a + b + c + d + e + f + g + h;
 }
@@ -628,7 +642,7 @@ static void block_and_swap_out(enum how how)
 	memset(&seen, 0, sizeof seen);
 	prepare(&one, reading, how);
 	set_to(&workers[0], &one);
-	wait_state(getpid(), workers[0].tid, 'S');
+	wait_blocked(&workers[0]);
 	pthread_kill(workers[0].thread, SIGUSR1);
 	await();
 	ck_assert_int_eq(one.out, 1);
@@ -667,14 +681,14 @@ START_TEST(blocked_again_and_again)
 	for (i = 0; i < 3; i++) {
 		to = _i >> 1 ? i % 2 == 0 : 0;
 		set_to(&workers[to], &one);
-		wait_state(getpid(), workers[to].tid, 'S');
+		wait_blocked(&workers[to]);
 		pthread_kill(workers[to].thread, SIGUSR1);
 		await();
 		ck_assert_int_eq(one.out, 1);
 		ck_assert_int_eq(seen.phase, SAFE_SYSCALL_AT_CALL);
 	}
 	set_to(&workers[!to], &one);
-	wait_state(getpid(), workers[!to].tid, 'S');
+	wait_blocked(&workers[!to]);
 	ck_assert_int_eq(one.done, 0);
 	ck_assert_int_eq(write(one.pipe[1], "x", 1), 1);
 	await();
@@ -690,7 +704,6 @@ END_TEST
 
 static void stop_and_continue(pid_t pid, pid_t thread)
 {
-	wait_state(pid, thread, 'S');
 	breakpoint_write();
 	kill(pid, SIGSTOP);
 	wait_state(pid, thread, 'T');
@@ -716,11 +729,13 @@ START_TEST(stopped_wait)
 	left.tv_sec = left.tv_nsec = -1;
 	prepare(&one, sleeping, how);
 	breakpoint_announce(site, 0, swap_out);
+	set_to(&workers[0], &one);
+	wait_blocked(&workers[0]);
 	child = fork();
 	ck_assert_int_ne(child, -1);
 	if (!child)
 		stop_and_continue(parent, workers[0].tid);
-	run_on(0, &one);
+	await();
 	ck_assert_int_eq(waitpid(child, NULL, 0), child);
 	ck_assert_msg(breakpoint_clear(), "the kernel did not come back that way");
 	ck_assert_int_eq(one.out, 1);
