@@ -27,6 +27,7 @@
  *				executed
  *	TA_THREAD_REGISTER	ta_take_thread(uc): the context has the register that
  *				points to thread-local storage; gets the current one
+ *	TA_THREAD_PRESERVED	and ta_preserved() gives it as this number
  *	TA_STATE_ELSEWHERE	ta_state(uc, &length): registers that the context only
  *				points to; ta_set_state(uc, state)
  */

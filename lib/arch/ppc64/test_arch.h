@@ -73,6 +73,7 @@ static inline int ta_can_tell(void)
 
 /* r13 is among the registers of a context: that of the thread we are on. */
 #define TA_THREAD_REGISTER
+#define TA_THREAD_PRESERVED 2
 static inline void ta_take_thread(ucontext_t *uc)
 {
 	__asm__ volatile ("mr %0, %%r13" : "=r" (uc->uc_mcontext.gp_regs[13]));
