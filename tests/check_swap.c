@@ -14,6 +14,7 @@
  *		use too, and copies the context.  To go on, a worker sends itself a
  *		signal and puts the copy in the place of that handler's context.
  */
+#include <fenv.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <sys/ioctl.h>
@@ -788,6 +789,57 @@ START_TEST(alternate_stack)
 }
 END_TEST
 
+/* How floating-point numbers are rounded, which a function must keep too. */
+#if defined FE_TOWARDZERO && defined FE_UPWARD
+static int rounding_after;
+
+static long round_to_zero(struct task *task)
+{
+	long result;
+
+	fesetround(FE_TOWARDZERO);
+	result = asking(task);
+	rounding_after = fegetround();
+	fesetround(FE_TONEAREST);
+	return result;
+}
+
+static long round_upward(struct task *task)
+{
+	long result;
+
+	fesetround(FE_UPWARD);
+	result = asking(task);
+	fesetround(FE_TONEAREST);
+	return result;
+}
+#endif
+
+START_TEST(rounding)
+{
+#if defined FE_TOWARDZERO && defined FE_UPWARD
+	enum how how = how_of(_i);
+	int to = _i >> 1;
+
+	set_handlers(how);
+	prepare(&one, round_to_zero, how);
+	breakpoint_set(code.pc[code.call], 0, swap_out);
+	run_on(0, &one);
+	/* in the same state, on the thread that goes on */
+	prepare(&other, round_upward, how);
+	breakpoint_set(code.pc[code.call], 0, swap_out);
+	run_on(to, &other);
+	ck_assert_int_eq(one.out && other.out, 1);
+	run_on(to, &one);
+	run_on(to, &other);
+	ck_assert_int_eq(one.done && other.done, 1);
+	ck_assert_int_eq(rounding_after, FE_TOWARDZERO);
+#else
+	SKIP("without floating-point hardware there is one way only");
+#endif
+}
+END_TEST
+
 #else
 
 START_TEST(swapping)
@@ -812,6 +864,7 @@ int main(void)
 	tcase_add_loop_test(tc, blocked_again_and_again, 0, 4);
 	tcase_add_loop_test(tc, stopped_wait, 0, 8);
 	tcase_add_loop_test(tc, alternate_stack, 0, 2);
+	tcase_add_loop_test(tc, rounding, 0, 4);
 #else
 	tcase_add_test(tc, swapping);
 #endif
