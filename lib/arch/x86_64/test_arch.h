@@ -161,3 +161,17 @@ static inline void ta_set_state(ucontext_t *uc, void *state)
 {
 	uc->uc_mcontext.fpregs = state;
 }
+
+/* Leave a handler by the stub, see code.h: the context is where the stack was. */
+static inline void ta_leave(const volatile int *zero, siginfo_t *info, void *ucontext)
+{
+	register const volatile int *flag __asm__ ("rdi") = zero;
+	register long number __asm__ ("rsi") = SYS_rt_sigreturn;
+
+	(void)info;
+	__asm__ volatile ("mov	%q0, %%rsp\n\t"
+			  "jmp	*%q1"
+			  : : "r" (ucontext), "r" (safe_syscall_raw), "r" (flag),
+			  "r" (number) : "memory");
+	__builtin_unreachable();
+}
