@@ -655,6 +655,15 @@ END_TEST
 
 /* ---- after having blocked ------------------------------------------------------------ */
 
+/* Interrupted while it blocked.  Emulators of user mode show registers of their own. */
+static void expect_blocked(void)
+{
+	if (!emulated() || seen.phase != SAFE_SYSCALL_BEFORE)
+		ck_assert_int_eq(seen.phase, SAFE_SYSCALL_AT_CALL);
+	ck_assert_int_eq(seen.after, SAFE_SYSCALL_BEFORE);
+	ck_assert_int_eq(seen.has_result, 0);
+}
+
 /* The task reads what is not there yet and is laid aside by a signal. */
 static void block_and_swap_out(enum how how)
 {
@@ -666,9 +675,7 @@ static void block_and_swap_out(enum how how)
 	pthread_kill(workers[0].thread, SIGUSR1);
 	await();
 	ck_assert_int_eq(one.out, 1);
-	ck_assert_int_eq(seen.phase, SAFE_SYSCALL_AT_CALL);
-	ck_assert_int_eq(seen.after, SAFE_SYSCALL_BEFORE);
-	ck_assert_int_eq(seen.has_result, 0);
+	expect_blocked();
 	meanwhile(how);
 	seen.count = 0;
 }
@@ -702,7 +709,7 @@ START_TEST(blocked_again_and_again)
 		pthread_kill(workers[to].thread, SIGUSR1);
 		await();
 		ck_assert_int_eq(one.out, 1);
-		ck_assert_int_eq(seen.phase, SAFE_SYSCALL_AT_CALL);
+		expect_blocked();
 	}
 	set_to(&workers[!to], &one);
 	wait_blocked(&workers[!to]);
