@@ -49,6 +49,8 @@ static inline size_t ta_length(const ta_unit *p)
 		n++;			/* index */
 	if (p[0] >> 6 == 1)
 		n++;			/* displacement */
+	if ((p[0] & 0xc7) == 5)
+		n += 4;			/* from the next instruction */
 	return n;
 }
 
