@@ -77,6 +77,7 @@ static inline void ta_set_result(ucontext_t *uc, long value, int failed)
  */
 static inline void ta_leave(const volatile int *zero, siginfo_t *info, void *ucontext)
 {
+	const char *sp = (const char *)info - 24 + (SS_O32 ? -8 : 16);
 	register const volatile int *flag __asm__ ("$4") = zero;
 	register long number __asm__ ("$5") = SYS_rt_sigreturn;
 
@@ -87,8 +88,7 @@ static inline void ta_leave(const volatile int *zero, siginfo_t *info, void *uco
 			  "jr	%1\n\t"
 			  " nop\n\t"
 			  ".set	pop"
-			  : : "r" ((char *)info - 24 + (SS_O32 ? -8 : 16)),
-			  "r" (safe_syscall_raw), "r" (flag), "r" (number)
-			  : "memory");
+			  : : "r" (sp), "r" (safe_syscall_raw), "r" (flag),
+			  "r" (number) : "memory");
 	__builtin_unreachable();
 }

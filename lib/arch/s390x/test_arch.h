@@ -96,13 +96,14 @@ static inline void ta_take_thread(ucontext_t *uc)
  */
 static inline void ta_leave(const volatile int *zero, siginfo_t *info, void *ucontext)
 {
+	const char *frame = (const char *)info - 168;
 	register const volatile int *flag __asm__ ("r2") = zero;
 	register long number __asm__ ("r3") = SYS_rt_sigreturn;
 
 	(void)ucontext;
 	__asm__ volatile ("lgr	%%r15, %0\n\t"
 			  "br	%1"
-			  : : "a" ((char *)info - 168), "a" (safe_syscall_raw),
+			  : : "a" (frame), "a" (safe_syscall_raw),
 			  "r" (flag), "r" (number) : "memory");
 	__builtin_unreachable();
 }
