@@ -107,7 +107,7 @@ static __attribute__((noinline)) pid_t tid(void)
 	return (pid_t)syscall(SYS_gettid);
 }
 
-/* ---- what the handlers see, and do ------------------------------------------- */
+/* ---- what the handlers see, and do --------------------------------------- */
 
 static struct seen {
 	int count;
@@ -225,7 +225,7 @@ static void at_the_entry(ucontext_t *uc)
 		breakpoint_set(code.pc[stop_at], stop_in_slot, swap_out);
 }
 
-/* ---- workers and tasks ---------------------------------------------------------- */
+/* ---- workers and tasks --------------------------------------------------- */
 
 /* For tests that are run in both ways. */
 static enum how how_of(int i)
@@ -428,7 +428,7 @@ static int drain(const struct task *task)
 	return n;
 }
 
-/* ---- the calls ------------------------------------------------------------------ */
+/* ---- the calls ----------------------------------------------------------- */
 
 static long succeeding(struct task *task)
 {
@@ -479,7 +479,7 @@ static const struct call {
 	{ NULL, NULL, 0, 0, 0 }
 };
 
-/* ---- at every instruction --------------------------------------------------------- */
+/* ---- at every instruction ------------------------------------------------ */
 
 static struct task one, other;
 
@@ -653,9 +653,9 @@ START_TEST(copied_at_every_instruction)
 }
 END_TEST
 
-/* ---- after having blocked ------------------------------------------------------------ */
+/* ---- after having blocked ------------------------------------------------ */
 
-/* Interrupted while it blocked.  Emulators of user mode show registers of their own. */
+/* Interrupted while it blocked; emulators of user mode show other registers. */
 static void expect_blocked(void)
 {
 	if (!emulated() || seen.phase != SAFE_SYSCALL_BEFORE)
@@ -724,7 +724,7 @@ START_TEST(blocked_again_and_again)
 }
 END_TEST
 
-/* ---- a timed wait, stopped and continued --------------------------------------------- */
+/* ---- a timed wait, stopped and continued --------------------------------- */
 
 static void stop_and_continue(pid_t pid, pid_t thread)
 {
@@ -779,7 +779,7 @@ START_TEST(stopped_wait)
 }
 END_TEST
 
-/* ---- what of a context belongs to a thread -------------------------------------------- */
+/* ---- what of a context belongs to a thread ------------------------------- */
 
 static stack_t stack_after;
 
