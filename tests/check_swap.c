@@ -54,6 +54,16 @@ static inline void ta_set_state(ucontext_t *uc, void *state)
 enum how { KEPT, COPIED };
 enum { STACK = 256 << 10, STATE_MAX = 16 << 10 };
 
+/* What a handler saw of a task. */
+struct seen {
+	int count;
+	enum safe_syscall_phase phase, after;
+	int has_result;
+	long result;
+	int has_result_after;
+	long result_after;
+};
+
 struct task {
 	long (*body)(struct task *task);
 	enum how how;
@@ -65,6 +75,7 @@ struct task {
 	int worker_after;
 	double sum;			/* of what registers held over the call */
 	volatile int flag;
+	struct seen seen;
 	int pipe[2];
 	void *stack;
 	/* KEPT, and for the start of either */
@@ -109,15 +120,6 @@ static __attribute__((noinline)) pid_t tid(void)
 
 /* ---- what the handlers see, and do --------------------------------------- */
 
-static struct seen {
-	int count;
-	enum safe_syscall_phase phase, after;
-	int has_result;
-	long result;
-	int has_result_after;
-	long result_after;
-} seen;
-
 static uint64_t at_entry[TA_PRESERVED], at_return[TA_PRESERVED];
 static int returned;
 
@@ -129,13 +131,13 @@ static void keep_registers(const ucontext_t *uc, uint64_t *to)
 		to[i] = ta_preserved(uc, i);
 }
 
-static void see(ucontext_t *uc)
+static void see(struct seen *seen, ucontext_t *uc)
 {
-	seen.count++;
-	seen.has_result = safe_syscall_result(uc, &seen.result) == 0;
-	seen.phase = safe_syscall_rewind(uc);
-	seen.after = safe_syscall_classify(uc);
-	seen.has_result_after = safe_syscall_result(uc, &seen.result_after) == 0;
+	seen->count++;
+	seen->has_result = safe_syscall_result(uc, &seen->result) == 0;
+	seen->phase = safe_syscall_rewind(uc);
+	seen->after = safe_syscall_classify(uc);
+	seen->has_result_after = safe_syscall_result(uc, &seen->result_after) == 0;
 }
 
 static void copy_out(struct task *task, const ucontext_t *uc)
@@ -181,7 +183,7 @@ static void swap_out(ucontext_t *uc)
 {
 	struct task *task = worker()->task;
 
-	see(uc);
+	see(&task->seen, uc);
 	task->out = 1;
 	if (task->how == COPIED) {
 		copy_out(task, uc);
@@ -260,12 +262,23 @@ static void run_task(struct worker *w)
 	abort();
 }
 
+/* Only a task is laid aside by a signal, and not a worker on its way to it. */
+static void mask_suspension(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	pthread_sigmask(how, &set, NULL);
+}
+
 static void *work(void *arg)
 {
 	struct worker *w = arg;
 
 	here = w;
 	w->tid = tid();
+	mask_suspension(SIG_BLOCK);
 	sigaltstack(&w->alternate, NULL);
 	sem_post(&finished);
 	for (;;) {
@@ -380,6 +393,7 @@ static __attribute__((noinline)) double sum_over(struct task *task, double facto
 
 static __attribute__((noinline)) void note_end(struct task *task)
 {
+	mask_suspension(SIG_BLOCK);
 	task->tid_after = tid();
 	task->worker_after = worker()->number;
 	task->done = 1;
@@ -392,6 +406,7 @@ static void begin(unsigned int high, unsigned int low)
 	struct task *task = (struct task *)
 		(uintptr_t)((uint64_t)high << 32 | low);
 
+	mask_suspension(SIG_UNBLOCK);
 	task->sum = sum_over(task, (double)(task->pipe[0] + 1));
 	note_end(task);
 }
@@ -405,11 +420,13 @@ static void prepare(struct task *task, long (*body)(struct task *), enum how how
 	task->out = task->done = task->flag = 0;
 	task->sum = 0;
 	task->result = -77777;
+	memset(&task->seen, 0, sizeof task->seen);
 	if (!task->stack) {
 		task->stack = new_stack();
 		ck_assert_int_eq(pipe(task->pipe), 0);
 	}
 	getcontext(&task->context);
+	sigaddset(&task->context.uc_sigmask, SIGUSR1);	/* not before it is there */
 	task->context.uc_stack.ss_sp = task->stack;
 	task->context.uc_stack.ss_size = STACK;
 	task->context.uc_link = NULL;
@@ -423,9 +440,21 @@ static int drain(const struct task *task)
 	int n;
 
 	ck_assert_int_eq(ioctl(task->pipe[0], FIONREAD, &n), 0);
+	if (n > (int)sizeof buffer)
+		n = (int)sizeof buffer;
 	if (n)
-		ck_assert_int_eq(read(task->pipe[0], buffer, sizeof buffer), n);
+		ck_assert_int_eq(read(task->pipe[0], buffer, (size_t)n), n);
 	return n;
+}
+
+/* All that a pipe holds. */
+static int drain_all(const struct task *task)
+{
+	int n, all = 0;
+
+	while ((n = drain(task)) > 0)
+		all += n;
+	return all;
 }
 
 /* ---- the calls ----------------------------------------------------------- */
@@ -575,7 +604,6 @@ static int try(const struct trial *t, int *through)
 
 	prepare(&one, t->call->make, t->how);
 	one.flag = t->call->flag;
-	memset(&seen, 0, sizeof seen);
 	stop_at = t->i;
 	stop_in_slot = in_slot(t->i);
 	breakpoint_set(code.entry, 0, at_the_entry);
@@ -586,7 +614,7 @@ static int try(const struct trial *t, int *through)
 		drain(&one);
 		return 0;
 	}
-	was = seen;
+	was = one.seen;
 	meanwhile(t->how);
 	if (t->set)
 		one.flag = 1;
@@ -658,17 +686,16 @@ END_TEST
 /* Interrupted while it blocked; emulators of user mode show other registers. */
 static void expect_blocked(void)
 {
-	if (!emulated() || seen.phase != SAFE_SYSCALL_BEFORE)
-		ck_assert_int_eq(seen.phase, SAFE_SYSCALL_AT_CALL);
-	ck_assert_int_eq(seen.after, SAFE_SYSCALL_BEFORE);
-	ck_assert_int_eq(seen.has_result, 0);
+	if (!emulated() || one.seen.phase != SAFE_SYSCALL_BEFORE)
+		ck_assert_int_eq(one.seen.phase, SAFE_SYSCALL_AT_CALL);
+	ck_assert_int_eq(one.seen.after, SAFE_SYSCALL_BEFORE);
+	ck_assert_int_eq(one.seen.has_result, 0);
 }
 
 /* The task reads what is not there yet and is laid aside by a signal. */
 static void block_and_swap_out(enum how how)
 {
 	set_handlers(how);
-	memset(&seen, 0, sizeof seen);
 	prepare(&one, reading, how);
 	set_to(&workers[0], &one);
 	wait_blocked(&workers[0]);
@@ -677,7 +704,6 @@ static void block_and_swap_out(enum how how)
 	ck_assert_int_eq(one.out, 1);
 	expect_blocked();
 	meanwhile(how);
-	seen.count = 0;
 }
 
 START_TEST(blocked_and_flag_set)
@@ -719,8 +745,86 @@ START_TEST(blocked_again_and_again)
 	ck_assert_int_eq(one.done, 1);
 	ck_assert_int_eq(one.result, 1);
 	ck_assert_int_eq(drain(&one), 0);
-	ck_assert_int_eq(seen.count, 3);
+	ck_assert_int_eq(one.seen.count, 4);
 	expect_thread(!to);
+}
+END_TEST
+
+/* ---- at any time -------------------------------------------------------------- */
+
+static volatile int stop;
+static volatile unsigned long produced, consumed, wrong;
+
+/* The call of a task that does nothing else, or -SAFE_ERESTARTSYS: not made. */
+static long transfer(struct task *task, long number, int fd, unsigned char *byte)
+{
+	long n = safe_syscall_raw(&task->flag, number, (long)fd, byte, 1L);
+
+	if (n == -SAFE_ERESTARTSYS)
+		task->flag = 0;
+	else if (n != 1)
+		wrong++;
+	return n;
+}
+
+static long producing(struct task *task)
+{
+	unsigned char byte;
+
+	while (!stop) {
+		byte = (unsigned char)produced;
+		if (transfer(task, SYS_write, one.pipe[1], &byte) == 1)
+			produced++;
+	}
+	return 0;
+}
+
+static long consuming(struct task *task)
+{
+	unsigned char byte;
+
+	while (!stop) {
+		if (transfer(task, SYS_read, one.pipe[0], &byte) != 1)
+			continue;
+		wrong += byte != (unsigned char)consumed;
+		consumed++;
+	}
+	return 0;
+}
+
+/*
+ * Both threads run a task, are told to lay it aside at some time, and may go on with
+ * the other's.  What one writes the other reads, each byte once and in order.
+ */
+START_TEST(at_any_time)
+{
+	enum how how = how_of(_i);
+	struct task *tasks[] = { &one, &other };
+	int i, w;
+
+	SKIP_COPIED(how);
+	set_handlers(how);
+	prepare(&one, producing, how);
+	prepare(&other, consuming, how);
+	for (i = 0; i < 600; i++) {
+		for (w = 0; w < 2; w++)
+			set_to(&workers[w], tasks[(w + i / 3) % 2]);
+		usleep((useconds_t)(rand() % 400));
+		for (w = 0; w < 2; w++)
+			pthread_kill(workers[w].thread, SIGUSR1);
+		await();
+		await();
+		ck_assert_int_eq(one.out && other.out, 1);
+		if (i % 5 == 0)
+			tasks[i % 2]->flag = 1;
+	}
+	stop = one.flag = other.flag = 1;
+	run_on(0, &one);
+	run_on(1, &other);
+	ck_assert_int_eq(one.done && other.done, 1);
+	ck_assert_uint_eq(wrong, 0);
+	ck_assert_uint_gt(consumed, 0);
+	ck_assert_uint_eq(consumed + (unsigned long)drain_all(&one), produced);
 }
 END_TEST
 
@@ -749,7 +853,6 @@ START_TEST(stopped_wait)
 	if (site != call)
 		breakpoint_prepare(site);
 	set_handlers(how);
-	memset(&seen, 0, sizeof seen);
 	left.tv_sec = left.tv_nsec = -1;
 	prepare(&one, sleeping, how);
 	breakpoint_announce(site, 0, swap_out);
@@ -763,11 +866,11 @@ START_TEST(stopped_wait)
 	ck_assert_int_eq(waitpid(child, NULL, 0), child);
 	ck_assert_msg(breakpoint_clear(), "the kernel did not come back that way");
 	ck_assert_int_eq(one.out, 1);
-	ck_assert_int_eq(seen.phase, SAFE_SYSCALL_RESTART_BLOCK);
-	ck_assert_int_eq(seen.has_result, 0);
-	ck_assert_int_eq(seen.after, SAFE_SYSCALL_DONE);
-	ck_assert_int_eq(seen.has_result_after, 1);
-	ck_assert_int_eq(seen.result_after, -EINTR);
+	ck_assert_int_eq(one.seen.phase, SAFE_SYSCALL_RESTART_BLOCK);
+	ck_assert_int_eq(one.seen.has_result, 0);
+	ck_assert_int_eq(one.seen.after, SAFE_SYSCALL_DONE);
+	ck_assert_int_eq(one.seen.has_result_after, 1);
+	ck_assert_int_eq(one.seen.result_after, -EINTR);
 	meanwhile(how);
 	one.flag = set;
 	run_on(to, &one);
@@ -883,6 +986,7 @@ int main(void)
 	tcase_add_test(tc, copied_at_every_instruction);
 	tcase_add_loop_test(tc, blocked_and_flag_set, 0, 4);
 	tcase_add_loop_test(tc, blocked_again_and_again, 0, 4);
+	tcase_add_loop_test(tc, at_any_time, 0, 2);
 	tcase_add_loop_test(tc, stopped_wait, 0, 8);
 	tcase_add_loop_test(tc, alternate_stack, 0, 2);
 	tcase_add_loop_test(tc, rounding, 0, 4);
