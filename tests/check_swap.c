@@ -760,10 +760,12 @@ static long transfer(struct task *task, long number, int fd, unsigned char *byte
 {
 	long n = safe_syscall_raw(&task->flag, number, (long)fd, byte, 1L);
 
-	if (n == -SAFE_ERESTARTSYS)
+	if (n == -SAFE_ERESTARTSYS) {
+		wrong += !task->flag;
 		task->flag = 0;
-	else if (n != 1)
-		wrong++;
+	} else {
+		wrong += n != 1;
+	}
 	return n;
 }
 
