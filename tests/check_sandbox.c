@@ -42,11 +42,75 @@ static void answer(int sig, siginfo_t *info, void *ucontext)
 	ta_set_result(ucontext, ANSWER, 0);
 }
 
+/* Back by the stub, too: the handler does not return to what the kernel put there. */
+static void answer_and_leave(int sig, siginfo_t *info, void *ucontext)
+{
+	answer(sig, info, ucontext);
+	ta_leave(&never, info, ucontext);
+}
+
 static void answer_and_open(int sig, siginfo_t *info, void *ucontext)
 {
 	answer(sig, info, ucontext);
 	selector = ALLOW;
 }
+
+/* The ways back by the stub: the handler's own, and a restorer where there is that. */
+enum {
+	LEAVE, RESTORER,
+#ifdef TA_HAS_RESTORER
+	WAYS_BACK
+#else
+	WAYS_BACK = RESTORER
+#endif
+};
+
+typedef void handler(int sig, siginfo_t *info, void *ucontext);
+
+static void set_handler(int sig, int way, handler *leaves, handler *returns)
+{
+#ifdef TA_HAS_RESTORER
+	if (way == RESTORER) {
+		ck_assert_int_eq(ta_set_handler(sig, returns), 0);
+		return;
+	}
+#endif
+	(void)way;
+	(void)returns;
+	on_signal(sig, 0, leaves);
+}
+
+/* ---- the way back alone ----------------------------------------------------------- */
+
+static void count(int sig, siginfo_t *info, void *ucontext)
+{
+	(void)sig;
+	(void)info;
+	(void)ucontext;
+	handled++;
+}
+
+static void count_and_leave(int sig, siginfo_t *info, void *ucontext)
+{
+	count(sig, info, ucontext);
+	ta_leave(&never, info, ucontext);
+}
+
+/* It is a return from a handler like any other, again and again. */
+START_TEST(back_by_the_stub)
+{
+	sigset_t mask;
+	int i;
+
+	set_handler(SIGUSR1, _i, count_and_leave, count);
+	for (i = 1; i <= 100; i++) {
+		ck_assert_int_eq(raise(SIGUSR1), 0);
+		ck_assert_int_eq(handled, i);
+	}
+	ck_assert_int_eq(sigprocmask(SIG_SETMASK, NULL, &mask), 0);
+	ck_assert_int_eq(sigismember(&mask, SIGUSR1), 0);
+}
+END_TEST
 
 /* ---- Syscall User Dispatch ---------------------------------------------------- */
 
@@ -56,6 +120,8 @@ static const char *dispatch(void)
 	const void *start;
 	size_t length;
 
+	if (emulated())
+		return "emulators of user mode have no Syscall User Dispatch";
 	ck_assert_int_eq(safe_syscall_region(&start, &length), 0);
 	selector = ALLOW;
 	if (prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, (long)start,
@@ -88,16 +154,15 @@ START_TEST(dispatch_allows_the_region)
 }
 END_TEST
 
-/* The handler returns by the stub, and nothing is ever opened. */
+/* The handler goes back by the stub, and nothing is ever opened. */
 START_TEST(dispatch_without_opening)
 {
-#ifdef TA_HAS_RESTORER
 	pid_t parent = getppid();
 	const char *obstacle;
 	long out[3], in;
 	int i, was;
 
-	ck_assert_int_eq(ta_set_handler(SIGSYS, answer), 0);
+	set_handler(SIGSYS, _i, answer_and_leave, answer);
 	obstacle = dispatch();
 	if (obstacle)
 		SKIP(obstacle);
@@ -113,13 +178,10 @@ START_TEST(dispatch_without_opening)
 	ck_assert_int_eq(inside, parent);
 	ck_assert_int_eq(handled, 3);
 	ck_assert_int_eq(was, BLOCK);
-#else
-	SKIP("test_arch.h has no restorer for this architecture");
-#endif
 }
 END_TEST
 
-/* A handler that returns by the stub may interrupt the stub, and be interrupted. */
+/* A handler that goes back by the stub may interrupt the stub, and be interrupted. */
 static volatile int flag, ticks;
 
 static void tick(int sig, siginfo_t *info, void *ucontext)
@@ -131,17 +193,22 @@ static void tick(int sig, siginfo_t *info, void *ucontext)
 	safe_syscall_rewind(ucontext);
 }
 
+static void tick_and_leave(int sig, siginfo_t *info, void *ucontext)
+{
+	tick(sig, info, ucontext);
+	ta_leave(&never, info, ucontext);
+}
+
 START_TEST(dispatch_under_signals)
 {
-#ifdef TA_HAS_RESTORER
 	static const struct itimerspec often = { { 0, 100000 }, { 0, 100000 } };
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
 	const char *obstacle;
 	long result, wrong = 0, calls = 0;
 	timer_t timer;
 
-	ck_assert_int_eq(ta_set_handler(SIGSYS, answer), 0);
-	ck_assert_int_eq(ta_set_handler(SIGUSR1, tick), 0);
+	set_handler(SIGSYS, _i, answer_and_leave, answer);
+	set_handler(SIGUSR1, _i, tick_and_leave, tick);
 	obstacle = dispatch();
 	if (obstacle)
 		SKIP(obstacle);
@@ -159,9 +226,6 @@ START_TEST(dispatch_under_signals)
 	timer_delete(timer);
 	ck_assert_int_eq(wrong, 0);
 	ck_assert_int_eq(handled, calls);
-#else
-	SKIP("test_arch.h has no restorer for this architecture");
-#endif
 }
 END_TEST
 
@@ -175,6 +239,12 @@ END_TEST
 #define JUMP(how, k, yes, no) BPF_JUMP(BPF_JMP | BPF_K | (how), (uint32_t)(k), yes, no)
 #define RETURN(what) BPF_STMT(BPF_RET | BPF_K, (uint32_t)(what))
 
+static const char *no_seccomp(void)
+{
+	return emulated() ? "emulators of user mode have no seccomp" :
+			    "this kernel has no seccomp filters (EINVAL)";
+}
+
 /*
  * The region may do anything.  Elsewhere, getppid (or any call, for number 0) gets
  * the action.
@@ -186,6 +256,8 @@ static const char *filter(uint32_t action, long number)
 	uint64_t first, last;
 	size_t length;
 
+	if (emulated())
+		return no_seccomp();
 	ck_assert_int_eq(safe_syscall_region(&start, &length), 0);
 	first = (uintptr_t)start;
 	last = first + length - 1;
@@ -212,7 +284,7 @@ static const char *filter(uint32_t action, long number)
 			return NULL;
 	}
 	ck_assert_msg(errno == EINVAL || errno == ENOSYS, "prctl: %d", errno);
-	return "this kernel has no seccomp filters (EINVAL)";
+	return no_seccomp();
 }
 
 START_TEST(seccomp_allows_the_region)
@@ -271,7 +343,7 @@ START_TEST(seccomp_kills)
 	}
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 9)
-		SKIP("this kernel has no seccomp filters (EINVAL)");
+		SKIP(no_seccomp());
 	if (_i == 0) {
 		ck_assert(WIFEXITED(status));
 		ck_assert_int_eq(WEXITSTATUS(status), 7);
@@ -285,14 +357,12 @@ END_TEST
 /* The strictest: every call from elsewhere is trapped, and the way back is the stub. */
 START_TEST(seccomp_traps_everything)
 {
-#ifdef TA_HAS_RESTORER
 	const char *obstacle;
 	pid_t child = fork();
 	int status;
 
 	if (child == 0) {
-		if (ta_set_handler(SIGSYS, answer))
-			_exit(8);
+		set_handler(SIGSYS, _i, answer_and_leave, answer);
 		obstacle = filter(SECCOMP_RET_TRAP, 0);
 		if (!obstacle)
 			safe_syscall_raw(&never, SYS_exit_group,
@@ -303,31 +373,31 @@ START_TEST(seccomp_traps_everything)
 	}
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 9)
-		SKIP("this kernel has no seccomp filters (EINVAL)");
+		SKIP(no_seccomp());
 	ck_assert(WIFEXITED(status));
 	ck_assert_int_eq(WEXITSTATUS(status), 7);
-#else
-	SKIP("test_arch.h has no restorer for this architecture");
-#endif
 }
 END_TEST
 
 int main(void)
 {
 	Suite *suite = suite_create("sandbox");
-	TCase *tc = tcase_create("dispatch");
+	TCase *tc = tcase_create("back");
 
+	tcase_add_loop_test(tc, back_by_the_stub, 0, WAYS_BACK);
+	suite_add_tcase(suite, tc);
+	tc = tcase_create("dispatch");
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, dispatch_allows_the_region);
-	tcase_add_test(tc, dispatch_without_opening);
-	tcase_add_test(tc, dispatch_under_signals);
+	tcase_add_loop_test(tc, dispatch_without_opening, 0, WAYS_BACK);
+	tcase_add_loop_test(tc, dispatch_under_signals, 0, WAYS_BACK);
 	suite_add_tcase(suite, tc);
 	tc = tcase_create("seccomp");
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, seccomp_allows_the_region);
 	tcase_add_test(tc, seccomp_traps);
 	tcase_add_loop_test(tc, seccomp_kills, 0, 2);
-	tcase_add_test(tc, seccomp_traps_everything);
+	tcase_add_loop_test(tc, seccomp_traps_everything, 0, WAYS_BACK);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

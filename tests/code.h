@@ -19,6 +19,9 @@
  *	ta_argument(uc, i)	the arguments as the kernel would find them
  *	ta_set_number(uc, n)	to fabricate contexts
  *	ta_set_result(uc, value, failed)
+ *	ta_leave(zero, info, uc)	end a handler by the stub's own instruction: with the
+ *				stack pointer where the kernel put the handler's frame,
+ *				jump to safe_syscall_raw(zero, SYS_rt_sigreturn)
  * and may provide, with a macro of that name:
  *	TA_HAS_SLOT		ta_has_slot(p): a branch with a delay slot
  *	TA_CAN_TELL		ta_can_tell(): BEFORE and AT_CALL are told apart at
@@ -31,6 +34,13 @@
  *				arguments
  *	TA_RESTART_SITE		ta_restart_site(call): where restart_syscall will be
  *				executed
+ *	TA_HAS_RESTORER		ta_set_handler(sig, handler): by a restorer that
+ *				jumps to the stub
+ *	TA_THREAD_REGISTER	ta_take_thread(uc): the context has the register that
+ *				points to thread-local storage; gets the current one
+ *	TA_THREAD_PRESERVED	and ta_preserved() gives it as this number
+ *	TA_STATE_ELSEWHERE	ta_state(uc, &length): registers that the context only
+ *				points to; ta_set_state(uc, state)
  */
 #ifndef CODE_H
 #define CODE_H

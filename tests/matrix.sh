@@ -20,7 +20,8 @@ usage() {
 }
 
 # What is run in most of them: the code itself, and what the linker made of it.
-quick='tests/check_step tests/check_stub tests/check_window tests/elf.sh'
+quick='tests/check_step tests/check_swap tests/check_sandbox tests/check_stub'
+quick="$quick tests/check_window tests/elf.sh"
 
 # The toolchain's other half, when it is about link-time optimisation.
 declare -A lto=(

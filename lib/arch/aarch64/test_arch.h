@@ -65,3 +65,20 @@ static inline void ta_set_result(ucontext_t *uc, long value, int failed)
 {
 	uc->uc_mcontext.regs[0] = (unsigned long)(failed ? -value : value);
 }
+
+/* Leave a handler by the stub, see code.h: a frame begins with the siginfo_t. */
+static inline void ta_leave(const volatile int *zero, siginfo_t *info, void *ucontext)
+{
+	register const volatile int *flag __asm__ ("x0") = zero;
+	register long number __asm__ ("x1") = SYS_rt_sigreturn;
+	/* from x16 a jump may lead to a bti c */
+	register long (*stub)(const volatile int *, long, ...) __asm__ ("x16") =
+		safe_syscall_raw;
+
+	(void)ucontext;
+	__asm__ volatile ("mov	sp, %0\n\t"
+			  "br	%1"
+			  : : "r" (info), "r" (stub), "r" (flag), "r" (number)
+			  : "memory");
+	__builtin_unreachable();
+}

@@ -69,3 +69,26 @@ static inline void ta_set_result(ucontext_t *uc, long value, int failed)
 	uc->uc_mcontext.gregs[2] = (unsigned long long)value;
 	uc->uc_mcontext.gregs[7] = failed;
 }
+
+/*
+ * Leave a handler by the stub, see code.h: a frame begins with 24 bytes, and then the
+ * siginfo_t.  The stub moves the stack pointer before the call: down by 16 bytes or,
+ * on o32, up by 8.
+ */
+static inline void ta_leave(const volatile int *zero, siginfo_t *info, void *ucontext)
+{
+	const char *sp = (const char *)info - 24 + (SS_O32 ? -8 : 16);
+	register const volatile int *flag __asm__ ("$4") = zero;
+	register long number __asm__ ("$5") = SYS_rt_sigreturn;
+
+	(void)ucontext;
+	__asm__ volatile (".set	push\n\t"
+			  ".set	noreorder\n\t"
+			  "move	$29, %0\n\t"
+			  "jr	%1\n\t"
+			  " nop\n\t"
+			  ".set	pop"
+			  : : "r" (sp), "r" (safe_syscall_raw), "r" (flag),
+			  "r" (number) : "memory");
+	__builtin_unreachable();
+}

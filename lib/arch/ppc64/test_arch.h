@@ -76,3 +76,47 @@ static inline int ta_can_tell(void)
 {
 	return 1;
 }
+
+/* r13 is among the registers of a context: that of the thread we are on. */
+#define TA_THREAD_REGISTER
+#define TA_THREAD_PRESERVED 2
+static inline void ta_take_thread(ucontext_t *uc)
+{
+	__asm__ volatile ("mr %0, %%r13" : "=r" (uc->uc_mcontext.gp_regs[13]));
+}
+
+/* Vector registers: vr0 to vr31, vscr, vrsave, then the other halves of vsr0 to vsr31. */
+#define TA_STATE_ELSEWHERE
+static inline void *ta_state(const ucontext_t *uc, size_t *length)
+{
+	*length = 34 * 16 + 32 * 8;
+	return uc->uc_mcontext.v_regs;
+}
+
+static inline void ta_set_state(ucontext_t *uc, void *state)
+{
+	uc->uc_mcontext.v_regs = state;
+}
+
+/*
+ * Leave a handler by the stub, see code.h: a frame begins with the ucontext_t.  Where
+ * functions have descriptors, the first word of it is the entry.
+ */
+static inline void ta_leave(const volatile int *zero, siginfo_t *info, void *ucontext)
+{
+	register const volatile int *flag __asm__ ("r3") = zero;
+	register long number __asm__ ("r4") = SYS_rt_sigreturn;
+	long (*stub)(const volatile int *, long, ...) = safe_syscall_raw;
+	uintptr_t entry = (uintptr_t)stub;
+
+#if !defined _CALL_ELF || _CALL_ELF == 1
+	entry = *(uintptr_t *)entry;
+#endif
+	(void)info;
+	__asm__ volatile ("mr	%%r1, %0\n\t"
+			  "mtctr	%1\n\t"
+			  "bctr"
+			  : : "r" (ucontext), "r" (entry), "r" (flag), "r" (number)
+			  : "memory", "ctr");
+	__builtin_unreachable();
+}

@@ -59,3 +59,24 @@ static inline void ta_set_result(ucontext_t *uc, long value, int failed)
 {
 	uc->uc_mcontext.__gregs[10] = (unsigned long)(failed ? -value : value);
 }
+
+/* tp is among the registers of a context: that of the thread we are on. */
+#define TA_THREAD_REGISTER
+static inline void ta_take_thread(ucontext_t *uc)
+{
+	__asm__ volatile ("mv %0, tp" : "=r" (uc->uc_mcontext.__gregs[4]));
+}
+
+/* Leave a handler by the stub, see code.h: a frame begins with the siginfo_t. */
+static inline void ta_leave(const volatile int *zero, siginfo_t *info, void *ucontext)
+{
+	register const volatile int *flag __asm__ ("a0") = zero;
+	register long number __asm__ ("a1") = SYS_rt_sigreturn;
+
+	(void)ucontext;
+	__asm__ volatile ("mv	sp, %0\n\t"
+			  "jr	%1"
+			  : : "r" (info), "r" (safe_syscall_raw), "r" (flag),
+			  "r" (number) : "memory");
+	__builtin_unreachable();
+}

@@ -81,3 +81,29 @@ static inline uintptr_t ta_restart_site(uintptr_t call)
 	}
 	return call;
 }
+
+/* Access registers 0 and 1 are in a context: those of the thread we are on. */
+#define TA_THREAD_REGISTER
+static inline void ta_take_thread(ucontext_t *uc)
+{
+	__asm__ volatile ("ear %0, %%a0" : "=d" (uc->uc_mcontext.aregs[0]));
+	__asm__ volatile ("ear %0, %%a1" : "=d" (uc->uc_mcontext.aregs[1]));
+}
+
+/*
+ * Leave a handler by the stub, see code.h: a frame begins with the register save area,
+ * 160 bytes, and an instruction; the siginfo_t follows.
+ */
+static inline void ta_leave(const volatile int *zero, siginfo_t *info, void *ucontext)
+{
+	const char *frame = (const char *)info - 168;
+	register const volatile int *flag __asm__ ("r2") = zero;
+	register long number __asm__ ("r3") = SYS_rt_sigreturn;
+
+	(void)ucontext;
+	__asm__ volatile ("lgr	%%r15, %0\n\t"
+			  "br	%1"
+			  : : "a" (frame), "a" (safe_syscall_raw),
+			  "r" (flag), "r" (number) : "memory");
+	__builtin_unreachable();
+}

@@ -55,6 +55,8 @@ static inline size_t ta_length(const ta_unit *p)
 		n++;			/* index */
 	if (p[0] >> 6 == 1)
 		n++;			/* displacement */
+	if ((p[0] & 0xc7) == 5)
+		n += 4;			/* from the next instruction */
 	return n;
 }
 
@@ -153,4 +155,42 @@ static inline int ta_set_handler(int sig, void (*handler)(int, siginfo_t *, void
 	} sa = { handler, SA_SIGINFO | 0x04000000 /* SA_RESTORER */, ta_restorer, { 0 } };
 
 	return (int)syscall(SYS_rt_sigaction, (long)sig, &sa, NULL, 8L);
+}
+
+/*
+ * What a context only points to: floating-point and vector registers, in the format
+ * of xsave.  Their length is where the processor leaves room for software.
+ */
+#define TA_STATE_ELSEWHERE
+static inline void *ta_state(const ucontext_t *uc, size_t *length)
+{
+	const char *fx = (const char *)uc->uc_mcontext.fpregs;
+	uint32_t magic, extended;
+
+	*length = 0;
+	if (!fx)
+		return NULL;
+	memcpy(&magic, fx + 464, sizeof magic);
+	memcpy(&extended, fx + 468, sizeof extended);
+	*length = magic == 0x46505853 ? extended : 512;
+	return uc->uc_mcontext.fpregs;
+}
+
+static inline void ta_set_state(ucontext_t *uc, void *state)
+{
+	uc->uc_mcontext.fpregs = state;
+}
+
+/* Leave a handler by the stub, see code.h: the context is where the stack was. */
+static inline void ta_leave(const volatile int *zero, siginfo_t *info, void *ucontext)
+{
+	register const volatile int *flag __asm__ ("rdi") = zero;
+	register long number __asm__ ("rsi") = SYS_rt_sigreturn;
+
+	(void)info;
+	__asm__ volatile ("mov	%q0, %%rsp\n\t"
+			  "jmp	*%q1"
+			  : : "r" (ucontext), "r" (safe_syscall_raw), "r" (flag),
+			  "r" (number) : "memory");
+	__builtin_unreachable();
 }
