@@ -5,6 +5,9 @@
  *
  * lib/arch/<arch>/test_arch.h provides:
  *	ta_unit			type of the smallest piece of an instruction
+ *	ta_reg TA_REG_PC TA_REGS_KEPT	what a tracer gets of the general registers
+ *				(NT_PRSTATUS): type of a word, index of the PC, mask
+ *				of the registers that a function must keep
  *	ta_call ta_trap ta_return	the system call instruction, a breakpoint,
  *				a return
  *	TA_BEFORE_START		instructions before start
@@ -20,6 +23,7 @@
  *	ta_set_number(uc, n)	to fabricate contexts
  *	ta_set_result(uc, value, failed)
  * and may provide, with a macro of that name:
+ *	TA_TRAP_MOVES		bytes that a breakpoint moves the PC by
  *	TA_HAS_SLOT		ta_has_slot(p): a branch with a delay slot
  *	TA_CAN_TELL		ta_can_tell(): BEFORE and AT_CALL are told apart at
  *				the call; ta_set_entered(uc, commit, entered)
@@ -32,6 +36,10 @@
 #include "testing.h"
 #include "arch.h"
 #include "test_arch.h"
+
+#ifndef TA_TRAP_MOVES
+# define TA_TRAP_MOVES 0
+#endif
 
 #ifndef TA_HAS_SLOT
 static inline int ta_has_slot(const ta_unit *p)

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tracer.h - a child that is stopped at instructions of the stub, from outside
+ *
+ * By single-stepping where the kernel has it.  Elsewhere by breakpoints: every
+ * instruction of the stub is one, but for the one that is to be executed.  Either way
+ * a signal that is then sent reaches the child at that very instruction.
+ */
+#ifndef TRACER_H
+#define TRACER_H
+
+#include "code.h"
+
+enum { TRACER_LEFT = -1, TRACER_ASLEEP = -2 };
+
+/*
+ * Fork a child that calls program(), which never returns: in a loop it sends
+ * itself SIGSTOP and then calls the stub once.  Nonzero when it may not be traced.
+ */
+int tracer_start(const struct code *code, void (*program)(void));
+int tracer_steps(void);			/* by single-stepping? */
+
+/* From its SIGSTOP on to the first instruction of the stub. */
+void tracer_enter(void);
+
+/*
+ * Execute one instruction.  Returns the index of the one it is at then,
+ * TRACER_LEFT when that was the last, or TRACER_ASLEEP: it is blocked in the
+ * system call, and tracer_wait() comes next, when there is no reason to any more.
+ */
+int tracer_step(void);
+int tracer_wait(void);
+
+/*
+ * Execute the system call, not as a step: a kernel may report the step before the
+ * signal.  Returns 1 when it is blocked there; tracer_deliver() comes next.
+ */
+int tracer_block(void);
+
+/*
+ * Send it a signal where it is, and when the first instruction of its handler is about
+ * to be executed, a second one, if not 0.  Let the handlers run.  Returns as above.
+ */
+int tracer_deliver(int first, int second);
+
+/* From outside the stub on to its next SIGSTOP. */
+void tracer_finish(void);
+
+/* The registers that a function must keep, others as zero. */
+enum { TRACER_REGS = 64 };
+void tracer_kept(ta_reg regs[TRACER_REGS]);
+
+#endif
