@@ -370,7 +370,7 @@ static int deliver(void)
 static void block(void)
 {
 	pass.entered++;
-	pass.blocked = tracer_block();
+	pass.blocked = tracer_step() == TRACER_ASLEEP;
 	EXPECT("being blocked", pass.blocked, 1);
 }
 

@@ -26,16 +26,10 @@ void tracer_enter(void);
 /*
  * Execute one instruction.  Returns the index of the one it is at then,
  * TRACER_LEFT when that was the last, or TRACER_ASLEEP: it is blocked in the
- * system call, and tracer_wait() comes next, when there is no reason to any more.
+ * system call, and tracer_wait() or tracer_deliver() comes next.
  */
 int tracer_step(void);
 int tracer_wait(void);
-
-/*
- * Execute the system call, not as a step: a kernel may report the step before the
- * signal.  Returns 1 when it is blocked there; tracer_deliver() comes next.
- */
-int tracer_block(void);
 
 /*
  * Send it a signal where it is, and when the first instruction of its handler is about
