@@ -305,6 +305,17 @@ static struct pass {
 /* Read before there are breakpoints. */
 static int is_return[CODE_MAX], in_slot[CODE_MAX];
 
+static char marks[CODE_MAX];		/* instructions to stop at */
+
+/* Stop at the returns, and everywhere or at one more. */
+static void mark(int all, int one)
+{
+	int i;
+
+	for (i = 0; i < code.count; i++)
+		marks[i] = all || i == one || is_return[i];
+}
+
 /* Shown by a context; in a delay slot the PC is that of the branch. */
 static int shown(int i)
 {
@@ -344,14 +355,14 @@ static void begin(void)
 	tracer_kept(pass.kept);
 }
 
-/* One instruction on.  Where it blocks, that must be right, and what it waits for comes. */
+/* On to the next mark.  Where it blocks, that must be right, and what it waits for comes. */
 static int onward(int from)
 {
 	int i;
 
 	if (is_return[from])
 		tracer_kept(pass.kept_at_return);
-	i = tracer_step();
+	i = tracer_go(marks);
 	pass.entered += from == code.call;
 	if (i != TRACER_ASLEEP)
 		return i;
@@ -370,32 +381,26 @@ static int deliver(void)
 static void block(void)
 {
 	pass.entered++;
-	pass.blocked = tracer_step() == TRACER_ASLEEP;
+	pass.blocked = tracer_go(marks) == TRACER_ASLEEP;
 	EXPECT("being blocked", pass.blocked, 1);
 }
 
-static void finish(int i)
-{
-	while (i >= 0)
-		i = onward(i);
-	tracer_finish();
-}
-
-/* Go to the place, with a signal there or without, and on to the end. */
-static void make_pass(int with_signal)
+/* Go to the place, have the signal there, and go on to the end. */
+static void make_pass(void)
 {
 	int i = 0, to = pass.place == IN_KERNEL ? code.call : pass.place;
 
+	mark(0, to);
 	begin();
 	while (i != to) {
 		i = onward(i);
 		ck_assert_msg(i >= 0, "%s: not reached", describe());
 	}
-	if (with_signal && pass.place == IN_KERNEL)
+	if (pass.place == IN_KERNEL)
 		block();
-	if (with_signal)
-		i = deliver();
-	finish(i);
+	i = deliver();
+	while (i >= 0)
+		i = onward(i);
 }
 
 /* ---- what must come of it ----------------------------------------------------------- */
@@ -511,6 +516,7 @@ static void walk(const struct call *call, char on_the_way[CODE_MAX])
 	int i = 0;
 
 	memset(on_the_way, 0, CODE_MAX);
+	mark(1, 0);
 	pass.call = call;
 	pass.handlers = &handlers[0];
 	pass.place = 0;
@@ -520,7 +526,6 @@ static void walk(const struct call *call, char on_the_way[CODE_MAX])
 		on_the_way[i] = 1;
 		i = onward(i);
 	}
-	tracer_finish();
 	check_result(0, 0);
 	check_registers();
 }
@@ -532,7 +537,7 @@ static void check_cell(int call, int h, int restart, int place, enum way way)
 	pass.restart = restart;
 	pass.place = place;
 	pass.way = way;
-	make_pass(1);
+	make_pass();
 	check_pass();
 	tally->checked[call][h][restart][place]++;
 }
@@ -578,6 +583,7 @@ START_TEST(phases_in_order)
 	pass.restart = 1;
 	pass.place = calls[_i].blocks ? IN_KERNEL : 0;
 	pass.way = THROUGH;
+	mark(1, 0);
 	begin();
 	while (i >= 0) {
 		/* from a delay slot it would go back to the branch, for ever */
@@ -590,7 +596,6 @@ START_TEST(phases_in_order)
 			i = onward(i);
 		}
 	}
-	tracer_finish();
 	ck_assert_int_eq(sh->phase[0], SAFE_SYSCALL_BEFORE);
 	for (n = 1; n < sh->phases; n++)
 		ck_assert_msg(sh->phase[n] >= sh->phase[n - 1],

@@ -24,6 +24,7 @@
  *	ta_set_result(uc, value, failed)
  * and may provide, with a macro of that name:
  *	TA_TRAP_MOVES		bytes that a breakpoint moves the PC by
+ *	TA_NO_STEP		1: single-stepping is there, but not to be relied on
  *	TA_HAS_SLOT		ta_has_slot(p): a branch with a delay slot
  *	TA_CAN_TELL		ta_can_tell(): BEFORE and AT_CALL are told apart at
  *				the call; ta_set_entered(uc, commit, entered)
@@ -39,6 +40,10 @@
 
 #ifndef TA_TRAP_MOVES
 # define TA_TRAP_MOVES 0
+#endif
+
+#ifndef TA_NO_STEP
+# define TA_NO_STEP 0
 #endif
 
 #ifndef TA_HAS_SLOT

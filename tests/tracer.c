@@ -17,10 +17,10 @@ static const struct code *code;
 static pid_t pid;
 static int can_step;
 static int at;			/* index of the instruction; where it is asleep, the call */
-static int asleep, stopped_itself;
+static int asleep;
 static struct {
 	ta_unit insn[sizeof ta_trap / sizeof ta_trap[0]];
-	int has_slot, trap;
+	int has_slot, is_return, trap;
 } insns[CODE_MAX];
 
 /* ---- registers and text ------------------------------------------------------- */
@@ -80,19 +80,6 @@ static void set_trap(int i, int on)
 	insns[i].trap = on;
 }
 
-static int in_slot(int i)
-{
-	return i > 0 && insns[i - 1].has_slot;
-}
-
-/* What must be as it was for instruction i to be executed. */
-static void set_traps_of(int i, int on)
-{
-	set_trap(i, on);
-	if (in_slot(i))
-		set_trap(i - 1, on);
-}
-
 static int instruction_at(uintptr_t pc)
 {
 	int i;
@@ -139,7 +126,7 @@ static int await_or_sleep(void)
 	return stop_of(status);
 }
 
-/* It ran into a breakpoint: put the PC back on it. */
+/* It has run into a breakpoint: put the PC back on it. */
 static int trapped(void)
 {
 	int i = instruction_at(get_pc() - TA_TRAP_MOVES);
@@ -150,63 +137,68 @@ static int trapped(void)
 	return i;
 }
 
-/* What was done for the instruction that has been executed is undone. */
-static void traps_as_before(void)
+/* ---- one instruction, or to one of some ----------------------------------------- */
+
+/*
+ * The system call, and returns, are not stepped over but have breakpoints where they
+ * lead: a kernel or processor may stop only after one more instruction, or before a
+ * signal that has interrupted the call.
+ */
+static int stepped(int i)
 {
-	if (can_step)
-		set_trap(at + 1, 0);
-	else
-		set_traps_of(at, 1);
-	asleep = 0;
+	return can_step && i != code->call && !insns[i].is_return;
 }
 
-/* Where it is after an instruction, from the signal that it stopped by. */
+/* Must instruction i be a breakpoint when the one that it is at is executed? */
+static int wanted(int i, const char *marks)
+{
+	if (can_step)
+		return !stepped(at) && (i == at + 1 || i == code->abort);
+	/* in a delay slot the branch is executed once more */
+	if (i == at || (i + 1 == at && insns[i].has_slot))
+		return 0;
+	return marks[i] || i == code->call;
+}
+
+/* Where it is after that, from the signal that it stopped by. */
 static int arrived(int sig)
 {
-	int was = at;
-
-	if (can_step && was != code->call) {
-		ck_assert_int_eq(sig, SIGTRAP);
-		return at = instruction_at(get_pc());
-	}
-	traps_as_before();
-	if (sig == SIGSTOP) {
-		stopped_itself = 1;
+	asleep = 0;
+	if (sig == SIGSTOP && !stepped(at))
 		return at = TRACER_LEFT;
-	}
 	ck_assert_int_eq(sig, SIGTRAP);
+	if (stepped(at)) {
+		at = instruction_at(get_pc());
+		ck_assert_int_ge(at, 0);
+		return at;
+	}
 	at = trapped();
-	/* a breakpoint in a delay slot shows the branch, which had none */
-	if (at == was)
+	/* the breakpoint is in the delay slot of the branch that is shown */
+	if (!insns[at].trap)
 		at++;
 	return at;
 }
 
-/*
- * The system call is never stepped over, a breakpoint is behind it: some kernels or
- * processors stop only after one more instruction, or before a signal that has
- * interrupted the call.
- */
-static int step_call(void)
+static int hop(const char *marks)
 {
-	int sig;
+	int i, sig;
 
-	set_trap(at, 0);
-	set_trap(at + 1, 1);
-	resume(PTRACE_CONT, 0);
-	sig = await_or_sleep();
+	for (i = 0; i < code->count; i++)
+		set_trap(i, wanted(i, marks));
+	resume(stepped(at) ? PTRACE_SINGLESTEP : PTRACE_CONT, 0);
+	sig = at == code->call ? await_or_sleep() : await();
 	asleep = !sig;
 	return asleep ? TRACER_ASLEEP : arrived(sig);
 }
 
-int tracer_step(void)
+int tracer_go(const char marks[CODE_MAX])
 {
-	if (at == code->call)
-		return step_call();
-	if (!can_step)
-		set_traps_of(at, 0);
-	resume(can_step ? PTRACE_SINGLESTEP : PTRACE_CONT, 0);
-	return arrived(await());
+	int i;
+
+	do
+		i = hop(marks);
+	while (i >= 0 && !marks[i] && i != code->call);
+	return i;
 }
 
 int tracer_wait(void)
@@ -220,8 +212,7 @@ int tracer_deliver(int first, int second)
 	if (!asleep)
 		resume(PTRACE_SYSCALL, 0);
 	ck_assert_int_eq(await(), first);
-	if (asleep)
-		traps_as_before();
+	asleep = 0;
 	if (second)
 		ck_assert_int_eq(kill(pid, second), 0);
 	resume(PTRACE_SYSCALL, first);
@@ -242,37 +233,21 @@ int tracer_deliver(int first, int second)
 void tracer_enter(void)
 {
 	set_trap(0, 1);
-	stopped_itself = 0;
 	resume(PTRACE_CONT, 0);
 	ck_assert_int_eq(await(), SIGTRAP);
 	at = trapped();
 	ck_assert_int_eq(at, 0);
-	if (can_step)
-		set_trap(0, 0);
-}
-
-void tracer_finish(void)
-{
-	if (stopped_itself)
-		return;
-	resume(PTRACE_CONT, 0);
-	ck_assert_int_eq(await(), SIGSTOP);
 }
 
 /* ---- start -------------------------------------------------------------------- */
 
+/* Can it be stepped?  SAFE_SYSCALL_BREAKPOINTS is for trying the other way. */
 static void probe(void)
 {
-	int i;
-
-	can_step = !getenv("SAFE_SYSCALL_BREAKPOINTS") &&
+	can_step = !TA_NO_STEP && !getenv("SAFE_SYSCALL_BREAKPOINTS") &&
 		   ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0;
-	if (can_step) {
+	if (can_step)
 		ck_assert_int_eq(await(), SIGTRAP);
-		return;
-	}
-	for (i = 0; i < code->count; i++)
-		set_trap(i, 1);
 }
 
 int tracer_steps(void)
@@ -303,6 +278,7 @@ int tracer_start(const struct code *stub, void (*program)(void))
 	for (i = 0; i < code->count; i++) {
 		memcpy(insns[i].insn, (void *)code->pc[i], sizeof ta_trap);
 		insns[i].has_slot = ta_has_slot(code_at(code, i));
+		insns[i].is_return = ta_is_return(code_at(code, i));
 	}
 	pid = fork();
 	ck_assert_int_ne(pid, -1);

@@ -2,9 +2,9 @@
 /*
  * tracer.h - a child that is stopped at instructions of the stub, from outside
  *
- * By single-stepping where the kernel has it.  Elsewhere by breakpoints: every
- * instruction of the stub is one, but for the one that is to be executed.  Either way
- * a signal that is then sent reaches the child at that very instruction.
+ * By single-stepping where the kernel has it, else by breakpoints written into the
+ * text.  Either way a signal that is then sent reaches the child at that very
+ * instruction.
  */
 #ifndef TRACER_H
 #define TRACER_H
@@ -24,11 +24,12 @@ int tracer_steps(void);			/* by single-stepping? */
 void tracer_enter(void);
 
 /*
- * Execute one instruction.  Returns the index of the one it is at then,
- * TRACER_LEFT when that was the last, or TRACER_ASLEEP: it is blocked in the
- * system call, and tracer_wait() or tracer_deliver() comes next.
+ * Execute what it is at, and on to the next instruction that is marked, or to the
+ * system call.  Returns the index of the one it is at then; TRACER_LEFT, it has
+ * returned from the stub and is at its next SIGSTOP; or TRACER_ASLEEP, it is blocked
+ * in the system call, and tracer_wait() or tracer_deliver() comes next.
  */
-int tracer_step(void);
+int tracer_go(const char marks[CODE_MAX]);
 int tracer_wait(void);
 
 /*
@@ -36,9 +37,6 @@ int tracer_wait(void);
  * to be executed, a second one, if not 0.  Let the handlers run.  Returns as above.
  */
 int tracer_deliver(int first, int second);
-
-/* From outside the stub on to its next SIGSTOP. */
-void tracer_finish(void);
 
 /* The registers that a function must keep, others as zero. */
 enum { TRACER_REGS = 64 };
