@@ -255,19 +255,6 @@ int tracer_steps(void)
 	return can_step;
 }
 
-/*
- * The two take turns.  On two processors of an emulator each turn takes ten times as
- * long, and what one writes as a breakpoint the other may miss.
- */
-static void stay_on_one_processor(void)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET((unsigned)sched_getcpu(), &one);
-	sched_setaffinity(0, sizeof one, &one);
-}
-
 int tracer_start(const struct code *stub, void (*program)(void))
 {
 	int i, status;
