@@ -57,27 +57,39 @@ static void find_mapping(uintptr_t address, uintptr_t *start, size_t *size)
 	*size = to - from;
 }
 
-/*
- * The mapping is replaced by a copy in one step, as what we are about to run may
- * be in it, and as a whole, as the vDSO's can't be split.  Shared memory and not
- * a private copy of the file: emulators are known to miss it when code changes by
- * copy-on-write.
- */
-void breakpoint_prepare(uintptr_t code)
+/* In one step, as what we are about to run may be in it. */
+static int replace_by_copy(uintptr_t start, size_t size)
 {
-	uintptr_t start;
-	size_t size;
-	void *copy;
+	void *copy = mmap(NULL, size, PROT_READ | PROT_WRITE | PROT_EXEC,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	find_mapping(code, &start, &size);
-	copy = mmap(NULL, size, PROT_READ | PROT_WRITE | PROT_EXEC,
-		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(copy, MAP_FAILED);
 	memcpy(copy, (void *)start, size);
 	__builtin___clear_cache((char *)copy, (char *)copy + size);
-	ck_assert_ptr_eq(mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED,
-				(void *)start), (void *)start);
+	if (mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)start) ==
+	    MAP_FAILED)
+		return -1;
 	__builtin___clear_cache((char *)start, (char *)start + size);
+	return 0;
+}
+
+/*
+ * The code's page and the next one, as it may reach into that; the whole mapping where
+ * it can't be split, as the vDSO's.  Shared memory and not a private copy of
+ * the file: emulators are known to miss it when code changes by copy-on-write.  No
+ * more than is needed: they also miss that such memory is used for other code later.
+ */
+void breakpoint_prepare(uintptr_t code)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), size, part;
+	uintptr_t start, first = code & -page;
+
+	find_mapping(code, &start, &size);
+	part = start + size - first;
+	if (part > 2 * page)
+		part = 2 * page;
+	if (replace_by_copy(first, part))
+		ck_assert_int_eq(replace_by_copy(start, size), 0);
 	/* SIGILL: s390x without a tracer */
 	on_signal(SIGTRAP, 0, trapped);
 	on_signal(SIGILL, 0, trapped);
