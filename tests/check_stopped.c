@@ -502,14 +502,24 @@ static int ends_by_itself(void)
 
 static int *cases;			/* shared by the processes of all tests */
 
-static void setup(void)
+/* Once for all tests: emulators may take memory that had code for what it was. */
+static void prepare(void)
 {
-	struct timeval timeout = { SECONDS, 0 };
-	uintptr_t call;
+	uintptr_t call, site;
 
 	stay_on_one_processor();
 	code_read(&code);
 	call = code.pc[code.call];
+	site = ta_restart_site(call);
+	breakpoint_prepare(call);
+	if (site != call)
+		breakpoint_prepare(site);
+}
+
+static void setup(void)
+{
+	struct timeval timeout = { SECONDS, 0 };
+
 	sh = mmap(NULL, sizeof *sh, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 		  -1, 0);
 	ck_assert_ptr_ne(sh, MAP_FAILED);
@@ -519,9 +529,6 @@ static void setup(void)
 				    sizeof timeout), 0);
 	epoll_fd = epoll_create(1);
 	ck_assert_int_ge(epoll_fd, 0);
-	breakpoint_prepare(call);
-	if (ta_restart_site(call) != call)
-		breakpoint_prepare(ta_restart_site(call));
 }
 
 static void try_call(const struct call *call, const struct stop *stop)
@@ -599,6 +606,7 @@ int main(void)
 	if (cases == MAP_FAILED)
 		return EXIT_FAILURE;
 	tcase_set_timeout(tc, 30);
+	tcase_add_unchecked_fixture(tc, prepare, NULL);
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_loop_test(tc, stopped, 0, CALLS * FREEZER);
 	tcase_add_test(tc, frozen);

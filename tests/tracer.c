@@ -64,15 +64,19 @@ void tracer_kept(ta_reg regs[TRACER_REGS])
 			regs[i] = 0;
 }
 
-/* The text is in memory that both share, and they are on one processor. */
+/* Through the tracer's own system call: it knows how to make the child see it. */
 static void set_trap(int i, int on)
 {
-	char *where = (char *)code->pc[i];
+	void *where = (void *)code->pc[i];
+	long word;
 
 	if (insns[i].trap == on)
 		return;
-	memcpy(where, on ? ta_trap : insns[i].insn, sizeof ta_trap);
-	__builtin___clear_cache(where, where + sizeof ta_trap);
+	errno = 0;
+	word = ptrace(PTRACE_PEEKTEXT, pid, where, NULL);
+	ck_assert_int_eq(errno, 0);
+	memcpy(&word, on ? ta_trap : insns[i].insn, sizeof ta_trap);
+	ck_assert_int_eq(ptrace(PTRACE_POKETEXT, pid, where, (void *)word), 0);
 	insns[i].trap = on;
 }
 
