@@ -58,26 +58,46 @@ static void find_mapping(uintptr_t address, uintptr_t *start, size_t *size)
 }
 
 /*
- * The mapping is replaced by a copy in one step, as what we are about to run may
- * be in it, and as a whole, as the vDSO's can't be split.  Shared memory and not
- * a private copy of the file: emulators are known to miss it when code changes by
- * copy-on-write.
+ * Size bytes at that offset of a mapping, in one step, as what we are about to run may be
+ * in it.  The copy has the same offset: where caches have aliases (mips), kernels
+ * want shared memory at such addresses only.
+ */
+static int replace_by_copy(uintptr_t start, size_t offset, size_t size)
+{
+	void *there = (void *)(start + offset);
+	char *room = mmap(NULL, offset + size, PROT_READ | PROT_WRITE | PROT_EXEC,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	char *copy = room + offset;
+
+	ck_assert_ptr_ne(room, MAP_FAILED);
+	memcpy(copy, there, size);
+	__builtin___clear_cache(copy, copy + size);
+	if (mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, there) == MAP_FAILED)
+		return -1;
+	__builtin___clear_cache(there, (char *)there + size);
+	if (offset)
+		munmap(room, offset);
+	return 0;
+}
+
+/*
+ * The code's page and the next one, as it may reach into that; the whole mapping where
+ * it can't be split, as the vDSO's.  Shared memory and not a private copy of
+ * the file: emulators are known to miss it when code changes by copy-on-write.  No
+ * more than is needed: they also miss that such memory is used for other code later.
  */
 void breakpoint_prepare(uintptr_t code)
 {
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), size, offset, part;
 	uintptr_t start;
-	size_t size;
-	void *copy;
 
 	find_mapping(code, &start, &size);
-	copy = mmap(NULL, size, PROT_READ | PROT_WRITE | PROT_EXEC,
-		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ck_assert_ptr_ne(copy, MAP_FAILED);
-	memcpy(copy, (void *)start, size);
-	__builtin___clear_cache((char *)copy, (char *)copy + size);
-	ck_assert_ptr_eq(mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED,
-				(void *)start), (void *)start);
-	__builtin___clear_cache((char *)start, (char *)start + size);
+	offset = (code & -page) - start;
+	part = size - offset;
+	if (part > 2 * page)
+		part = 2 * page;
+	if (replace_by_copy(start, offset, part))
+		ck_assert_int_eq(replace_by_copy(start, 0, size), 0);
 	/* SIGILL: s390x without a tracer */
 	on_signal(SIGTRAP, 0, trapped);
 	on_signal(SIGILL, 0, trapped);

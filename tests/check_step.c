@@ -406,73 +406,6 @@ START_TEST(unwinding)
 }
 END_TEST
 
-/* ---- a timed wait, stopped and continued ------------------------------------- */
-
-static struct timespec left;
-
-static void stop_and_continue(pid_t parent)
-{
-	wait_state(parent, parent, 'S');
-	breakpoint_write();
-	kill(parent, SIGSTOP);
-	wait_state(parent, parent, 'T');
-	kill(parent, SIGCONT);
-	_exit(0);
-}
-
-/* A wait of 1 s, with a handler right where the kernel would go on with it. */
-static long stopped_wait(int what, double *took)
-{
-	struct timespec wait = { 1, 0 };
-	uintptr_t call = code.pc[code.call];
-	uintptr_t site = ta_restart_site(call);
-	double begin = now();
-	pid_t parent = getpid();
-	pid_t child;
-	long result;
-
-	if (site != call)
-		breakpoint_prepare(site);
-	flag = 0;
-	todo = what;
-	left.tv_sec = left.tv_nsec = -1;
-	memset(&seen, 0, sizeof seen);
-	breakpoint_announce(site, 0, handle);
-	child = fork();
-	ck_assert_int_ne(child, -1);
-	if (!child)
-		stop_and_continue(parent);
-	result = safe_syscall_raw(&flag, SYS_nanosleep, &wait, &left);
-	*took = now() - begin;
-	ck_assert_int_eq(waitpid(child, NULL, 0), child);
-	ck_assert_msg(breakpoint_clear(), "the kernel did not come back that way");
-	return result;
-}
-
-START_TEST(stopped_wait_is_told)
-{
-	static const int handlers[] = { SET | REWIND, REWIND, 0 };
-	double took;
-	long result;
-	int h;
-
-	if (emulated())
-		SKIP("the emulator restarts the call inside itself");
-	for (h = 0; h < 3; h++) {
-		result = stopped_wait(handlers[h], &took);
-		ck_assert_int_eq(seen.phase, SAFE_SYSCALL_RESTART_BLOCK);
-		ck_assert_int_eq(seen.has_result, 0);
-		ck_assert_int_eq(result, -EINTR);
-		ck_assert_msg(took < 0.9, "took %.3f s", took);
-		/* as the kernel wrote it when the wait was stopped */
-		ck_assert_int_eq(left.tv_sec, 0);
-		ck_assert_int_gt(left.tv_nsec, 0);
-		if (handlers[h] & REWIND)
-			ck_assert_uint_eq(seen.pc_after, code.pc[code.call + 1]);
-	}
-}
-END_TEST
-
 /*
  * Where the kernel restarts from an address of its own, what tells that call
  * apart must be gone when the stub returns: the caller may make one like it.
@@ -528,7 +461,6 @@ int main(void)
 	tcase_add_test(tc, arguments_reach_the_kernel);
 	tcase_add_test(tc, instructions_on_the_way);
 	tcase_add_test(tc, unwinding);
-	tcase_add_test(tc, stopped_wait_is_told);
 	tcase_add_test(tc, restart_of_others_is_not_ours);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

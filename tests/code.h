@@ -5,6 +5,9 @@
  *
  * lib/arch/<arch>/test_arch.h provides:
  *	ta_unit			type of the smallest piece of an instruction
+ *	ta_reg TA_REG_PC TA_REGS_KEPT	what a tracer gets of the general registers
+ *				(NT_PRSTATUS): type of a word, index of the PC, mask
+ *				of the registers that a function must keep
  *	ta_call ta_trap ta_return	the system call instruction, a breakpoint,
  *				a return
  *	TA_BEFORE_START		instructions before start
@@ -23,6 +26,8 @@
  *				stack pointer where the kernel put the handler's frame,
  *				jump to safe_syscall_raw(zero, SYS_rt_sigreturn)
  * and may provide, with a macro of that name:
+ *	TA_TRAP_MOVES		bytes that a breakpoint moves the PC by
+ *	TA_NO_STEP		1: single-stepping is there, but not to be relied on
  *	TA_HAS_SLOT		ta_has_slot(p): a branch with a delay slot
  *	TA_CAN_TELL		ta_can_tell(): BEFORE and AT_CALL are told apart at
  *				the call; ta_set_entered(uc, commit, entered)
@@ -48,6 +53,14 @@
 #include "testing.h"
 #include "arch.h"
 #include "test_arch.h"
+
+#ifndef TA_TRAP_MOVES
+# define TA_TRAP_MOVES 0
+#endif
+
+#ifndef TA_NO_STEP
+# define TA_NO_STEP 0
+#endif
 
 #ifndef TA_HAS_SLOT
 static inline int ta_has_slot(const ta_unit *p)

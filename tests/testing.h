@@ -71,6 +71,19 @@ static inline char state_of(pid_t pid, pid_t tid)
 	return p ? p[2] : 0;
 }
 
+/*
+ * A program and its tracer take turns.  On two processors of an emulator each turn takes
+ * ten times as long, and what one writes as a breakpoint the other may miss.
+ */
+static inline void stay_on_one_processor(void)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET((unsigned)sched_getcpu(), &one);
+	sched_setaffinity(0, sizeof one, &one);
+}
+
 static inline void pause_ms(long ms)
 {
 	struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };

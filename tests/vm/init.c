@@ -158,6 +158,7 @@ int main(void)
 	mount_on("/dev", "devtmpfs");
 	mount_on("/proc", "proc");
 	mount_on("/sys", "sysfs");
+	mount_on("/sys/fs/cgroup", "cgroup2");
 	mount_on("/tmp", "tmpfs");
 	chmod("/tmp", 01777);
 	chdir("/tmp");

@@ -3,6 +3,11 @@
 
 typedef uint32_t ta_unit;
 
+/* x19 to x30, sp */
+typedef uint64_t ta_reg;
+#define TA_REG_PC 32
+#define TA_REGS_KEPT 0xfff80000ULL
+
 /* Instructions are little endian whatever the data are. */
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 # define TA_INSN(x) __builtin_bswap32(x)

@@ -3,6 +3,17 @@
 
 typedef uint32_t ta_unit;
 
+/* s0 to s7, gp, sp, s8, ra; o32 has the home of its arguments before the registers */
+#if SS_O32
+typedef uint32_t ta_reg;
+# define TA_REG_PC 40
+# define TA_REGS_KEPT (0xf0ff0000ULL << 6)
+#else
+typedef uint64_t ta_reg;
+# define TA_REG_PC 34
+# define TA_REGS_KEPT 0xf0ff0000ULL
+#endif
+
 static const ta_unit ta_call[] = { 0x0000000c };
 static const ta_unit ta_trap[] = { 0x0000000d };
 static const ta_unit ta_return[] = { 0x03e00008 };

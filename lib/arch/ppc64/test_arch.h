@@ -3,6 +3,11 @@
 
 typedef uint32_t ta_unit;
 
+/* r1, r2, r13 to r31 */
+typedef uint64_t ta_reg;
+#define TA_REG_PC 32
+#define TA_REGS_KEPT 0xffffe006ULL
+
 static const ta_unit ta_call[] = { 0x44000002 };
 static const ta_unit ta_trap[] = { 0x7fe00008 };
 static const ta_unit ta_return[] = { 0x4e800020 };

@@ -3,6 +3,11 @@
 
 typedef uint32_t ta_unit;
 
+/* ra, sp, gp, tp, s0 to s11 */
+typedef uint64_t ta_reg;
+#define TA_REG_PC 0
+#define TA_REGS_KEPT 0x0ffc031eULL
+
 static const ta_unit ta_call[] = { 0x00000073 };
 static const ta_unit ta_trap[] = { 0x00100073 };
 static const ta_unit ta_return[] = { 0x00008067 };

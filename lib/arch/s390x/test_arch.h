@@ -5,6 +5,13 @@
 
 typedef uint16_t ta_unit;
 
+/* r6 to r15, behind the two words of the PSW */
+typedef uint64_t ta_reg;
+#define TA_REG_PC 1
+#define TA_REGS_KEPT 0x3ff00ULL
+#define TA_TRAP_MOVES 2
+#define TA_NO_STEP 1	/* QEMU 7.2 loses the condition code between two steps */
+
 static const ta_unit ta_call[] = { 0x0a00 };
 static const ta_unit ta_trap[] = { 0x0001 };
 static const ta_unit ta_return[] = { 0x07fe };

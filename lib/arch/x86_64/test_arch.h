@@ -3,6 +3,12 @@
 
 typedef uint8_t ta_unit;
 
+/* r12 to r15, rbp, rbx, rsp */
+typedef uint64_t ta_reg;
+#define TA_REG_PC 16
+#define TA_REGS_KEPT 0x8003fULL
+#define TA_TRAP_MOVES 1
+
 static const ta_unit ta_call[] = { 0x0f, 0x05 };
 static const ta_unit ta_trap[] = { 0xcc };
 static const ta_unit ta_return[] = { 0xc3 };
