@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034
 #
-# Shared by tests/cross/run, tests/vm/fetch and tests/vm/run: the two tables, the cache,
-# packages, and the tally.  The caller has set -euo pipefail.
+# Shared by the scripts of tests/cross and tests/vm: the tables, the cache, packages, and the
+# tally.  The caller has set -euo pipefail.
 
 tests=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 srcdir=$(dirname "$tests")
@@ -54,10 +54,10 @@ die() {
 	exit 2
 }
 
-# table FILE: its rows, "|" between the columns and no blanks around them.
+# table FILE...: their rows, "|" between the columns and no blanks around them.
 table() {
 	sed -e '/^[[:space:]]*\(#.*\)\?$/d' -e 's/[[:space:]]*|[[:space:]]*/|/g' \
-		-e 's/^[[:space:]]*//' -e 's/[[:space:]]*$//' "$1"
+		-e 's/^[[:space:]]*//' -e 's/[[:space:]]*$//' "$@"
 }
 
 table_names() {
@@ -78,7 +78,8 @@ abi() {
 # machine NAME: the row into arch, release, kernel, smp, packages, command, append.
 machine() {
 	local row
-	row=$(table "$tests/vm/machines" | grep "^$1|") || die "no machine named $1 in tests/vm/machines"
+	row=$(table "$tests/vm/machines" "$tests/vm/machines-be" | grep "^$1|") ||
+		die "no machine named $1 in tests/vm/machines and machines-be"
 	IFS='|' read -r _ arch release kernel smp packages command append <<<"$row"
 }
 
