@@ -173,7 +173,10 @@ symbols() {
 	program_to_look_at || return
 	start=$(nm "$tmp/main" | sed -n 's/ [tT] safe_syscall_raw$//p')
 	size=$(nm -S "$tmp/main" | sed -n 's/^[0-9a-f]* \([0-9a-f]*\) [tT] safe_syscall_raw$/\1/p')
-	[ -n "$start" ] && [ -n "$size" ] || { echo 'no symbol, or no size'; return 1; }
+	if [ -z "$start" ] || [ -z "$size" ]; then
+		echo 'no symbol, or no size'
+		return 1
+	fi
 	for ((address = 0x$start; address < 0x$start + 0x$size; address++)); do
 		name=$(printf '0x%x\n' $address | addr2line -f -e "$tmp/main" | head -n 1)
 		[ "$name" = safe_syscall_raw ] || {
