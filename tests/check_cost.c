@@ -182,6 +182,8 @@ static const char *advance(struct tracee *t)
 		return failed;
 	t->before = t->pc;
 	t->pc = pc_of(t->pid);
+	if (!t->before || !t->pc)
+		return "the program counter is lost";
 	t->stuck = t->pc == t->before ? t->stuck + 1 : 0;
 	if (t->stuck == 20)
 		return "PTRACE_SINGLESTEP does not get on (emulator?)";
