@@ -107,6 +107,8 @@ static uint32_t find_free(uint32_t length)
 {
 	uint32_t at;
 
+	if (length > STACK_TOP - MAP_BOTTOM)
+		return 0;
 	for (int turn = 0; turn < 2; turn++) {
 		for (at = search; at >= length + MAP_BOTTOM; at -= page_size) {
 			if (!is_free(at - length, length))

@@ -149,15 +149,17 @@ static void release_locks(struct thread *t)
 /* What others may wait for.  A fault on the way ends it. */
 void thread_forget(struct thread *t)
 {
-	t->activity = IN_SYSCALL;
-	if (sigsetjmp(t->back, 0))
-		return;
-	release_locks(t);
-	t->robust_list = 0;
-	if (t->clear_tid) {
-		put32(t->clear_tid, 0);
-		wake(t->clear_tid);
+	sigjmp_buf outer;
+
+	memcpy(outer, t->back, sizeof outer);
+	if (!sigsetjmp(t->back, 0)) {
+		release_locks(t);
+		if (t->clear_tid) {
+			put32(t->clear_tid, 0);
+			wake(t->clear_tid);
+		}
 	}
+	memcpy(t->back, outer, sizeof outer);
 }
 
 _Noreturn void thread_exit(struct thread *t, int status)
