@@ -141,6 +141,38 @@ long sys_writev(struct thread *t, const uint32_t *a)
 	return vector(t, a, SYS_writev);
 }
 
+/* The counters of these are numbers of 64 bits, read and written as a whole. */
+static bool is_counter(int fd)
+{
+	char path[40], target[24] = "";
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	return readlink(path, target, sizeof target - 1) > 0 &&
+		(!strcmp(target, "anon_inode:[eventfd]") ||
+		 !strcmp(target, "anon_inode:[timerfd]"));
+}
+
+long sys_read(struct thread *t, const uint32_t *a)
+{
+	long result = host_call(t, SYS_read, (long)(int)a[0], host(a[1]), (long)a[2]);
+
+	if (swapped && result == 8 && is_counter((int)a[0]))
+		put64(a[1], *(any64 *)host(a[1]));
+	return result;
+}
+
+long sys_write(struct thread *t, const uint32_t *a)
+{
+	uint64_t counter;
+	void *from = host(a[1]);
+
+	if (swapped && a[2] == 8 && is_counter((int)a[0])) {
+		counter = get64(a[1]);
+		from = &counter;
+	}
+	return host_call(t, SYS_write, (long)(int)a[0], from, (long)a[2]);
+}
+
 long sys_llseek(struct thread *t, const uint32_t *a)
 {
 	off_t at = lseek((int)a[0], (off_t)((uint64_t)a[1] << 32 | a[2]), (int)a[4]);
@@ -230,8 +262,7 @@ long sys_fstatat64(struct thread *t, const uint32_t *a)
 /* The same layout everywhere, so only the byte order is to be seen to. */
 long sys_statx(struct thread *t, const uint32_t *a)
 {
-	static const char sizes[] = "44844424888848484848" "4444844";
-	static const char pad[] = "00000010000001010101" "0000000";
+	static const char sizes[] = "448444228888" "844844844844" "4444844";
 	uint64_t buffer[32];
 	uint32_t at = 0;
 	long result;
@@ -251,7 +282,7 @@ long sys_statx(struct thread *t, const uint32_t *a)
 			put32(a[4] + at, *(any32 *)from);
 		else
 			put16(a[4] + at, *(any16 *)from);
-		at += (uint32_t)(sizes[i] - '0') + (pad[i] == '1' ? (sizes[i] == '2' ? 2 : 4) : 0);
+		at += (uint32_t)(sizes[i] - '0');
 	}
 	return 0;
 }

@@ -360,6 +360,21 @@ long sys_sendmsg(struct thread *t, const uint32_t *a)
 	return host_call(t, SYS_sendmsg, (long)(int)a[0], &msg.h, (long)(int)a[2]);
 }
 
+/* One after the other; what has been sent is the result. */
+long sys_sendmmsg(struct thread *t, const uint32_t *a)
+{
+	uint32_t one[3] = { a[0], a[1], a[3] }, i;
+	long result = 0;
+
+	for (i = 0; i < a[2]; i++, one[1] += 4 * WORDS + 4) {
+		result = sys_sendmsg(t, one);
+		if (result < 0)
+			break;
+		put32(one[1] + 4 * WORDS, (uint32_t)result);
+	}
+	return i ? (long)i : result;
+}
+
 long sys_recvmsg(struct thread *t, const uint32_t *a)
 {
 	struct message msg;

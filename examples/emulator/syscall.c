@@ -370,11 +370,13 @@ void syscall_do(struct thread *t)
 		trace_result(t, result);
 	if (t->done)
 		return;
-	if (result == -SAFE_ERESTARTSYS)
+	if (result == -SAFE_ERESTARTSYS) {
 		/* the program counter is on the call, and stays there */
 		t->restart = t->restart ? t->restart : call->restart;
-	else
-		syscall_finish(t, result);
+		return;
+	}
+	t->restart = RESTART_NONE;
+	syscall_finish(t, result);
 }
 
 /* ---- memory, programs, threads -------------------------------------------------------------------------- */
