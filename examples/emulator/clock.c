@@ -45,7 +45,7 @@ void time_put(const struct thread *t, uint32_t address, const struct timespec *f
 
 /* ---- clocks ----------------------------------------------------------------------------- */
 
-long sys_clock_gettime(struct thread *t, const uint32_t *a)
+GUEST_CALL(clock_gettime)
 {
 	struct timespec now;
 
@@ -55,7 +55,7 @@ long sys_clock_gettime(struct thread *t, const uint32_t *a)
 	return 0;
 }
 
-long sys_clock_getres(struct thread *t, const uint32_t *a)
+GUEST_CALL(clock_getres)
 {
 	struct timespec unit;
 
@@ -65,11 +65,10 @@ long sys_clock_getres(struct thread *t, const uint32_t *a)
 	return 0;
 }
 
-long sys_gettimeofday(struct thread *t, const uint32_t *a)
+GUEST_CALL(gettimeofday)
 {
 	struct timeval now;
 
-	(void)t;
 	gettimeofday(&now, NULL);
 	if (a[0]) {
 		put32(a[0], (uint32_t)now.tv_sec);
@@ -80,28 +79,27 @@ long sys_gettimeofday(struct thread *t, const uint32_t *a)
 	return 0;
 }
 
-long sys_time(struct thread *t, const uint32_t *a)
+GUEST_CALL(time)
 {
 	uint32_t now = (uint32_t)time(NULL);
 
-	(void)t;
 	if (a[0])
 		put32(a[0], now);
 	return (int32_t)now;
 }
 
-long sys_times(struct thread *t, const uint32_t *a)
+GUEST_CALL(times)
 {
 	struct tms spent;
 	uint32_t now = (uint32_t)times(&spent);
 
-	(void)t;
-	if (a[0]) {
-		put32(a[0], (uint32_t)spent.tms_utime);
-		put32(a[0] + 4, (uint32_t)spent.tms_stime);
-		put32(a[0] + 8, (uint32_t)spent.tms_cutime);
-		put32(a[0] + 12, (uint32_t)spent.tms_cstime);
-	}
+	const uint64_t words[] = {
+		(uint64_t)spent.tms_utime, (uint64_t)spent.tms_stime,
+		(uint64_t)spent.tms_cutime, (uint64_t)spent.tms_cstime
+	};
+
+	if (a[0])
+		put_words(a[0], words, COUNT(words));
 	return now;
 }
 
@@ -126,12 +124,12 @@ static long sleep_by(struct thread *t, long clock, long flags, uint32_t want_at,
 	return result;
 }
 
-long sys_nanosleep(struct thread *t, const uint32_t *a)
+GUEST_CALL(nanosleep)
 {
 	return sleep_by(t, CLOCK_MONOTONIC, 0, a[0], a[1]);
 }
 
-long sys_clock_nanosleep(struct thread *t, const uint32_t *a)
+GUEST_CALL(clock_nanosleep)
 {
 	return sleep_by(t, (clockid_t)a[0], (int)a[1], a[2], a[3]);
 }
@@ -146,17 +144,18 @@ static void get_value(uint32_t at, struct timeval *to)
 
 static void put_values(uint32_t at, const struct itimerval *v)
 {
-	put32(at, (uint32_t)v->it_interval.tv_sec);
-	put32(at + 4, (uint32_t)v->it_interval.tv_usec);
-	put32(at + 8, (uint32_t)v->it_value.tv_sec);
-	put32(at + 12, (uint32_t)v->it_value.tv_usec);
+	const uint64_t words[] = {
+		(uint64_t)v->it_interval.tv_sec, (uint64_t)v->it_interval.tv_usec,
+		(uint64_t)v->it_value.tv_sec, (uint64_t)v->it_value.tv_usec
+	};
+
+	put_words(at, words, COUNT(words));
 }
 
-long sys_setitimer(struct thread *t, const uint32_t *a)
+GUEST_CALL(setitimer)
 {
 	struct itimerval new = { { 0, 0 }, { 0, 0 } }, old;
 
-	(void)t;
 	if (a[1]) {
 		get_value(a[1], &new.it_interval);
 		get_value(a[1] + 8, &new.it_value);
@@ -168,11 +167,10 @@ long sys_setitimer(struct thread *t, const uint32_t *a)
 	return 0;
 }
 
-long sys_getitimer(struct thread *t, const uint32_t *a)
+GUEST_CALL(getitimer)
 {
 	struct itimerval v;
 
-	(void)t;
 	if (getitimer((__itimer_which_t)a[0], &v))
 		return -errno;
 	put_values(a[1], &v);
@@ -180,18 +178,16 @@ long sys_getitimer(struct thread *t, const uint32_t *a)
 }
 
 /* Not every host has alarm(). */
-long sys_alarm(struct thread *t, const uint32_t *a)
+GUEST_CALL(alarm)
 {
-	(void)t;
 	return alarm(a[0]);
 }
 
-long sys_timer_create(struct thread *t, const uint32_t *a)
+GUEST_CALL(timer_create)
 {
 	struct sigevent event;
 	int id;
 
-	(void)t;
 	memset(&event, 0, sizeof event);
 	event.sigev_notify = SIGEV_SIGNAL;
 	event.sigev_signo = SIGALRM;
@@ -238,22 +234,22 @@ static long get_timer(struct thread *t, const uint32_t *a, long call)
 	return 0;
 }
 
-long sys_timer_settime(struct thread *t, const uint32_t *a)
+GUEST_CALL(timer_settime)
 {
 	return set_timer(t, a, SYS_timer_settime);
 }
 
-long sys_timer_gettime(struct thread *t, const uint32_t *a)
+GUEST_CALL(timer_gettime)
 {
 	return get_timer(t, a, SYS_timer_gettime);
 }
 
-long sys_timerfd_settime(struct thread *t, const uint32_t *a)
+GUEST_CALL(timerfd_settime)
 {
 	return set_timer(t, a, SYS_timerfd_settime);
 }
 
-long sys_timerfd_gettime(struct thread *t, const uint32_t *a)
+GUEST_CALL(timerfd_gettime)
 {
 	return get_timer(t, a, SYS_timerfd_gettime);
 }
@@ -265,7 +261,7 @@ long sys_timerfd_gettime(struct thread *t, const uint32_t *a)
  * value is turned round with it.  Operations that calculate with the word, or put
  * thread numbers into it, can't be had in the other order.
  */
-long sys_futex(struct thread *t, const uint32_t *a)
+GUEST_CALL(futex)
 {
 	long op = (int)a[1], value = a[2], value3 = a[5];
 	struct timespec room, *limit = NULL;

@@ -159,6 +159,13 @@ static inline void put16(uint32_t a, uint16_t v) { *(volatile any16 *)host(a) = 
 static inline void put32(uint32_t a, uint32_t v) { *(volatile any32 *)host(a) = order32(v); }
 static inline void put64(uint32_t a, uint64_t v) { *(volatile any64 *)host(a) = order64(v); }
 
+
+static inline void put_words(uint32_t a, const uint64_t *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++, a += 4)
+		put32(a, (uint32_t)words[i]);
+}
+
 void memory_start(void);
 bool memory_is_mapped(uint32_t address);
 long memory_map(uint32_t address, uint32_t length, int prot, int flags, int fd,
@@ -211,6 +218,9 @@ struct iovec;
 long iov_get(uint32_t address, uint32_t count, struct iovec *to);
 long direct(long result);		/* what syscall() returned: -errno */
 
+/* What a call of the guest is made by; in the table it is sys_name. */
+#define UNUSED __attribute__((unused))
+#define GUEST_CALL(name) long sys_##name(struct thread *t UNUSED, const uint32_t *a UNUSED)
 typedef long call_function(struct thread *t, const uint32_t *a);
 #define HOST(number, name, arguments, restart, host)
 #define OWN(number, name, arguments, restart, function) call_function function;

@@ -33,38 +33,36 @@ static long open_at(struct thread *t, long dir, uint32_t path, uint32_t flags, u
 			 (long)mode);
 }
 
-long sys_open(struct thread *t, const uint32_t *a)
+GUEST_CALL(open)
 {
 	return open_at(t, AT_FDCWD, a[0], a[1], a[2]);
 }
 
-long sys_creat(struct thread *t, const uint32_t *a)
+GUEST_CALL(creat)
 {
 	return open_at(t, AT_FDCWD, a[0], 0x301, a[1]);
 }
 
-long sys_openat(struct thread *t, const uint32_t *a)
+GUEST_CALL(openat)
 {
 	return open_at(t, (int)a[0], a[1], a[2], a[3]);
 }
 
 /* The second descriptor comes back in a register of its own. */
-long sys_pipe(struct thread *t, const uint32_t *a)
+GUEST_CALL(pipe)
 {
 	int ends[2];
 
-	(void)a;
 	if (pipe2(ends, 0))
 		return -errno;
 	t->cpu.r[V1] = (uint32_t)ends[1];
 	return ends[0];
 }
 
-long sys_pipe2(struct thread *t, const uint32_t *a)
+GUEST_CALL(pipe2)
 {
 	int ends[2];
 
-	(void)t;
 	if (pipe2(ends, open_flags_to_host(a[1])))
 		return -errno;
 	put32(a[0], (uint32_t)ends[0]);
@@ -72,41 +70,35 @@ long sys_pipe2(struct thread *t, const uint32_t *a)
 	return 0;
 }
 
-long sys_dup2(struct thread *t, const uint32_t *a)
+GUEST_CALL(dup2)
 {
-	(void)t;
 	return direct(dup2((int)a[0], (int)a[1]));
 }
 
-long sys_dup3(struct thread *t, const uint32_t *a)
+GUEST_CALL(dup3)
 {
-	(void)t;
 	return direct(dup3((int)a[0], (int)a[1], open_flags_to_host(a[2])));
 }
 
 /* eventfd2, timerfd_create, signalfd4, ...: number, flags as those of open */
-long sys_eventfd2(struct thread *t, const uint32_t *a)
+GUEST_CALL(eventfd2)
 {
-	(void)t;
 	return direct(syscall(SYS_eventfd2, a[0], open_flags_to_host(a[1] & ~1u) |
 			      (int)(a[1] & 1)));
 }
 
-long sys_timerfd_create(struct thread *t, const uint32_t *a)
+GUEST_CALL(timerfd_create)
 {
-	(void)t;
 	return direct(syscall(SYS_timerfd_create, (int)a[0], open_flags_to_host(a[1])));
 }
 
-long sys_epoll_create1(struct thread *t, const uint32_t *a)
+GUEST_CALL(epoll_create1)
 {
-	(void)t;
 	return direct(epoll_create1(open_flags_to_host(a[0])));
 }
 
-long sys_epoll_create(struct thread *t, const uint32_t *a)
+GUEST_CALL(epoll_create)
 {
-	(void)t;
 	return (int)a[0] <= 0 ? -EINVAL : direct(epoll_create1(0));
 }
 
@@ -131,12 +123,12 @@ static long vector(struct thread *t, const uint32_t *a, long call)
 	return count < 0 ? count : host_call(t, call, (long)(int)a[0], iov, count);
 }
 
-long sys_readv(struct thread *t, const uint32_t *a)
+GUEST_CALL(readv)
 {
 	return vector(t, a, SYS_readv);
 }
 
-long sys_writev(struct thread *t, const uint32_t *a)
+GUEST_CALL(writev)
 {
 	return vector(t, a, SYS_writev);
 }
@@ -152,7 +144,7 @@ static bool is_counter(int fd)
 		 !strcmp(target, "anon_inode:[timerfd]"));
 }
 
-long sys_read(struct thread *t, const uint32_t *a)
+GUEST_CALL(read)
 {
 	long result = host_call(t, SYS_read, (long)(int)a[0], host(a[1]), (long)a[2]);
 
@@ -161,7 +153,7 @@ long sys_read(struct thread *t, const uint32_t *a)
 	return result;
 }
 
-long sys_write(struct thread *t, const uint32_t *a)
+GUEST_CALL(write)
 {
 	uint64_t counter;
 	void *from = host(a[1]);
@@ -173,18 +165,17 @@ long sys_write(struct thread *t, const uint32_t *a)
 	return host_call(t, SYS_write, (long)(int)a[0], from, (long)a[2]);
 }
 
-long sys_llseek(struct thread *t, const uint32_t *a)
+GUEST_CALL(llseek)
 {
 	off_t at = lseek((int)a[0], (off_t)((uint64_t)a[1] << 32 | a[2]), (int)a[4]);
 
-	(void)t;
 	if (at == -1)
 		return -errno;
 	put64(a[3], (uint64_t)at);
 	return 0;
 }
 
-long sys_sendfile(struct thread *t, const uint32_t *a)
+GUEST_CALL(sendfile)
 {
 	bool is_wide = t->cpu.r[V0] == GUEST_CALL_BASE + 237;
 	off_t offset = 0;
@@ -205,69 +196,56 @@ long sys_sendfile(struct thread *t, const uint32_t *a)
 
 static long put_stat64(uint32_t at, const struct stat *s)
 {
-	for (uint32_t i = 0; i < 104; i += 4)
-		put32(at + i, 0);
-	put32(at, (uint32_t)s->st_dev);
+	const uint64_t words[] = {
+		s->st_dev, 0, 0, 0, 0, 0, s->st_mode, s->st_nlink, s->st_uid, s->st_gid,
+		s->st_rdev, 0, 0, 0, 0, 0, (uint64_t)s->st_atim.tv_sec,
+		(uint64_t)s->st_atim.tv_nsec, (uint64_t)s->st_mtim.tv_sec,
+		(uint64_t)s->st_mtim.tv_nsec, (uint64_t)s->st_ctim.tv_sec,
+		(uint64_t)s->st_ctim.tv_nsec, (uint64_t)s->st_blksize, 0, 0, 0
+	};
+
+	put_words(at, words, COUNT(words));
 	put64(at + 16, s->st_ino);
-	put32(at + 24, s->st_mode);
-	put32(at + 28, (uint32_t)s->st_nlink);
-	put32(at + 32, s->st_uid);
-	put32(at + 36, s->st_gid);
-	put32(at + 40, (uint32_t)s->st_rdev);
 	put64(at + 56, (uint64_t)s->st_size);
-	put32(at + 64, (uint32_t)s->st_atim.tv_sec);
-	put32(at + 68, (uint32_t)s->st_atim.tv_nsec);
-	put32(at + 72, (uint32_t)s->st_mtim.tv_sec);
-	put32(at + 76, (uint32_t)s->st_mtim.tv_nsec);
-	put32(at + 80, (uint32_t)s->st_ctim.tv_sec);
-	put32(at + 84, (uint32_t)s->st_ctim.tv_nsec);
-	put32(at + 88, (uint32_t)s->st_blksize);
 	put64(at + 96, (uint64_t)s->st_blocks);
 	return 0;
 }
 
-long sys_stat64(struct thread *t, const uint32_t *a)
+static long stat_at(int dir, const char *path, int flags, uint32_t to)
 {
 	struct stat s;
 
-	(void)t;
-	return stat(path_get(a[0]), &s) ? -errno : put_stat64(a[1], &s);
+	return fstatat(dir, path, &s, flags) ? -errno : put_stat64(to, &s);
 }
 
-long sys_lstat64(struct thread *t, const uint32_t *a)
+GUEST_CALL(stat64)
 {
-	struct stat s;
-
-	(void)t;
-	return lstat(path_get(a[0]), &s) ? -errno : put_stat64(a[1], &s);
+	return stat_at(AT_FDCWD, path_get(a[0]), 0, a[1]);
 }
 
-long sys_fstat64(struct thread *t, const uint32_t *a)
+GUEST_CALL(lstat64)
 {
-	struct stat s;
-
-	(void)t;
-	return fstat((int)a[0], &s) ? -errno : put_stat64(a[1], &s);
+	return stat_at(AT_FDCWD, path_get(a[0]), AT_SYMLINK_NOFOLLOW, a[1]);
 }
 
-long sys_fstatat64(struct thread *t, const uint32_t *a)
+GUEST_CALL(fstat64)
 {
-	struct stat s;
+	return stat_at((int)a[0], "", AT_EMPTY_PATH, a[1]);
+}
 
-	(void)t;
-	return fstatat((int)a[0], path_get(a[1]), &s, (int)a[3]) ? -errno :
-		put_stat64(a[2], &s);
+GUEST_CALL(fstatat64)
+{
+	return stat_at((int)a[0], path_get(a[1]), (int)a[3], a[2]);
 }
 
 /* The same layout everywhere, so only the byte order is to be seen to. */
-long sys_statx(struct thread *t, const uint32_t *a)
+GUEST_CALL(statx)
 {
 	static const char sizes[] = "448444228888" "844844844844" "4444844";
 	uint64_t buffer[32];
 	uint32_t at = 0;
 	long result;
 
-	(void)t;
 	result = direct(syscall(SYS_statx, (int)a[0], path_get(a[1]), (int)a[2], a[3], buffer));
 	if (result < 0)
 		return result;
@@ -292,40 +270,33 @@ static long put_statfs64(uint32_t at, const struct statfs *s)
 	const uint64_t wide[] = {
 		s->f_blocks, s->f_bfree, s->f_files, s->f_ffree, s->f_bavail
 	};
-	const int *fsid = (const int *)&s->f_fsid;
+	const uint64_t words[23] = {
+		[0] = (uint64_t)s->f_type, [1] = (uint64_t)s->f_bsize,
+		[2] = (uint64_t)s->f_frsize, [16] = (uint64_t)s->f_namelen
+	};
 
-	put32(at, (uint32_t)s->f_type);
-	put32(at + 4, (uint32_t)s->f_bsize);
-	put32(at + 8, (uint32_t)s->f_frsize);
-	put32(at + 12, 0);
+	put_words(at, words, COUNT(words));
 	for (uint32_t i = 0; i < COUNT(wide); i++)
 		put64(at + 16 + 8 * i, wide[i]);
-	put32(at + 56, (uint32_t)fsid[0]);
-	put32(at + 60, (uint32_t)fsid[1]);
-	put32(at + 64, (uint32_t)s->f_namelen);
-	for (uint32_t i = 68; i < 92; i += 4)
-		put32(at + i, 0);
 	return 0;
 }
 
-long sys_statfs64(struct thread *t, const uint32_t *a)
+GUEST_CALL(statfs64)
 {
 	struct statfs s;
 
-	(void)t;
 	return statfs(path_get(a[0]), &s) ? -errno : put_statfs64(a[2], &s);
 }
 
-long sys_fstatfs64(struct thread *t, const uint32_t *a)
+GUEST_CALL(fstatfs64)
 {
 	struct statfs s;
 
-	(void)t;
 	return fstatfs((int)a[0], &s) ? -errno : put_statfs64(a[2], &s);
 }
 
 /* The entries are as the guest has them, but for the byte order. */
-long sys_getdents64(struct thread *t, const uint32_t *a)
+GUEST_CALL(getdents64)
 {
 	long size = host_call(t, SYS_getdents64, (long)(int)a[0], host(a[1]), (long)a[2]);
 	uint32_t at, length;
@@ -355,19 +326,17 @@ static long read_link(long dir, uint32_t path_at, uint32_t to, uint32_t size)
 	return n;
 }
 
-long sys_readlink(struct thread *t, const uint32_t *a)
+GUEST_CALL(readlink)
 {
-	(void)t;
 	return read_link(AT_FDCWD, a[0], a[1], a[2]);
 }
 
-long sys_readlinkat(struct thread *t, const uint32_t *a)
+GUEST_CALL(readlinkat)
 {
-	(void)t;
 	return read_link((int)a[0], a[1], a[2], a[3]);
 }
 
-long sys_utimensat(struct thread *t, const uint32_t *a)
+GUEST_CALL(utimensat)
 {
 	struct timespec times[2];
 
@@ -377,17 +346,6 @@ long sys_utimensat(struct thread *t, const uint32_t *a)
 	}
 	return direct(syscall(SYS_utimensat, (int)a[0], a[1] ? path_get(a[1]) : NULL,
 			      a[2] ? times : NULL, (int)a[3]));
-}
-
-long sys_utimes(struct thread *t, const uint32_t *a)
-{
-	struct timespec times[2];
-
-	for (int i = 0; a[1] && i < 2; i++) {
-		time_get(t, a[1] + 8 * (uint32_t)i, &times[i]);
-		times[i].tv_nsec *= 1000;
-	}
-	return direct(utimensat(AT_FDCWD, path_get(a[0]), a[1] ? times : NULL, 0));
 }
 
 /* ---- fcntl -------------------------------------------------------------------------------------------- */
@@ -429,7 +387,7 @@ static long lock_file(struct thread *t, const uint32_t *a, long command, bool is
 	return result;
 }
 
-long sys_fcntl64(struct thread *t, const uint32_t *a)
+GUEST_CALL(fcntl64)
 {
 	int fd = (int)a[0];
 	long result;
@@ -502,14 +460,14 @@ static struct timespec *milliseconds(uint32_t ms, struct timespec *to)
 	return to;
 }
 
-long sys_poll(struct thread *t, const uint32_t *a)
+GUEST_CALL(poll)
 {
 	struct timespec limit;
 
 	return poll_for(t, a[0], a[1], milliseconds(a[2], &limit), 0);
 }
 
-long sys_ppoll(struct thread *t, const uint32_t *a)
+GUEST_CALL(ppoll)
 {
 	struct timespec room, *limit = time_get(t, a[2], &room);
 	long result = poll_for(t, a[0], a[1], limit, a[3]);
@@ -559,7 +517,7 @@ static long select_for(struct thread *t, const uint32_t *a, struct timespec *lim
 	return result;
 }
 
-long sys_select(struct thread *t, const uint32_t *a)
+GUEST_CALL(select)
 {
 	struct timespec room, *limit = time_get(t, a[4], &room);
 	long result;
@@ -574,7 +532,7 @@ long sys_select(struct thread *t, const uint32_t *a)
 	return result;
 }
 
-long sys_pselect6(struct thread *t, const uint32_t *a)
+GUEST_CALL(pselect6)
 {
 	struct timespec room, *limit = time_get(t, a[4], &room);
 	long result = select_for(t, a, limit, a[5] ? get32(a[5]) : 0);
@@ -584,11 +542,10 @@ long sys_pselect6(struct thread *t, const uint32_t *a)
 	return result;
 }
 
-long sys_epoll_ctl(struct thread *t, const uint32_t *a)
+GUEST_CALL(epoll_ctl)
 {
 	struct epoll_event event;
 
-	(void)t;
 	if (a[1] != EPOLL_CTL_DEL) {
 		event.events = get32(a[3]);
 		event.data.u64 = get64(a[3] + 8);
@@ -614,12 +571,12 @@ static long epoll_for(struct thread *t, const uint32_t *a, uint32_t mask_at)
 	return n;
 }
 
-long sys_epoll_wait(struct thread *t, const uint32_t *a)
+GUEST_CALL(epoll_wait)
 {
 	return epoll_for(t, a, 0);
 }
 
-long sys_epoll_pwait(struct thread *t, const uint32_t *a)
+GUEST_CALL(epoll_pwait)
 {
 	return epoll_for(t, a, a[4]);
 }

@@ -50,13 +50,12 @@ uint32_t fpu_status(struct cpu *cpu)
 	return cpu->fcsr;
 }
 
+/* Nearest, towards zero, up, down: as the guest counts them. */
+static const int modes[] = { FE_TONEAREST, FE_TOWARDZERO, FE_UPWARD, FE_DOWNWARD };
+
 /* The host's unit as the register says. */
 void fpu_restore(const struct cpu *cpu)
 {
-	static const int modes[] = {
-		FE_TONEAREST, FE_TOWARDZERO, FE_UPWARD, FE_DOWNWARD
-	};
-
 	feclearexcept(FE_ALL_EXCEPT);
 	fesetround(modes[cpu->fcsr & 3]);
 }
@@ -160,107 +159,111 @@ static void set_bits(struct cpu *cpu, unsigned int n, uint64_t v)
 	cpu->f[n | 1] = (uint32_t)(v >> 32);
 }
 
-static float get_single(const struct cpu *cpu, unsigned int n)
-{
-	float v;
-
-	memcpy(&v, &cpu->f[n], sizeof v);
-	return v;
-}
-
-static double get_double(const struct cpu *cpu, unsigned int n)
+/* A single is exact as a double, and so is the arithmetic below; see store(). */
+static double get_value(const struct cpu *cpu, unsigned int n, unsigned int format)
 {
 	uint64_t bits = get_bits(cpu, n);
-	double v;
+	double d;
+	float f;
 
-	memcpy(&v, &bits, sizeof v);
-	return v;
+	if (format == DOUBLE) {
+		memcpy(&d, &bits, sizeof d);
+		return d;
+	}
+	memcpy(&f, &cpu->f[n], sizeof f);
+	return f;
 }
 
-static bool is_nan32(uint32_t v) { return (v & 0x7fffffff) > 0x7f800000; }
-static bool is_nan64(uint64_t v) { return (v & ~(1ULL << 63)) > 0x7ffULL << 52; }
-static bool is_signalling32(uint32_t v) { return is_nan32(v) && v >> 22 & 1; }
-static bool is_signalling64(uint64_t v) { return is_nan64(v) && v >> 51 & 1; }
+enum nan { NUMBER, QUIET, SIGNALLING };
 
-/* What the host makes of numbers; a NaN that it made is its own. */
-static void set_single(struct cpu *cpu, unsigned int n, float v)
+static enum nan nan_of(const struct cpu *cpu, unsigned int n, unsigned int format)
 {
-	memcpy(&cpu->f[n], &v, sizeof v);
-	if (is_nan32(cpu->f[n]))
-		cpu->f[n] = NAN32;
+	uint64_t bits = get_bits(cpu, n);
+	uint32_t f = cpu->f[n];
+
+	if (format == DOUBLE) {
+		if ((bits & ~(1ULL << 63)) <= 0x7ffULL << 52)
+			return NUMBER;
+		return bits >> 51 & 1 ? SIGNALLING : QUIET;
+	}
+	if ((f & 0x7fffffff) <= 0x7f800000)
+		return NUMBER;
+	return f >> 22 & 1 ? SIGNALLING : QUIET;
 }
 
-static void set_double(struct cpu *cpu, unsigned int n, double v)
+static void copy(struct cpu *cpu, unsigned int d, unsigned int s, unsigned int format)
 {
-	uint64_t bits;
+	if (format == DOUBLE)
+		set_bits(cpu, d, get_bits(cpu, s));
+	else
+		cpu->f[d] = cpu->f[s];
+}
 
-	memcpy(&bits, &v, sizeof v);
-	set_bits(cpu, n, is_nan64(bits) ? NAN64 : bits);
+static void set_nan(struct cpu *cpu, unsigned int d, unsigned int format)
+{
+	if (format == DOUBLE)
+		set_bits(cpu, d, NAN64);
+	else
+		cpu->f[d] = NAN32;
 }
 
 /*
- * Where an operand is a NaN, so is the result: the first of them, or a new one
- * when one is signalling.  True: that was so, and it is done.
+ * The result of one operation.  Rounding it first to a double and then to a single
+ * gives what rounding once would, as a double has more than twice the bits.
  */
-static bool nan32(struct cpu *cpu, unsigned int d, uint32_t a, uint32_t b)
+static bool store(struct cpu *cpu, unsigned int d, unsigned int format, double v)
 {
-	if (!is_nan32(a) && !is_nan32(b))
+	volatile float f = 0;
+	uint64_t bits;
+	uint32_t word;
+
+	if (format == SINGLE && v == v)
+		f = (float)v;
+	if (!no_trap(cpu))
 		return false;
-	if (is_signalling32(a) || is_signalling32(b)) {
-		feraiseexcept(FE_INVALID);
-		cpu->f[d] = NAN32;
+	if (v != v) {
+		set_nan(cpu, d, format);
+	} else if (format == DOUBLE) {
+		memcpy(&bits, &v, sizeof bits);
+		set_bits(cpu, d, bits);
 	} else {
-		cpu->f[d] = is_nan32(a) ? a : b;
+		memcpy(&word, (const void *)&f, sizeof word);
+		cpu->f[d] = word;
 	}
 	return true;
 }
 
-static bool nan64(struct cpu *cpu, unsigned int d, uint64_t a, uint64_t b)
+/*
+ * Where an operand is a NaN, so is the result: the first of them, or a new one
+ * when one is signalling.
+ */
+static bool store_nan(struct cpu *cpu, unsigned int d, unsigned int a, unsigned int b,
+		      unsigned int format)
 {
-	if (!is_nan64(a) && !is_nan64(b))
-		return false;
-	if (is_signalling64(a) || is_signalling64(b)) {
+	enum nan first = nan_of(cpu, a, format), second = nan_of(cpu, b, format);
+	bool is_new = first == SIGNALLING || second == SIGNALLING;
+
+	if (is_new)
 		feraiseexcept(FE_INVALID);
-		set_bits(cpu, d, NAN64);
-	} else {
-		set_bits(cpu, d, is_nan64(a) ? a : b);
-	}
+	if (!no_trap(cpu))
+		return false;
+	if (is_new)
+		set_nan(cpu, d, format);
+	else
+		copy(cpu, d, first ? a : b, format);
 	return true;
 }
 
 /* ---- arithmetic ---------------------------------------------------------------------- */
 
 /* add sub mul div sqrt, and 21 recip, 22 rsqrt */
-static bool arithmetic32(struct cpu *cpu, uint32_t insn)
+static bool arithmetic(struct cpu *cpu, uint32_t insn, unsigned int format)
 {
-	unsigned int function = insn & 63;
-	volatile float a = get_single(cpu, FS), b = get_single(cpu, FT), v;
+	unsigned int function = insn & 63, other = function < 4 ? FT : FS;
+	volatile double a = get_value(cpu, FS, format), b = get_value(cpu, other, format), v;
 
-	if (nan32(cpu, FD, cpu->f[FS], function < 4 ? cpu->f[FT] : cpu->f[FS]))
-		return no_trap(cpu);
-	switch (function) {
-	case 0: v = a + b; break;
-	case 1: v = a - b; break;
-	case 2: v = a * b; break;
-	case 3: v = a / b; break;
-	case 4: v = sqrtf(a); break;
-	case 21: v = 1.0f / a; break;
-	default: v = 1.0f / sqrtf(a); break;
-	}
-	if (!no_trap(cpu))
-		return false;
-	set_single(cpu, FD, v);
-	return true;
-}
-
-static bool arithmetic64(struct cpu *cpu, uint32_t insn)
-{
-	unsigned int function = insn & 63;
-	volatile double a = get_double(cpu, FS), b = get_double(cpu, FT), v;
-	uint64_t second = get_bits(cpu, function < 4 ? FT : FS);
-
-	if (nan64(cpu, FD, get_bits(cpu, FS), second))
-		return no_trap(cpu);
+	if (nan_of(cpu, FS, format) || nan_of(cpu, other, format))
+		return store_nan(cpu, FD, FS, other, format);
 	switch (function) {
 	case 0: v = a + b; break;
 	case 1: v = a - b; break;
@@ -270,88 +273,54 @@ static bool arithmetic64(struct cpu *cpu, uint32_t insn)
 	case 21: v = 1.0 / a; break;
 	default: v = 1.0 / sqrt(a); break;
 	}
-	if (!no_trap(cpu))
-		return false;
-	set_double(cpu, FD, v);
-	return true;
+	return store(cpu, FD, format, v);
 }
 
 /* abs mov neg: bits, no arithmetic */
-static void sign(struct cpu *cpu, uint32_t insn, bool is_double)
+static void sign(struct cpu *cpu, uint32_t insn, unsigned int format)
 {
-	unsigned int top = is_double ? FS | 1 : FS;
-	uint32_t v = cpu->f[top];
+	unsigned int top = format == DOUBLE ? FD | 1 : FD;
 
+	copy(cpu, FD, FS, format);
 	if ((insn & 63) == 5)
-		v &= 0x7fffffff;
+		cpu->f[top] &= 0x7fffffff;
 	else if ((insn & 63) == 7)
-		v ^= 0x80000000;
-	if (is_double)
-		cpu->f[FD & ~1u] = cpu->f[FS & ~1u];
-	cpu->f[is_double ? FD | 1 : FD] = v;
+		cpu->f[top] ^= 0x80000000;
 }
 
 /* c.cond: bit 0 unordered, 1 equal, 2 less; 3 says that a NaN is invalid */
-static bool compare(struct cpu *cpu, uint32_t insn, bool is_double)
+static bool compare(struct cpu *cpu, uint32_t insn, unsigned int format)
 {
-	double a = 0, b = 0;
-	bool nan, signalling, result;
+	enum nan first = nan_of(cpu, FS, format), second = nan_of(cpu, FT, format);
+	bool nan = first || second;
+	double a = nan ? 0 : get_value(cpu, FS, format);
+	double b = nan ? 0 : get_value(cpu, FT, format);
 
-	if (is_double) {
-		uint64_t x = get_bits(cpu, FS), y = get_bits(cpu, FT);
-
-		nan = is_nan64(x) || is_nan64(y);
-		signalling = is_signalling64(x) || is_signalling64(y);
-	} else {
-		uint32_t x = cpu->f[FS], y = cpu->f[FT];
-
-		nan = is_nan32(x) || is_nan32(y);
-		signalling = is_signalling32(x) || is_signalling32(y);
-	}
-	if (!nan) {
-		a = is_double ? get_double(cpu, FS) : (double)get_single(cpu, FS);
-		b = is_double ? get_double(cpu, FT) : (double)get_single(cpu, FT);
-	}
-	if (signalling || (nan && insn & 8))
+	if (first == SIGNALLING || second == SIGNALLING || (nan && insn & 8))
 		feraiseexcept(FE_INVALID);
 	if (!no_trap(cpu))
 		return false;
-	result = nan ? insn & 1 : (insn & 2 && a == b) || (insn & 4 && a < b);
-	set_condition(cpu, insn >> 8 & 7, result);
+	set_condition(cpu, insn >> 8 & 7, nan ? insn & 1 :
+		      (insn & 2 && a == b) || (insn & 4 && a < b));
 	return true;
 }
 
 /* ---- conversion ------------------------------------------------------------------------ */
 
-/* `how`: 0 nearest, 1 towards zero, 2 up, 3 down, -1 as the status says */
-static double round_to(double v, int how)
+/* To an integer of 32 or 64 bits, in this mode; what does not fit becomes the largest. */
+static bool to_integer(struct cpu *cpu, uint32_t insn, unsigned int format,
+		       unsigned int mode, bool is_long)
 {
-	int mode;
+	bool nan = nan_of(cpu, FS, format);
+	double v = nan ? 0 : get_value(cpu, FS, format), limit = is_long ? 0x1p63 : 0x1p31;
+	int old = fegetround();
+	double whole;
+	bool fits;
 
-	switch (how) {
-	case 1: return trunc(v);
-	case 2: return ceil(v);
-	case 3: return floor(v);
-	case -1: return nearbyint(v);
-	}
-	mode = fegetround();
-	fesetround(FE_TONEAREST);
-	v = nearbyint(v);
-	fesetround(mode);
-	return v;
-}
-
-/* To an integer of 32 or 64 bits; what does not fit becomes the largest. */
-static bool to_integer(struct cpu *cpu, uint32_t insn, bool is_double, int how,
-		       bool is_long)
-{
-	bool nan = is_double ? is_nan64(get_bits(cpu, FS)) : is_nan32(cpu->f[FS]);
-	double v = nan ? 0 : is_double ? get_double(cpu, FS) :
-		(double)get_single(cpu, FS);
-	double limit = is_long ? 0x1p63 : 0x1p31;
-	double whole = round_to(v, how);
-	bool fits = !nan && whole >= -limit && whole < limit;
-
+	fesetround(modes[mode]);
+	whole = nearbyint(v);
+	fesetround(old);
+	fits = !nan && whole >= -limit && whole < limit;
 	if (!fits)
 		feraiseexcept(FE_INVALID);
 	else if (whole != v)
@@ -365,91 +334,64 @@ static bool to_integer(struct cpu *cpu, uint32_t insn, bool is_double, int how,
 	return true;
 }
 
-static bool to_single(struct cpu *cpu, uint32_t insn, unsigned int format)
+/* cvt.s and cvt.d, from the other one or from an integer */
+static bool to_float(struct cpu *cpu, uint32_t insn, unsigned int from, unsigned int to)
 {
-	volatile float v = 0;
-	bool nan = format == DOUBLE && is_nan64(get_bits(cpu, FS));
+	volatile float f;
+	enum nan nan;
 
-	if (format == WORD)
-		v = (float)(int32_t)cpu->f[FS];
-	else if (format == LONG)
-		v = (float)(int64_t)get_bits(cpu, FS);
-	else if (!nan)
-		v = (float)get_double(cpu, FS);
-	else if (is_signalling64(get_bits(cpu, FS)))
+	if (from == WORD)
+		return store(cpu, FD, to, (int32_t)cpu->f[FS]);
+	if (from == LONG && to == DOUBLE)
+		return store(cpu, FD, to, (double)(int64_t)get_bits(cpu, FS));
+	if (from == LONG) {		/* by a double it would be rounded twice */
+		f = (float)(int64_t)get_bits(cpu, FS);
+		return store(cpu, FD, to, f);
+	}
+	nan = nan_of(cpu, FS, from);
+	if (!nan)
+		return store(cpu, FD, to, get_value(cpu, FS, from));
+	if (nan == SIGNALLING)
 		feraiseexcept(FE_INVALID);
 	if (!no_trap(cpu))
 		return false;
-	set_single(cpu, FD, v);
-	if (nan)
-		cpu->f[FD] = NAN32;
-	return true;
-}
-
-static bool to_double(struct cpu *cpu, uint32_t insn, unsigned int format)
-{
-	volatile double v = 0;
-	bool nan = format == SINGLE && is_nan32(cpu->f[FS]);
-
-	if (format == WORD)
-		v = (int32_t)cpu->f[FS];
-	else if (format == LONG)
-		v = (double)(int64_t)get_bits(cpu, FS);
-	else if (!nan)
-		v = get_single(cpu, FS);
-	else if (is_signalling32(cpu->f[FS]))
-		feraiseexcept(FE_INVALID);
-	if (!no_trap(cpu))
-		return false;
-	set_double(cpu, FD, v);
-	if (nan)
-		set_bits(cpu, FD, NAN64);
+	set_nan(cpu, FD, to);
 	return true;
 }
 
 /* ---- instructions ------------------------------------------------------------------------ */
 
-static void move(struct cpu *cpu, uint32_t insn, bool is_double)
-{
-	if (is_double)
-		set_bits(cpu, FD, get_bits(cpu, FS));
-	else
-		cpu->f[FD] = cpu->f[FS];
-}
-
 static bool execute(struct cpu *cpu, uint32_t insn, unsigned int format)
 {
 	unsigned int function = insn & 63;
-	bool is_double = format == DOUBLE;
 
 	if (function >= 48)
-		return compare(cpu, insn, is_double);
+		return compare(cpu, insn, format);
 	switch (function) {
 	case 0: case 1: case 2: case 3: case 4: case 21: case 22:
-		return is_double ? arithmetic64(cpu, insn) : arithmetic32(cpu, insn);
+		return arithmetic(cpu, insn, format);
 	case 5: case 6: case 7:
-		sign(cpu, insn, is_double);
+		sign(cpu, insn, format);
 		return true;
 	case 8: case 9: case 10: case 11:	/* round trunc ceil floor .l */
-		return to_integer(cpu, insn, is_double, (int)function - 8, true);
 	case 12: case 13: case 14: case 15:	/* .w */
-		return to_integer(cpu, insn, is_double, (int)function - 12, false);
+		return to_integer(cpu, insn, format, function & 3, function < 12);
 	case 17:				/* movf, movt */
 		if (fpu_condition(cpu, insn >> 18 & 7) == (insn >> 16 & 1))
-			move(cpu, insn, is_double);
+			copy(cpu, FD, FS, format);
 		return true;
 	case 18:				/* movz */
 	case 19:				/* movn */
 		if ((cpu->r[FT] == 0) == (function == 18))
-			move(cpu, insn, is_double);
+			copy(cpu, FD, FS, format);
 		return true;
 	case 32:
-		return is_double && to_single(cpu, insn, format);
+		return format == DOUBLE && to_float(cpu, insn, format, SINGLE);
 	case 33:
-		return !is_double && to_double(cpu, insn, format);
+		return format == SINGLE && to_float(cpu, insn, format, DOUBLE);
 	case 36:
 	case 37:
-		return to_integer(cpu, insn, is_double, -1, function == 37);
+		return to_integer(cpu, insn, format, cpu->fcsr & 3, function == 37);
 	}
 	return false;
 }
@@ -483,47 +425,35 @@ bool fpu_execute(struct cpu *cpu, uint32_t insn)
 		return execute(cpu, insn, format);
 	case WORD:
 	case LONG:
-		if ((insn & 63) == 32)
-			return to_single(cpu, insn, format);
-		if ((insn & 63) == 33)
-			return to_double(cpu, insn, format);
+		if ((insn & 62) == 32)
+			return to_float(cpu, insn, format, insn & 1 ? DOUBLE : SINGLE);
 	}
 	return false;
 }
 
-/* madd msub nmadd nmsub: two operations, each rounded */
+/* madd msub nmadd nmsub: two operations, each rounded; in a scratch pair */
 bool fpu_execute_x(struct cpu *cpu, uint32_t insn)
 {
-	uint32_t mul, add, neg;
-	unsigned int format = insn & 7 ? DOUBLE : SINGLE;
-
-	cpu->bad = 0;
-	if ((insn & 0x26) != 0x20 || (insn & 7) > 1)
-		return false;
-	/* FD = FS * FT in a scratch pair, then FD = it + FR */
+	unsigned int format = insn & 1 ? DOUBLE : SINGLE;
 	struct cpu scratch = *cpu;
+	bool ok;
 
-	mul = (insn & 0x001ff800) | 0u << 6 | 2;
-	if (!execute(&scratch, mul, format)) {
-		*cpu = scratch;
+	cpu->bad = scratch.bad = 0;
+	if ((insn & 0x26) != 0x20)
 		return false;
-	}
-	scratch.f[2] = cpu->f[FR];
-	if (format == DOUBLE)
-		set_bits(&scratch, 2, get_bits(cpu, FR));
-	add = 2u << 16 | 0u << 11 | 0u << 6 | (insn >> 3 & 1);
-	neg = 0u << 11 | 0u << 6 | 7;
-	if (!execute(&scratch, add, format)) {
-		cpu->fcsr = scratch.fcsr;
-		cpu->bad = scratch.bad;
-		return false;
-	}
+	/* $f0 = fs * ft; $f2 = fr; $f0 = $f0 + or - $f2; maybe $f0 = -$f0 */
+	ok = execute(&scratch, (insn & 0x001ff800) | 2, format);
+	set_bits(&scratch, 2, get_bits(cpu, FR));
+	if (format == SINGLE)
+		scratch.f[2] = cpu->f[FR];
+	ok = ok && execute(&scratch, 2u << 16 | (insn >> 3 & 1), format);
 	if (insn & 0x10)
-		sign(&scratch, neg, format == DOUBLE);
+		sign(&scratch, 7, format);
 	cpu->fcsr = scratch.fcsr;
-	if (format == DOUBLE)
+	cpu->bad = scratch.bad;
+	if (ok && format == DOUBLE)
 		set_bits(cpu, FD, get_bits(&scratch, 0));
-	else
+	else if (ok)
 		cpu->f[FD] = scratch.f[0];
-	return true;
+	return ok;
 }

@@ -312,12 +312,11 @@ void signal_forked(struct thread *t)
 	t->is_held[0] = t->is_held[1] = false;
 }
 
-long sys_rt_sigaction(struct thread *t, const uint32_t *a)
+GUEST_CALL(rt_sigaction)
 {
 	struct action new = { 0 }, old;
 	int sig = (int)a[0];
 
-	(void)t;
 	if (sig < 1 || sig > GUEST_NSIG || a[3] != sizeof(guest_sigset))
 		return -EINVAL;
 	if (a[1]) {
@@ -348,24 +347,24 @@ long sys_rt_sigaction(struct thread *t, const uint32_t *a)
 
 enum { SIGINFO_SIZE = 128 };
 
+/* Those that the kernel has numbered otherwise; there and back it is the same. */
+static int other_code(int code, int timer, int mesgq, int asyncio, const int *to)
+{
+	return code == timer ? to[0] : code == mesgq ? to[1] : code == asyncio ? to[2] : code;
+}
+
 static int code_to_guest(int code)
 {
-	switch (code) {
-	case SI_TIMER: return GUEST_SI_TIMER;
-	case SI_MESGQ: return GUEST_SI_MESGQ;
-	case SI_ASYNCIO: return GUEST_SI_ASYNCIO;
-	}
-	return code;
+	static const int to[] = { GUEST_SI_TIMER, GUEST_SI_MESGQ, GUEST_SI_ASYNCIO };
+
+	return other_code(code, SI_TIMER, SI_MESGQ, SI_ASYNCIO, to);
 }
 
 static int code_to_host(int code)
 {
-	switch (code) {
-	case GUEST_SI_TIMER: return SI_TIMER;
-	case GUEST_SI_MESGQ: return SI_MESGQ;
-	case GUEST_SI_ASYNCIO: return SI_ASYNCIO;
-	}
-	return code;
+	static const int to[] = { SI_TIMER, SI_MESGQ, SI_ASYNCIO };
+
+	return other_code(code, GUEST_SI_TIMER, GUEST_SI_MESGQ, GUEST_SI_ASYNCIO, to);
 }
 
 /*
@@ -532,12 +531,11 @@ static void set_blocked(struct thread *t, const guest_sigset *set)
 	signal_set_mask(t);
 }
 
-long sys_sigreturn(struct thread *t, const uint32_t *a)
+GUEST_CALL(sigreturn)
 {
 	uint32_t frame = t->cpu.r[SP];
 	guest_sigset set;
 
-	(void)a;
 	t->activity = IN_SIGNAL;	/* a bad frame is a SIGSEGV, not EFAULT */
 	set = sigset_get(frame + SF_MASK);
 	get_context(t, frame + SF_CONTEXT);
@@ -546,12 +544,11 @@ long sys_sigreturn(struct thread *t, const uint32_t *a)
 	return 0;
 }
 
-long sys_rt_sigreturn(struct thread *t, const uint32_t *a)
+GUEST_CALL(rt_sigreturn)
 {
 	uint32_t uc = t->cpu.r[SP] + RS_UC, flags;
 	guest_sigset set;
 
-	(void)a;
 	t->activity = IN_SIGNAL;
 	set = sigset_get(uc + UC_MASK);
 	flags = get32(uc + UC_STACK + 8);
@@ -694,7 +691,7 @@ void signal_force(struct thread *t, int sig, int code, uint32_t address)
 
 /* ---- system calls ------------------------------------------------------------------------------- */
 
-long sys_rt_sigprocmask(struct thread *t, const uint32_t *a)
+GUEST_CALL(rt_sigprocmask)
 {
 	guest_sigset old = t->blocked, set, new = old;
 
@@ -720,7 +717,7 @@ long sys_rt_sigprocmask(struct thread *t, const uint32_t *a)
 	return 0;
 }
 
-long sys_rt_sigpending(struct thread *t, const uint32_t *a)
+GUEST_CALL(rt_sigpending)
 {
 	guest_sigset set;
 	sigset_t pending;
@@ -753,7 +750,7 @@ const sigset_t *signal_wait_with(struct thread *t, uint32_t address, sigset_t *s
 	return set;
 }
 
-long sys_rt_sigsuspend(struct thread *t, const uint32_t *a)
+GUEST_CALL(rt_sigsuspend)
 {
 	sigset_t set;
 
@@ -762,14 +759,13 @@ long sys_rt_sigsuspend(struct thread *t, const uint32_t *a)
 	return host_call(t, SYS_rt_sigsuspend, signal_wait_with(t, a[0], &set), KERNEL_SET);
 }
 
-long sys_pause(struct thread *t, const uint32_t *a)
+GUEST_CALL(pause)
 {
-	(void)a;
 	/* not every host has pause(), and this is the same */
 	return host_call(t, SYS_ppoll, 0L, 0L, 0L, 0L, KERNEL_SET);
 }
 
-long sys_rt_sigtimedwait(struct thread *t, const uint32_t *a)
+GUEST_CALL(rt_sigtimedwait)
 {
 	struct timespec room, *limit = time_get(t, a[2], &room);
 	guest_sigset wanted;
@@ -789,7 +785,7 @@ long sys_rt_sigtimedwait(struct thread *t, const uint32_t *a)
 	return signal_to_guest((int)result);
 }
 
-long sys_sigaltstack(struct thread *t, const uint32_t *a)
+GUEST_CALL(sigaltstack)
 {
 	uint32_t old[3] = { t->stack, t->stack_size, stack_flags(t) };
 
@@ -810,54 +806,44 @@ long sys_sigaltstack(struct thread *t, const uint32_t *a)
 	return 0;
 }
 
-static long send(long call, int sig, long pid, long tid)
+GUEST_CALL(kill)
 {
-	int number = sig ? signal_to_host(sig) : 0;
+	int host = signal_to_host((int)a[1]);
 
-	if (sig < 0 || (sig && !number))
-		return -EINVAL;
-	if ((call == SYS_tgkill ? syscall(call, pid, tid, number) :
-	     syscall(call, call == SYS_kill ? pid : tid, number)) == -1)
-		return -errno;
-	return 0;
+	return a[1] && !host ? -EINVAL : direct(kill((int)a[0], host));
 }
 
-long sys_kill(struct thread *t, const uint32_t *a)
+GUEST_CALL(tkill)
 {
-	(void)t;
-	return send(SYS_kill, (int)a[1], (int)a[0], 0);
+	int host = signal_to_host((int)a[1]);
+
+	return a[1] && !host ? -EINVAL : direct(syscall(SYS_tkill, (int)a[0], host));
 }
 
-long sys_tkill(struct thread *t, const uint32_t *a)
+GUEST_CALL(tgkill)
 {
-	(void)t;
-	return send(SYS_tkill, (int)a[1], 0, (int)a[0]);
+	int host = signal_to_host((int)a[2]);
+
+	return a[2] && !host ? -EINVAL :
+		direct(syscall(SYS_tgkill, (int)a[0], (int)a[1], host));
 }
 
-long sys_tgkill(struct thread *t, const uint32_t *a)
-{
-	(void)t;
-	return send(SYS_tgkill, (int)a[2], (int)a[0], (int)a[1]);
-}
-
-long sys_rt_sigqueueinfo(struct thread *t, const uint32_t *a)
+GUEST_CALL(rt_sigqueueinfo)
 {
 	int number = signal_to_host((int)a[1]);
 	siginfo_t info;
 
-	(void)t;
 	if (!number)
 		return -EINVAL;
 	siginfo_get(a[2], &info, number);
 	return syscall(SYS_rt_sigqueueinfo, (int)a[0], number, &info) ? -errno : 0;
 }
 
-long sys_rt_tgsigqueueinfo(struct thread *t, const uint32_t *a)
+GUEST_CALL(rt_tgsigqueueinfo)
 {
 	int number = signal_to_host((int)a[2]);
 	siginfo_t info;
 
-	(void)t;
 	if (!number)
 		return -EINVAL;
 	siginfo_get(a[3], &info, number);

@@ -84,17 +84,15 @@ static void put_address(uint32_t at, uint32_t size_at, struct sockaddr_storage *
 
 /* ---- making them ------------------------------------------------------------------------------ */
 
-long sys_socket(struct thread *t, const uint32_t *a)
+GUEST_CALL(socket)
 {
-	(void)t;
 	return direct(socket((int)a[0], type_to_host(a[1]), (int)a[2]));
 }
 
-long sys_socketpair(struct thread *t, const uint32_t *a)
+GUEST_CALL(socketpair)
 {
 	int fds[2];
 
-	(void)t;
 	if (socketpair((int)a[0], type_to_host(a[1]), (int)a[2], fds))
 		return -errno;
 	put32(a[3], (uint32_t)fds[0]);
@@ -102,17 +100,16 @@ long sys_socketpair(struct thread *t, const uint32_t *a)
 	return 0;
 }
 
-long sys_bind(struct thread *t, const uint32_t *a)
+GUEST_CALL(bind)
 {
 	struct sockaddr_storage address;
 	long size = get_address(a[1], a[2], &address);
 
-	(void)t;
 	return size < 0 ? size :
 		direct(bind((int)a[0], (struct sockaddr *)&address, (socklen_t)size));
 }
 
-long sys_connect(struct thread *t, const uint32_t *a)
+GUEST_CALL(connect)
 {
 	struct sockaddr_storage address;
 	long size = get_address(a[1], a[2], &address);
@@ -133,34 +130,32 @@ static long accept_by(struct thread *t, const uint32_t *a, uint32_t flags)
 	return result;
 }
 
-long sys_accept(struct thread *t, const uint32_t *a)
+GUEST_CALL(accept)
 {
 	return accept_by(t, a, 0);
 }
 
-long sys_accept4(struct thread *t, const uint32_t *a)
+GUEST_CALL(accept4)
 {
 	return accept_by(t, a, a[3]);
 }
 
-long sys_getsockname(struct thread *t, const uint32_t *a)
+GUEST_CALL(getsockname)
 {
 	struct sockaddr_storage address;
 	socklen_t size = sizeof address;
 
-	(void)t;
 	if (getsockname((int)a[0], (struct sockaddr *)&address, &size))
 		return -errno;
 	put_address(a[1], a[2], &address, size);
 	return 0;
 }
 
-long sys_getpeername(struct thread *t, const uint32_t *a)
+GUEST_CALL(getpeername)
 {
 	struct sockaddr_storage address;
 	socklen_t size = sizeof address;
 
-	(void)t;
 	if (getpeername((int)a[0], (struct sockaddr *)&address, &size))
 		return -errno;
 	put_address(a[1], a[2], &address, size);
@@ -170,14 +165,13 @@ long sys_getpeername(struct thread *t, const uint32_t *a)
 /* ---- options -------------------------------------------------------------------------------------- */
 
 /* Both times are two words; what is not known here consists of words. */
-long sys_setsockopt(struct thread *t, const uint32_t *a)
+GUEST_CALL(setsockopt)
 {
 	bool is_socket = a[1] == GUEST_SOL_SOCKET;
 	int level = is_socket ? SOL_SOCKET : (int)a[1];
 	int name = is_socket ? to_host(options, COUNT(options), a[2]) : (int)a[2];
 	uint32_t words[16];
 
-	(void)t;
 	if (a[4] > sizeof words || a[4] % 4)
 		return -EINVAL;
 	for (uint32_t i = 0; i < a[4] / 4; i++)
@@ -190,7 +184,7 @@ long sys_setsockopt(struct thread *t, const uint32_t *a)
 	return direct(setsockopt((int)a[0], level, name, words, a[4]));
 }
 
-long sys_getsockopt(struct thread *t, const uint32_t *a)
+GUEST_CALL(getsockopt)
 {
 	bool is_socket = a[1] == GUEST_SOL_SOCKET;
 	int level = is_socket ? SOL_SOCKET : (int)a[1];
@@ -199,7 +193,6 @@ long sys_getsockopt(struct thread *t, const uint32_t *a)
 	uint32_t room = get32(a[4]);
 	socklen_t size = sizeof v;
 
-	(void)t;
 	memset(&v, 0, sizeof v);
 	if (getsockopt((int)a[0], level, name, &v, &size))
 		return -errno;
@@ -236,23 +229,23 @@ static long send_to(struct thread *t, const uint32_t *a, uint32_t address_at, ui
 			 (long)(int)a[3], address_at ? &address : NULL, length);
 }
 
-long sys_send(struct thread *t, const uint32_t *a)
+GUEST_CALL(send)
 {
 	return send_to(t, a, 0, 0);
 }
 
-long sys_sendto(struct thread *t, const uint32_t *a)
+GUEST_CALL(sendto)
 {
 	return send_to(t, a, a[4], a[5]);
 }
 
-long sys_recv(struct thread *t, const uint32_t *a)
+GUEST_CALL(recv)
 {
 	return host_call(t, SYS_recvfrom, (long)(int)a[0], host(a[1]), (long)a[2],
 			 (long)(int)a[3], 0L, 0L);
 }
 
-long sys_recvfrom(struct thread *t, const uint32_t *a)
+GUEST_CALL(recvfrom)
 {
 	struct sockaddr_storage address;
 	socklen_t size = sizeof address;
@@ -343,7 +336,7 @@ static uint32_t put_control(struct message *msg)
 	return used;
 }
 
-long sys_sendmsg(struct thread *t, const uint32_t *a)
+GUEST_CALL(sendmsg)
 {
 	struct message msg;
 	long result = get_message(&msg, a[1]);
@@ -361,7 +354,7 @@ long sys_sendmsg(struct thread *t, const uint32_t *a)
 }
 
 /* One after the other; what has been sent is the result. */
-long sys_sendmmsg(struct thread *t, const uint32_t *a)
+GUEST_CALL(sendmmsg)
 {
 	uint32_t one[3] = { a[0], a[1], a[3] }, i;
 	long result = 0;
@@ -375,7 +368,7 @@ long sys_sendmmsg(struct thread *t, const uint32_t *a)
 	return i ? (long)i : result;
 }
 
-long sys_recvmsg(struct thread *t, const uint32_t *a)
+GUEST_CALL(recvmsg)
 {
 	struct message msg;
 	long result = get_message(&msg, a[1]);

@@ -381,50 +381,43 @@ void syscall_do(struct thread *t)
 
 /* ---- memory, programs, threads -------------------------------------------------------------------------- */
 
-long sys_brk(struct thread *t, const uint32_t *a)
+GUEST_CALL(brk)
 {
-	(void)t;
 	return memory_break(a[0]);
 }
 
-long sys_mmap(struct thread *t, const uint32_t *a)
+GUEST_CALL(mmap)
 {
-	(void)t;
 	return memory_map(a[0], a[1], (int)a[2], (int)a[3], (int)a[4], a[5]);
 }
 
-long sys_mmap2(struct thread *t, const uint32_t *a)
+GUEST_CALL(mmap2)
 {
 	uint64_t offset = (uint64_t)a[5] << 12;
 
-	(void)t;
 	if (offset % page_size)
 		return -EINVAL;
 	return memory_map(a[0], a[1], (int)a[2], (int)a[3], (int)a[4], offset);
 }
 
-long sys_munmap(struct thread *t, const uint32_t *a)
+GUEST_CALL(munmap)
 {
-	(void)t;
 	return memory_unmap(a[0], a[1]);
 }
 
-long sys_mprotect(struct thread *t, const uint32_t *a)
+GUEST_CALL(mprotect)
 {
-	(void)t;
 	return memory_protect(a[0], a[1], (int)a[2]);
 }
 
-long sys_mremap(struct thread *t, const uint32_t *a)
+GUEST_CALL(mremap)
 {
-	(void)t;
 	return memory_remap(a[0], a[1], a[2], (int)a[3], a[4]);
 }
 
 /* Advice that would take the reservation away is not followed. */
-long sys_madvise(struct thread *t, const uint32_t *a)
+GUEST_CALL(madvise)
 {
-	(void)t;
 	if (a[0] % page_size)
 		return -EINVAL;
 	if (a[2] == MADV_DONTNEED && memory_is_mapped(a[0]))
@@ -432,26 +425,24 @@ long sys_madvise(struct thread *t, const uint32_t *a)
 	return 0;
 }
 
-long sys_nothing(struct thread *t, const uint32_t *a)
+GUEST_CALL(nothing)
 {
-	(void)t;
-	(void)a;
 	return 0;
 }
 
-long sys_set_thread_area(struct thread *t, const uint32_t *a)
+GUEST_CALL(set_thread_area)
 {
 	t->cpu.user_local = a[0];
 	return 0;
 }
 
-long sys_set_tid_address(struct thread *t, const uint32_t *a)
+GUEST_CALL(set_tid_address)
 {
 	t->clear_tid = a[0];
 	return t->tid;
 }
 
-long sys_set_robust_list(struct thread *t, const uint32_t *a)
+GUEST_CALL(set_robust_list)
 {
 	if (a[1] != 12)
 		return -EINVAL;
@@ -459,25 +450,24 @@ long sys_set_robust_list(struct thread *t, const uint32_t *a)
 	return 0;
 }
 
-long sys_fork(struct thread *t, const uint32_t *a)
+GUEST_CALL(fork)
 {
-	(void)a;
 	return thread_clone(t, 18, 0, 0, 0, 0);		/* SIGCHLD */
 }
 
-long sys_clone(struct thread *t, const uint32_t *a)
+GUEST_CALL(clone)
 {
 	return thread_clone(t, a[0], a[1], a[2], a[3], a[4]);
 }
 
-long sys_exit(struct thread *t, const uint32_t *a)
+GUEST_CALL(exit)
 {
 	if (tracing)
 		trace("%s = ?\n+++ exited with %d +++\n", t->trace, a[0] & 255);
 	thread_exit(t, (int)a[0]);
 }
 
-long sys_exit_group(struct thread *t, const uint32_t *a)
+GUEST_CALL(exit_group)
 {
 	if (tracing)
 		trace("%s = ?\n+++ exited with %d +++\n", t->trace, a[0] & 255);
@@ -507,7 +497,7 @@ static long get_strings(uint32_t address, const char **to, size_t room)
  * one, is the host's to run or to refuse.  It goes by the stub so that a signal
  * that has been noted is delivered first and not lost with us.
  */
-long sys_execve(struct thread *t, const uint32_t *a)
+GUEST_CALL(execve)
 {
 	static const char *argv[4096 + 8], *envp[4096];
 	const char **own = argv + 8, *path = path_get(a[0]);
@@ -543,16 +533,15 @@ long sys_execve(struct thread *t, const uint32_t *a)
 
 static void put_rusage(uint32_t at, const struct rusage *u)
 {
-	const long v[] = {
-		u->ru_utime.tv_sec, u->ru_utime.tv_usec, u->ru_stime.tv_sec,
-		u->ru_stime.tv_usec, u->ru_maxrss, u->ru_ixrss, u->ru_idrss,
-		u->ru_isrss, u->ru_minflt, u->ru_majflt, u->ru_nswap, u->ru_inblock,
-		u->ru_oublock, u->ru_msgsnd, u->ru_msgrcv, u->ru_nsignals,
-		u->ru_nvcsw, u->ru_nivcsw
+	const uint64_t words[] = {
+		(uint64_t)u->ru_utime.tv_sec, (uint64_t)u->ru_utime.tv_usec,
+		(uint64_t)u->ru_stime.tv_sec, (uint64_t)u->ru_stime.tv_usec,
+		(uint64_t)u->ru_maxrss, 0, 0, 0, (uint64_t)u->ru_minflt,
+		(uint64_t)u->ru_majflt, 0, (uint64_t)u->ru_inblock, (uint64_t)u->ru_oublock,
+		0, 0, 0, (uint64_t)u->ru_nvcsw, (uint64_t)u->ru_nivcsw
 	};
 
-	for (uint32_t i = 0; at && i < COUNT(v); i++)
-		put32(at + 4 * i, (uint32_t)v[i]);
+	put_words(at, words, COUNT(words));
 }
 
 static long wait_for(struct thread *t, const uint32_t *a, uint32_t usage_at)
@@ -570,17 +559,17 @@ static long wait_for(struct thread *t, const uint32_t *a, uint32_t usage_at)
 	return pid;
 }
 
-long sys_wait4(struct thread *t, const uint32_t *a)
+GUEST_CALL(wait4)
 {
 	return wait_for(t, a, a[3]);
 }
 
-long sys_waitpid(struct thread *t, const uint32_t *a)
+GUEST_CALL(waitpid)
 {
 	return wait_for(t, a, 0);
 }
 
-long sys_waitid(struct thread *t, const uint32_t *a)
+GUEST_CALL(waitid)
 {
 	struct rusage usage;
 	siginfo_t info;
@@ -593,15 +582,15 @@ long sys_waitid(struct thread *t, const uint32_t *a)
 		return result;
 	if (a[2])
 		siginfo_put(a[2], &info);
-	put_rusage(a[4], &usage);
+	if (a[4])
+		put_rusage(a[4], &usage);
 	return result;
 }
 
-long sys_getrusage(struct thread *t, const uint32_t *a)
+GUEST_CALL(getrusage)
 {
 	struct rusage usage;
 
-	(void)t;
 	if (getrusage((int)a[0], &usage))
 		return -errno;
 	put_rusage(a[1], &usage);
@@ -635,11 +624,10 @@ static rlim_t limit_from32(uint32_t v)
 	return v >= INT32_MAX ? RLIM_INFINITY : v;
 }
 
-long sys_getrlimit(struct thread *t, const uint32_t *a)
+GUEST_CALL(getrlimit)
 {
 	struct rlimit limit;
 
-	(void)t;
 	if (getrlimit(limit_to_host(a[0]), &limit))
 		return -errno;
 	put32(a[1], limit32(limit.rlim_cur));
@@ -655,19 +643,17 @@ static bool is_of_host(uint32_t which)
 	return limit == RLIMIT_AS || limit == RLIMIT_DATA || limit == RLIMIT_STACK;
 }
 
-long sys_setrlimit(struct thread *t, const uint32_t *a)
+GUEST_CALL(setrlimit)
 {
 	struct rlimit limit = { limit_from32(get32(a[1])), limit_from32(get32(a[1] + 4)) };
 
-	(void)t;
 	return is_of_host(a[0]) ? 0 : direct(setrlimit(limit_to_host(a[0]), &limit));
 }
 
-long sys_prlimit64(struct thread *t, const uint32_t *a)
+GUEST_CALL(prlimit64)
 {
 	struct rlimit new, old;
 
-	(void)t;
 	if (a[2]) {
 		new.rlim_cur = get64(a[2]);
 		new.rlim_max = get64(a[2] + 8);
@@ -682,11 +668,10 @@ long sys_prlimit64(struct thread *t, const uint32_t *a)
 	return 0;
 }
 
-long sys_uname(struct thread *t, const uint32_t *a)
+GUEST_CALL(uname)
 {
 	struct utsname names;
 
-	(void)t;
 	uname(&names);
 	strcpy(names.machine, "mips");
 	for (uint32_t i = 0; i < sizeof names; i++)
@@ -694,35 +679,26 @@ long sys_uname(struct thread *t, const uint32_t *a)
 	return 0;
 }
 
-long sys_sysinfo(struct thread *t, const uint32_t *a)
+GUEST_CALL(sysinfo)
 {
-	struct sysinfo info;
-	uint32_t unit = 4096;
+	struct sysinfo i;
 
-	(void)t;
-	if (sysinfo(&info))
+	if (sysinfo(&i))
 		return -errno;
-	const uint64_t sizes[] = {
-		info.totalram, info.freeram, info.sharedram, info.bufferram,
-		info.totalswap, info.freeswap
+	const uint64_t pages = 4096 / i.mem_unit ? 4096 / i.mem_unit : 1;
+	const uint64_t words[] = {
+		(uint64_t)i.uptime, i.loads[0], i.loads[1], i.loads[2], i.totalram / pages,
+		i.freeram / pages, i.sharedram / pages, i.bufferram / pages,
+		i.totalswap / pages, i.freeswap / pages, 0, 0, 0, (uint64_t)i.mem_unit * pages
 	};
 
-	put32(a[0], (uint32_t)info.uptime);
-	for (uint32_t i = 0; i < 3; i++)
-		put32(a[0] + 4 + 4 * i, (uint32_t)info.loads[i]);
-	for (uint32_t i = 0; i < COUNT(sizes); i++)
-		put32(a[0] + 16 + 4 * i, (uint32_t)(sizes[i] * info.mem_unit / unit));
-	put16(a[0] + 40, info.procs);
-	put16(a[0] + 42, 0);
-	put32(a[0] + 44, 0);
-	put32(a[0] + 48, 0);
-	put32(a[0] + 52, unit);
+	put_words(a[0], words, COUNT(words));
+	put16(a[0] + 40, i.procs);
 	return 0;
 }
 
-long sys_prctl(struct thread *t, const uint32_t *a)
+GUEST_CALL(prctl)
 {
-	(void)t;
 	switch (a[0]) {
 	case PR_SET_NAME:
 	case PR_GET_NAME:
@@ -741,12 +717,11 @@ long sys_prctl(struct thread *t, const uint32_t *a)
 	return -EINVAL;
 }
 
-long sys_getgroups(struct thread *t, const uint32_t *a)
+GUEST_CALL(getgroups)
 {
 	gid_t list[1024];
 	int n;
 
-	(void)t;
 	if (a[0] > COUNT(list))
 		return -EINVAL;
 	n = getgroups((int)a[0], list);
@@ -763,29 +738,26 @@ static long put_ids(const uint32_t *a, const uint32_t *ids)
 	return 0;
 }
 
-long sys_getresuid(struct thread *t, const uint32_t *a)
+GUEST_CALL(getresuid)
 {
 	uint32_t ids[3];
 
-	(void)t;
 	return getresuid(&ids[0], &ids[1], &ids[2]) ? -errno : put_ids(a, ids);
 }
 
-long sys_getresgid(struct thread *t, const uint32_t *a)
+GUEST_CALL(getresgid)
 {
 	uint32_t ids[3];
 
-	(void)t;
 	return getresgid(&ids[0], &ids[1], &ids[2]) ? -errno : put_ids(a, ids);
 }
 
 /* Words of 32 bits where the host has 64. */
-long sys_sched_getaffinity(struct thread *t, const uint32_t *a)
+GUEST_CALL(sched_getaffinity)
 {
 	unsigned long mask[16];
 	long size;
 
-	(void)t;
 	if (a[1] % 4)
 		return -EINVAL;
 	size = direct(syscall(SYS_sched_getaffinity, (int)a[0], sizeof mask, mask));

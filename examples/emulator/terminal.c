@@ -157,7 +157,7 @@ static long request(struct thread *t, const uint32_t *a, const struct request *r
 	return result;
 }
 
-long sys_ioctl(struct thread *t, const uint32_t *a)
+GUEST_CALL(ioctl)
 {
 	for (unsigned int i = 0; i < COUNT(requests); i++)
 		if (requests[i].guest == a[1])
