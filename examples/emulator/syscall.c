@@ -368,6 +368,9 @@ void syscall_do(struct thread *t)
 	result = call->function ? call->function(t, a) : call_host(t, call, a);
 	if (tracing)
 		trace_result(t, result);
+	/* the mask of a ppoll that has a result is gone when a signal comes */
+	if (result != -SAFE_ERESTARTSYS && result != -EINTR)
+		t->is_waiting = false;
 	if (t->done)
 		return;
 	if (result == -SAFE_ERESTARTSYS) {
@@ -499,7 +502,7 @@ static long get_strings(uint32_t address, const char **to, size_t room)
  */
 GUEST_CALL(execve)
 {
-	static const char *argv[4096 + 8], *envp[4096];
+	const char *argv[4096 + 8], *envp[4096];
 	const char **own = argv + 8, *path = path_get(a[0]);
 	long n;
 

@@ -65,6 +65,24 @@ static void exception(struct thread *t, enum event event)
 	}
 }
 
+/*
+ * Some hosts tell no more than the page.  Then either the instruction could not
+ * be fetched, or it tells the address itself.
+ */
+static uint32_t exact_address(struct thread *t, uint32_t page)
+{
+	uint32_t pc = t->cpu.pc, insn, address;
+
+	if (page % page_size)
+		return page;
+	if (access(host(pc), F_OK) == -1 && errno == EFAULT)
+		return pc;
+	insn = get32(pc);
+	address = t->cpu.r[insn >> 21 & 31];
+	address += insn >> 26 == 0x13 ? t->cpu.r[insn >> 16 & 31] : (uint32_t)(int16_t)insn;
+	return (address ^ page) & -page_size ? page : address;
+}
+
 /* A bad access to guest memory: whose, and so what does the guest see of it? */
 static void faulted(struct thread *t)
 {
@@ -80,6 +98,7 @@ static void faulted(struct thread *t)
 	default:
 		break;
 	}
+	address = exact_address(t, address);
 	if (t->fault.si_signo == SIGBUS) {
 		signal_force(t, GUEST_SIGBUS, code, address);
 		return;
