@@ -312,9 +312,10 @@ static bool to_integer(struct cpu *cpu, uint32_t insn, unsigned int format,
 		       unsigned int mode, bool is_long)
 {
 	bool nan = nan_of(cpu, FS, format);
-	double v = nan ? 0 : get_value(cpu, FS, format), limit = is_long ? 0x1p63 : 0x1p31;
+	/* volatile: compilers move what has to be between the two modes */
+	volatile double v = nan ? 0 : get_value(cpu, FS, format), whole;
+	double limit = is_long ? 0x1p63 : 0x1p31;
 	int old = fegetround();
-	double whole;
 	bool fits;
 
 	fesetround(modes[mode]);
