@@ -65,29 +65,6 @@ GUEST_CALL(clock_getres)
 	return 0;
 }
 
-GUEST_CALL(gettimeofday)
-{
-	struct timeval now;
-
-	gettimeofday(&now, NULL);
-	if (a[0]) {
-		put32(a[0], (uint32_t)now.tv_sec);
-		put32(a[0] + 4, (uint32_t)now.tv_usec);
-	}
-	if (a[1])
-		put64(a[1], 0);
-	return 0;
-}
-
-GUEST_CALL(time)
-{
-	uint32_t now = (uint32_t)time(NULL);
-
-	if (a[0])
-		put32(a[0], now);
-	return (int32_t)now;
-}
-
 GUEST_CALL(times)
 {
 	struct tms spent;

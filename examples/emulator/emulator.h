@@ -211,6 +211,7 @@ const char *path_get(uint32_t address);
 uint64_t pair(const uint32_t *a);	/* 64 bits in two arguments */
 int open_flags_to_host(uint32_t flags);
 uint32_t open_flags_to_guest(int flags);
+int socket_type_to_host(uint32_t type);
 uint32_t error_to_guest(int error);
 const char *error_name(int error);
 enum { MAX_IOV = 1024 };

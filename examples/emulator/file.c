@@ -24,29 +24,7 @@
 
 #define KERNEL_SET	((long)(_NSIG / 8))
 
-/* ---- opening ------------------------------------------------------------------------------- */
-
-/* A FIFO waits for its other end. */
-static long open_at(struct thread *t, long dir, uint32_t path, uint32_t flags, uint32_t mode)
-{
-	return host_call(t, SYS_openat, dir, path_get(path), (long)open_flags_to_host(flags),
-			 (long)mode);
-}
-
-GUEST_CALL(open)
-{
-	return open_at(t, AT_FDCWD, a[0], a[1], a[2]);
-}
-
-GUEST_CALL(creat)
-{
-	return open_at(t, AT_FDCWD, a[0], 0x301, a[1]);
-}
-
-GUEST_CALL(openat)
-{
-	return open_at(t, (int)a[0], a[1], a[2], a[3]);
-}
+/* ---- descriptors ------------------------------------------------------------------------------- */
 
 /* The second descriptor comes back in a register of its own. */
 GUEST_CALL(pipe)
@@ -73,33 +51,6 @@ GUEST_CALL(pipe2)
 GUEST_CALL(dup2)
 {
 	return direct(dup2((int)a[0], (int)a[1]));
-}
-
-GUEST_CALL(dup3)
-{
-	return direct(dup3((int)a[0], (int)a[1], open_flags_to_host(a[2])));
-}
-
-/* eventfd2, timerfd_create, signalfd4, ...: number, flags as those of open */
-GUEST_CALL(eventfd2)
-{
-	return direct(syscall(SYS_eventfd2, a[0], open_flags_to_host(a[1] & ~1u) |
-			      (int)(a[1] & 1)));
-}
-
-GUEST_CALL(timerfd_create)
-{
-	return direct(syscall(SYS_timerfd_create, (int)a[0], open_flags_to_host(a[1])));
-}
-
-GUEST_CALL(epoll_create1)
-{
-	return direct(epoll_create1(open_flags_to_host(a[0])));
-}
-
-GUEST_CALL(epoll_create)
-{
-	return (int)a[0] <= 0 ? -EINVAL : direct(epoll_create1(0));
 }
 
 /* ---- reading and writing --------------------------------------------------------------------- */
@@ -177,18 +128,12 @@ GUEST_CALL(llseek)
 
 GUEST_CALL(sendfile)
 {
-	bool is_wide = t->cpu.r[V0] == GUEST_CALL_BASE + 237;
-	off_t offset = 0;
-	long result;
+	off_t offset = a[2] ? (off_t)get64(a[2]) : 0;
+	long result = host_call(t, SYS_sendfile, (long)(int)a[0], (long)(int)a[1],
+				a[2] ? &offset : NULL, (long)a[3]);
 
 	if (a[2])
-		offset = is_wide ? (off_t)get64(a[2]) : (int32_t)get32(a[2]);
-	result = host_call(t, SYS_sendfile, (long)(int)a[0], (long)(int)a[1],
-			   a[2] ? &offset : NULL, (long)a[3]);
-	if (a[2] && is_wide)
 		put64(a[2], (uint64_t)offset);
-	else if (a[2])
-		put32(a[2], (uint32_t)offset);
 	return result;
 }
 

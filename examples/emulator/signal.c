@@ -806,28 +806,6 @@ GUEST_CALL(sigaltstack)
 	return 0;
 }
 
-GUEST_CALL(kill)
-{
-	int host = signal_to_host((int)a[1]);
-
-	return a[1] && !host ? -EINVAL : direct(kill((int)a[0], host));
-}
-
-GUEST_CALL(tkill)
-{
-	int host = signal_to_host((int)a[1]);
-
-	return a[1] && !host ? -EINVAL : direct(syscall(SYS_tkill, (int)a[0], host));
-}
-
-GUEST_CALL(tgkill)
-{
-	int host = signal_to_host((int)a[2]);
-
-	return a[2] && !host ? -EINVAL :
-		direct(syscall(SYS_tgkill, (int)a[0], (int)a[1], host));
-}
-
 GUEST_CALL(rt_sigqueueinfo)
 {
 	int number = signal_to_host((int)a[1]);
@@ -837,16 +815,4 @@ GUEST_CALL(rt_sigqueueinfo)
 		return -EINVAL;
 	siginfo_get(a[2], &info, number);
 	return syscall(SYS_rt_sigqueueinfo, (int)a[0], number, &info) ? -errno : 0;
-}
-
-GUEST_CALL(rt_tgsigqueueinfo)
-{
-	int number = signal_to_host((int)a[2]);
-	siginfo_t info;
-
-	if (!number)
-		return -EINVAL;
-	siginfo_get(a[3], &info, number);
-	return syscall(SYS_rt_tgsigqueueinfo, (int)a[0], (int)a[1], number, &info) ?
-		-errno : 0;
 }

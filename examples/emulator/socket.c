@@ -35,7 +35,7 @@ static int to_host(const struct number *table, size_t count, uint32_t guest)
 }
 
 /* SOCK_NONBLOCK and SOCK_CLOEXEC are the flags of open. */
-static int type_to_host(uint32_t type)
+int socket_type_to_host(uint32_t type)
 {
 	uint32_t flags = type & ~15u;
 
@@ -84,16 +84,11 @@ static void put_address(uint32_t at, uint32_t size_at, struct sockaddr_storage *
 
 /* ---- making them ------------------------------------------------------------------------------ */
 
-GUEST_CALL(socket)
-{
-	return direct(socket((int)a[0], type_to_host(a[1]), (int)a[2]));
-}
-
 GUEST_CALL(socketpair)
 {
 	int fds[2];
 
-	if (socketpair((int)a[0], type_to_host(a[1]), (int)a[2], fds))
+	if (socketpair((int)a[0], socket_type_to_host(a[1]), (int)a[2], fds))
 		return -errno;
 	put32(a[3], (uint32_t)fds[0]);
 	put32(a[3] + 4, (uint32_t)fds[1]);
@@ -123,7 +118,7 @@ static long accept_by(struct thread *t, const uint32_t *a, uint32_t flags)
 	struct sockaddr_storage address;
 	socklen_t size = sizeof address;
 	long result = host_call(t, SYS_accept4, (long)(int)a[0], &address, &size,
-				(long)type_to_host(flags & ~15u));
+				(long)socket_type_to_host(flags & ~15u));
 
 	if (result >= 0)
 		put_address(a[1], a[2], &address, size);

@@ -121,8 +121,8 @@ const char *path_get(uint32_t address)
 	return program_path;
 }
 
-static const struct { int host; uint32_t guest; } open_flags[] = {
-#define X(name, guest) { name, guest },
+static const struct { int host; uint32_t guest; const char *name; } open_flags[] = {
+#define X(name, guest) { name, guest, #name },
 	GUEST_OPEN_FLAGS(X)
 #undef X
 };
@@ -156,7 +156,7 @@ uint32_t open_flags_to_guest(int flags)
  *	d u x o		a number, signed, unsigned, or bits in base 16 or 8
  *	p b		a pointer, that the host takes as it is; b: to text
  *	s		a path
- *	S		a signal
+ *	S O T		a signal, the flags of open, a type of socket: translated
  *	L		a number of 64 bits: two, of which the first is an even one
  *
  * or none, for calls that the host has only in another form:
@@ -190,7 +190,7 @@ static const struct call *call_of(uint32_t number)
 
 static bool takes_one(char letter)
 {
-	return strchr("duxopbsSL", letter) != NULL;
+	return strchr("duxopbsSOTL", letter) != NULL;
 }
 
 /* The first four are in registers, the others on the stack. */
@@ -218,6 +218,14 @@ static long call_host(struct thread *t, const struct call *call, const uint32_t 
 		case 'd': to[n++] = (int32_t)a[i++]; break;
 		case 'p': case 'b': to[n++] = (long)host_or_null(a[i++]); break;
 		case 's': to[n++] = (long)path_get(a[i++]); break;
+		case 'S':
+			to[n] = signal_to_host((int)a[i]);
+			if (a[i++] && !to[n])
+				return -EINVAL;
+			n++;
+			break;
+		case 'O': to[n++] = open_flags_to_host(a[i++]); break;
+		case 'T': to[n++] = socket_type_to_host(a[i++]); break;
 		case 'A': to[n++] = AT_FDCWD; break;
 		case '0': to[n++] = 0; break;
 		case 'R': to[n++] = AT_REMOVEDIR; break;
@@ -280,6 +288,17 @@ static int quote(char *to, uint32_t address, uint32_t length, bool is_string)
 	return (int)(p - to);
 }
 
+static int name_flags(char *to, uint32_t flags)
+{
+	static const char *const modes[] = { "O_RDONLY", "O_WRONLY", "O_RDWR", "3" };
+	char *p = to + sprintf(to, "%s", modes[flags & 3]);
+
+	for (unsigned int i = 0; i < COUNT(open_flags); i++)
+		if ((flags & open_flags[i].guest) == open_flags[i].guest)
+			p += sprintf(p, "|%s", open_flags[i].name);
+	return (int)(p - to);
+}
+
 static void trace_call(struct thread *t, const struct call *call, const uint32_t *a)
 {
 	char *line = t->trace, *p = line;
@@ -303,6 +322,8 @@ static void trace_call(struct thread *t, const struct call *call, const uint32_t
 			p += sprintf(p, "%#o", a[i]);
 		else if (*c == 'S')
 			p += sprintf(p, "%s", signal_name((int)a[i]));
+		else if (*c == 'O')
+			p += name_flags(p, a[i]);
 		else if (*c == 'L')
 			p += sprintf(p, "%lld", (long long)pair(a + i));
 		else if ((*c == 's' || *c == 'b') && memory_is_mapped(a[i]))
@@ -387,11 +408,6 @@ void syscall_do(struct thread *t)
 GUEST_CALL(brk)
 {
 	return memory_break(a[0]);
-}
-
-GUEST_CALL(mmap)
-{
-	return memory_map(a[0], a[1], (int)a[2], (int)a[3], (int)a[4], a[5]);
 }
 
 GUEST_CALL(mmap2)
@@ -547,29 +563,19 @@ static void put_rusage(uint32_t at, const struct rusage *u)
 	put_words(at, words, COUNT(words));
 }
 
-static long wait_for(struct thread *t, const uint32_t *a, uint32_t usage_at)
+GUEST_CALL(wait4)
 {
 	struct rusage usage;
 	int status;
 	long pid;
 
 	pid = host_call(t, SYS_wait4, (long)(int)a[0], &status, (long)(int)a[2],
-			usage_at ? &usage : NULL);
+			a[3] ? &usage : NULL);
 	if (pid > 0 && a[1])
 		put32(a[1], (uint32_t)wait_status_to_guest(status));
-	if (pid > 0 && usage_at)
-		put_rusage(usage_at, &usage);
+	if (pid > 0 && a[3])
+		put_rusage(a[3], &usage);
 	return pid;
-}
-
-GUEST_CALL(wait4)
-{
-	return wait_for(t, a, a[3]);
-}
-
-GUEST_CALL(waitpid)
-{
-	return wait_for(t, a, 0);
 }
 
 GUEST_CALL(waitid)
@@ -622,11 +628,6 @@ static uint32_t limit32(rlim_t v)
 	return v > INT32_MAX ? INT32_MAX : (uint32_t)v;
 }
 
-static rlim_t limit_from32(uint32_t v)
-{
-	return v >= INT32_MAX ? RLIM_INFINITY : v;
-}
-
 GUEST_CALL(getrlimit)
 {
 	struct rlimit limit;
@@ -644,13 +645,6 @@ static bool is_of_host(uint32_t which)
 	int limit = limit_to_host(which);
 
 	return limit == RLIMIT_AS || limit == RLIMIT_DATA || limit == RLIMIT_STACK;
-}
-
-GUEST_CALL(setrlimit)
-{
-	struct rlimit limit = { limit_from32(get32(a[1])), limit_from32(get32(a[1] + 4)) };
-
-	return is_of_host(a[0]) ? 0 : direct(setrlimit(limit_to_host(a[0]), &limit));
 }
 
 GUEST_CALL(prlimit64)
@@ -731,28 +725,6 @@ GUEST_CALL(getgroups)
 	for (int i = 0; a[0] && i < n; i++)
 		put32(a[1] + 4 * (uint32_t)i, list[i]);
 	return direct(n);
-}
-
-/* getresuid, getresgid: three words */
-static long put_ids(const uint32_t *a, const uint32_t *ids)
-{
-	for (int i = 0; i < 3; i++)
-		put32(a[i], ids[i]);
-	return 0;
-}
-
-GUEST_CALL(getresuid)
-{
-	uint32_t ids[3];
-
-	return getresuid(&ids[0], &ids[1], &ids[2]) ? -errno : put_ids(a, ids);
-}
-
-GUEST_CALL(getresgid)
-{
-	uint32_t ids[3];
-
-	return getresgid(&ids[0], &ids[1], &ids[2]) ? -errno : put_ids(a, ids);
 }
 
 /* Words of 32 bits where the host has 64. */

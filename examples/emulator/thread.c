@@ -141,28 +141,39 @@ static void wake(uint32_t address)
 	syscall(SYS_futex, host(address), FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
+static void release_lock(const struct thread *t, uint32_t at)
+{
+	uint32_t word = get32(at);
+
+	if ((word & FUTEX_TID_MASK) != (uint32_t)t->tid)
+		return;
+	put32(at, (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
+	if (word & FUTEX_WAITERS)
+		wake(at);
+}
+
 /*
  * Locks that the dying thread holds.  The host's kernel would do this, but it
  * expects pointers of its own size in the list.  The list is the guest's, and
- * may be a loop.
+ * may be a loop.  The third word of its head is a lock that the thread was about
+ * to take, or to give back.
  */
-static void release_locks(struct thread *t)
+static void release_locks(const struct thread *t)
 {
-	uint32_t head = t->robust_list, entry, next, offset, word;
+	uint32_t head = t->robust_list, entry, next, offset, pending;
 
 	if (!head)
 		return;
-	entry = get32(head);
+	entry = get32(head) & ~1u;
 	offset = get32(head + 4);
+	pending = get32(head + 8) & ~1u;
 	for (int i = 0; entry != head && i < 2048; i++, entry = next) {
-		next = get32(entry & ~1u);
-		word = get32((entry & ~1u) + offset);
-		if ((word & FUTEX_TID_MASK) != (uint32_t)t->tid)
-			continue;
-		put32((entry & ~1u) + offset, (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
-		if (word & FUTEX_WAITERS)
-			wake((entry & ~1u) + offset);
+		next = get32(entry) & ~1u;
+		if (entry != pending)
+			release_lock(t, entry + offset);
 	}
+	if (pending)
+		release_lock(t, pending + offset);
 }
 
 /* What others may wait for.  A fault on the way ends it. */
