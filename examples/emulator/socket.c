@@ -263,7 +263,7 @@ struct message {
 	struct msghdr h;
 	struct sockaddr_storage address;
 	struct iovec iov[MAX_IOV];
-	union { struct cmsghdr align; char bytes[MAX_CONTROL]; } control;
+	char control[MAX_CONTROL] __attribute__((aligned(sizeof(long))));
 	uint32_t m[WORDS];
 };
 
@@ -285,7 +285,7 @@ static long get_message(struct message *msg, uint32_t at)
 static long get_control(struct message *msg)
 {
 	uint32_t at = msg->m[CONTROL], end = at + msg->m[CONTROL_SIZE];
-	char *p = msg->control.bytes;
+	char *p = msg->control;
 
 	while (at && at + 12 <= end) {
 		uint32_t length = get32(at), data = length - 12;
@@ -293,7 +293,7 @@ static long get_control(struct message *msg)
 		uint32_t level = get32(at + 4);
 
 		if (length < 12 || at + length > end ||
-		    CMSG_SPACE(data) > (size_t)(msg->control.bytes + MAX_CONTROL - p))
+		    CMSG_SPACE(data) > (size_t)(msg->control + MAX_CONTROL - p))
 			return -EINVAL;
 		c->cmsg_len = CMSG_LEN(data);
 		c->cmsg_level = level == GUEST_SOL_SOCKET ? SOL_SOCKET : (int)level;
@@ -303,8 +303,8 @@ static long get_control(struct message *msg)
 		p += CMSG_SPACE(data);
 		at += (length + 3) & ~3u;
 	}
-	msg->h.msg_control = msg->control.bytes;
-	msg->h.msg_controllen = (size_t)(p - msg->control.bytes);
+	msg->h.msg_control = msg->control;
+	msg->h.msg_controllen = (size_t)(p - msg->control);
 	return 0;
 }
 
@@ -372,7 +372,7 @@ GUEST_CALL(recvmsg)
 		return result;
 	msg.h.msg_name = &msg.address;
 	msg.h.msg_namelen = sizeof msg.address;
-	msg.h.msg_control = msg.control.bytes;
+	msg.h.msg_control = msg.control;
 	msg.h.msg_controllen = msg.m[CONTROL] ? sizeof msg.control : 0;
 	result = host_call(t, SYS_recvmsg, (long)(int)a[0], &msg.h, (long)(int)a[2]);
 	if (result < 0)
