@@ -137,7 +137,7 @@ GUEST_CALL(setitimer)
 		get_value(a[1], &new.it_interval);
 		get_value(a[1] + 8, &new.it_value);
 	}
-	if (setitimer((__itimer_which_t)a[0], &new, &old))
+	if (setitimer((int)a[0], &new, &old))
 		return -errno;
 	if (a[2])
 		put_values(a[2], &old);
@@ -148,7 +148,7 @@ GUEST_CALL(getitimer)
 {
 	struct itimerval v;
 
-	if (getitimer((__itimer_which_t)a[0], &v))
+	if (getitimer((int)a[0], &v))
 		return -errno;
 	put_values(a[1], &v);
 	return 0;

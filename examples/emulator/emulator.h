@@ -20,6 +20,7 @@
 
 #define HOST_BIG (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
 #define ALWAYS_INLINE inline __attribute__((always_inline))
+#define KERNEL_SET ((long)(_NSIG / 8))	/* a sigset_t as the kernel takes it */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- the processor --------------------------------------------------------- */
@@ -174,6 +175,7 @@ long memory_unmap(uint32_t address, uint32_t length);
 long memory_protect(uint32_t address, uint32_t length, int prot);
 long memory_remap(uint32_t address, uint32_t length, uint32_t want, int flags,
 		  uint32_t to);
+long memory_advise(uint32_t address, uint32_t length, int advice);
 long memory_break(uint32_t address);
 void memory_set_break(uint32_t end_of_bss);
 void memory_lock(void);

@@ -22,8 +22,6 @@
 #include "emulator.h"
 #include "guest.h"
 
-#define KERNEL_SET	((long)(_NSIG / 8))
-
 /* ---- descriptors ------------------------------------------------------------------------------- */
 
 /* The second descriptor comes back in a register of its own. */

@@ -265,6 +265,19 @@ long memory_remap(uint32_t address, uint32_t length, uint32_t want, int flags,
 	return result ? result : address;
 }
 
+/* The only advice that a program can tell from none. */
+long memory_advise(uint32_t address, uint32_t length, int advice)
+{
+	length = round_up(length);
+	if (address % page_size)
+		return -EINVAL;
+	if (advice != MADV_DONTNEED || !length)
+		return 0;
+	if (!is_range(address, length))
+		return -ENOMEM;
+	return direct(madvise(host(address), length, MADV_DONTNEED));
+}
+
 void memory_set_break(uint32_t end_of_bss)
 {
 	break_start = break_now = round_up(end_of_bss);

@@ -32,8 +32,6 @@
 #include "emulator.h"
 #include "guest.h"
 
-#define KERNEL_SET	((long)(_NSIG / 8))	/* a sigset_t as the kernel takes it */
-
 struct action {
 	uint32_t handler, flags;
 	guest_sigset mask;

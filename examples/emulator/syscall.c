@@ -434,14 +434,9 @@ GUEST_CALL(mremap)
 	return memory_remap(a[0], a[1], a[2], (int)a[3], a[4]);
 }
 
-/* Advice that would take the reservation away is not followed. */
 GUEST_CALL(madvise)
 {
-	if (a[0] % page_size)
-		return -EINVAL;
-	if (a[2] == MADV_DONTNEED && memory_is_mapped(a[0]))
-		return direct(madvise(host(a[0]), a[1], MADV_DONTNEED));
-	return 0;
+	return memory_advise(a[0], a[1], (int)a[2]);
 }
 
 GUEST_CALL(nothing)
