@@ -51,26 +51,14 @@ static const struct { short host, guest; const char *name; } numbers[] = {
 };
 
 /*
- * Real-time signals have the same number on both sides, except for the first
- * few: the host's C library keeps those for itself, as the guest's does, and
- * takes the guest's from the top.  Where the host has 64 signals those
- * beyond can't be sent.
+ * The C library keeps the first few real-time signals for itself, the guest's as
+ * well as the host's.  So the guest's lie above the host's own, in the same order,
+ * which is that of delivery.  The last ones have no place, and can't be sent.
  */
-static int real_time(int sig)
-{
-	int kept = SIGRTMIN - GUEST_SIGRTMIN;
-
-	if (sig < SIGRTMIN)
-		return SIGRTMAX - (sig - GUEST_SIGRTMIN);
-	if (sig > SIGRTMAX - kept)
-		return SIGRTMAX - sig + GUEST_SIGRTMIN;
-	return sig;
-}
-
 int signal_to_host(int guest)
 {
-	if (guest >= GUEST_SIGRTMIN && guest <= SIGRTMAX - (SIGRTMIN - GUEST_SIGRTMIN))
-		return real_time(guest);
+	if (guest >= GUEST_SIGRTMIN && guest - GUEST_SIGRTMIN <= SIGRTMAX - SIGRTMIN)
+		return guest - GUEST_SIGRTMIN + SIGRTMIN;
 	for (unsigned int i = 0; i < COUNT(numbers); i++)
 		if (numbers[i].guest == guest)
 			return numbers[i].host;
@@ -80,7 +68,7 @@ int signal_to_host(int guest)
 int signal_to_guest(int host)
 {
 	if (host >= SIGRTMIN && host <= SIGRTMAX)
-		return real_time(host);
+		return host - SIGRTMIN + GUEST_SIGRTMIN;
 	for (unsigned int i = 0; i < COUNT(numbers); i++)
 		if (numbers[i].host == host)
 			return numbers[i].guest;
