@@ -18,7 +18,7 @@
 #define FD	(insn >> 6 & 31)
 #define FR	(insn >> 21 & 31)
 
-enum { SINGLE = 16, DOUBLE = 17, WORD = 20, LONG = 21 };	/* formats */
+enum { SINGLE = 16, DOUBLE = 17, WORD = 20 };	/* formats; 64-bit integers need Status.FR */
 
 #define NAN32	0x7fbfffffu
 #define NAN64	0x7ff7ffffffffffffULL
@@ -109,7 +109,7 @@ static uint32_t control(unsigned int which, struct cpu *cpu)
 
 	switch (which) {
 	case 0:
-		return 0x00739300;	/* what there is: S, D, W, L */
+		return 0x00739300;	/* what there is: S, D, W */
 	case 25:
 		return (s >> 24 & 0xfe) | (s >> 23 & 1);
 	case 26:
@@ -233,24 +233,14 @@ static bool store(struct cpu *cpu, unsigned int d, unsigned int format, double v
 	return true;
 }
 
-/*
- * Where an operand is a NaN, so is the result: the first of them, or a new one
- * when one is signalling.
- */
-static bool store_nan(struct cpu *cpu, unsigned int d, unsigned int a, unsigned int b,
-		      unsigned int format)
+/* An operand is a NaN, and so is the result. */
+static bool store_nan(struct cpu *cpu, unsigned int d, unsigned int format, bool invalid)
 {
-	enum nan first = nan_of(cpu, a, format), second = nan_of(cpu, b, format);
-	bool is_new = first == SIGNALLING || second == SIGNALLING;
-
-	if (is_new)
+	if (invalid)
 		feraiseexcept(FE_INVALID);
 	if (!no_trap(cpu))
 		return false;
-	if (is_new)
-		set_nan(cpu, d, format);
-	else
-		copy(cpu, d, first ? a : b, format);
+	set_nan(cpu, d, format);
 	return true;
 }
 
@@ -260,10 +250,14 @@ static bool store_nan(struct cpu *cpu, unsigned int d, unsigned int a, unsigned 
 static bool arithmetic(struct cpu *cpu, uint32_t insn, unsigned int format)
 {
 	unsigned int function = insn & 63, other = function < 4 ? FT : FS;
-	volatile double a = get_value(cpu, FS, format), b = get_value(cpu, other, format), v;
+	enum nan first = nan_of(cpu, FS, format), second = nan_of(cpu, other, format);
+	volatile double a, b, v;
 
-	if (nan_of(cpu, FS, format) || nan_of(cpu, other, format))
-		return store_nan(cpu, FD, FS, other, format);
+	if (first || second)
+		return store_nan(cpu, FD, format,
+				 first == SIGNALLING || second == SIGNALLING);
+	a = get_value(cpu, FS, format);
+	b = get_value(cpu, other, format);
 	switch (function) {
 	case 0: v = a + b; break;
 	case 1: v = a - b; break;
@@ -307,57 +301,40 @@ static bool compare(struct cpu *cpu, uint32_t insn, unsigned int format)
 
 /* ---- conversion ------------------------------------------------------------------------ */
 
-/* To an integer of 32 or 64 bits, in this mode; what does not fit becomes the largest. */
+/* In this rounding mode; what does not fit becomes the largest. */
 static bool to_integer(struct cpu *cpu, uint32_t insn, unsigned int format,
-		       unsigned int mode, bool is_long)
+		       unsigned int mode)
 {
 	bool nan = nan_of(cpu, FS, format);
 	/* volatile: compilers move what has to be between the two modes */
 	volatile double v = nan ? 0 : get_value(cpu, FS, format), whole;
-	double limit = is_long ? 0x1p63 : 0x1p31;
 	int old = fegetround();
 	bool fits;
 
 	fesetround(modes[mode]);
 	whole = nearbyint(v);
 	fesetround(old);
-	fits = !nan && whole >= -limit && whole < limit;
+	fits = !nan && whole >= -0x1p31 && whole < 0x1p31;
 	if (!fits)
 		feraiseexcept(FE_INVALID);
 	else if (whole != v)
 		feraiseexcept(FE_INEXACT);
 	if (!no_trap(cpu))
 		return false;
-	if (is_long)
-		set_bits(cpu, FD, fits ? (uint64_t)(int64_t)whole : INT64_MAX);
-	else
-		cpu->f[FD] = fits ? (uint32_t)(int32_t)whole : INT32_MAX;
+	cpu->f[FD] = fits ? (uint32_t)(int32_t)whole : INT32_MAX;
 	return true;
 }
 
 /* cvt.s and cvt.d, from the other one or from an integer */
 static bool to_float(struct cpu *cpu, uint32_t insn, unsigned int from, unsigned int to)
 {
-	volatile float f;
 	enum nan nan;
 
 	if (from == WORD)
 		return store(cpu, FD, to, (int32_t)cpu->f[FS]);
-	if (from == LONG && to == DOUBLE)
-		return store(cpu, FD, to, (double)(int64_t)get_bits(cpu, FS));
-	if (from == LONG) {		/* by a double it would be rounded twice */
-		f = (float)(int64_t)get_bits(cpu, FS);
-		return store(cpu, FD, to, f);
-	}
 	nan = nan_of(cpu, FS, from);
-	if (!nan)
-		return store(cpu, FD, to, get_value(cpu, FS, from));
-	if (nan == SIGNALLING)
-		feraiseexcept(FE_INVALID);
-	if (!no_trap(cpu))
-		return false;
-	set_nan(cpu, FD, to);
-	return true;
+	return nan ? store_nan(cpu, FD, to, nan == SIGNALLING) :
+		store(cpu, FD, to, get_value(cpu, FS, from));
 }
 
 /* ---- instructions ------------------------------------------------------------------------ */
@@ -374,9 +351,8 @@ static bool execute(struct cpu *cpu, uint32_t insn, unsigned int format)
 	case 5: case 6: case 7:
 		sign(cpu, insn, format);
 		return true;
-	case 8: case 9: case 10: case 11:	/* round trunc ceil floor .l */
-	case 12: case 13: case 14: case 15:	/* .w */
-		return to_integer(cpu, insn, format, function & 3, function < 12);
+	case 12: case 13: case 14: case 15:	/* round trunc ceil floor .w */
+		return to_integer(cpu, insn, format, function & 3);
 	case 17:				/* movf, movt */
 		if (fpu_condition(cpu, insn >> 18 & 7) == (insn >> 16 & 1))
 			copy(cpu, FD, FS, format);
@@ -391,8 +367,7 @@ static bool execute(struct cpu *cpu, uint32_t insn, unsigned int format)
 	case 33:
 		return format == SINGLE && to_float(cpu, insn, format, DOUBLE);
 	case 36:
-	case 37:
-		return to_integer(cpu, insn, format, cpu->fcsr & 3, function == 37);
+		return to_integer(cpu, insn, format, cpu->fcsr & 3);
 	}
 	return false;
 }
@@ -425,7 +400,6 @@ bool fpu_execute(struct cpu *cpu, uint32_t insn)
 	case DOUBLE:
 		return execute(cpu, insn, format);
 	case WORD:
-	case LONG:
 		if ((insn & 62) == 32)
 			return to_float(cpu, insn, format, insn & 1 ? DOUBLE : SINGLE);
 	}
