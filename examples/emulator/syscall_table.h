@@ -8,7 +8,7 @@
  * syscall.c explains the letters of the arguments.  `restart` says what becomes of
  * the call when a signal has been noted before it had any effect:
  *
- *	RESTART_NONE	it does not block, and is made whether or not
+ *	RESTART_NONE	no signal ends it, so it is made whether or not one is noted
  *	RESTART_SYS	made again if the handler has SA_RESTART, else EINTR
  *	RESTART_NOHAND	EINTR
  *	RESTART_ALWAYS	made again
