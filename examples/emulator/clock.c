@@ -43,7 +43,7 @@ void time_put(const struct thread *t, uint32_t address, const struct timespec *f
 	}
 }
 
-/* ---- clocks ----------------------------------------------------------------------------- */
+/* ---- clocks -------------------------------------------------------------- */
 
 GUEST_CALL(clock_gettime)
 {
@@ -80,7 +80,7 @@ GUEST_CALL(times)
 	return now;
 }
 
-/* ---- sleeping ----------------------------------------------------------------------------- */
+/* ---- sleeping ------------------------------------------------------------ */
 
 /*
  * One that did not begin, because a signal had been noted, is interrupted for
@@ -111,7 +111,7 @@ GUEST_CALL(clock_nanosleep)
 	return sleep_by(t, (clockid_t)a[0], (int)a[1], a[2], a[3]);
 }
 
-/* ---- timers -------------------------------------------------------------------------------- */
+/* ---- timers -------------------------------------------------------------- */
 
 static void get_value(uint32_t at, struct timeval *to)
 {
@@ -231,7 +231,7 @@ GUEST_CALL(timerfd_gettime)
 	return get_timer(t, a, SYS_timerfd_gettime);
 }
 
-/* ---- futex ------------------------------------------------------------------------------------ */
+/* ---- futex --------------------------------------------------------------- */
 
 /*
  * The kernel compares the word, which is in the guest's byte order, so the

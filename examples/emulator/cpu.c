@@ -23,7 +23,7 @@
 #define SIGNED		((uint32_t)(int32_t)(int16_t)insn)
 #define UNSIGNED	(insn & 0xffff)
 
-/* ---- guest memory, for the interpreter: the order is known when compiling ---- */
+/* ---- guest memory, for the interpreter: the order is known when compiling  */
 
 static ALWAYS_INLINE uint16_t swap16(uint16_t v, bool swap)
 {
@@ -141,7 +141,7 @@ static ALWAYS_INLINE uint32_t store_conditional(struct cpu *cpu, uint32_t a,
 						     __ATOMIC_SEQ_CST);
 }
 
-/* ---- integers ------------------------------------------------------------------- */
+/* ---- integers ------------------------------------------------------------ */
 
 static void set_hi_lo(struct cpu *cpu, uint64_t v)
 {
@@ -267,7 +267,7 @@ static bool special3(struct cpu *cpu, uint32_t insn)
 	return false;
 }
 
-/* ---- the loop --------------------------------------------------------------------- */
+/* ---- the loop ------------------------------------------------------------ */
 
 /* An instruction that does not come to its end is the one that cpu->pc says. */
 #define LEAVE(why)	return (why)

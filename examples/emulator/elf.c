@@ -26,7 +26,7 @@ static uint32_t tramp[] = {
 	0x24020000u | GUEST_RT_SIGRETURN, 0x0000000c
 };
 
-/* ---- the file ----------------------------------------------------------------------- */
+/* ---- the file ------------------------------------------------------------ */
 
 static const char *wrong(const Elf32_Ehdr *e, ssize_t size)
 {
@@ -139,6 +139,20 @@ static int prot_of(uint32_t flags)
 		(flags & PF_X ? PROT_EXEC : 0);
 }
 
+static uint32_t flags_of_page(const struct file *f, uint32_t at)
+{
+	uint32_t flags = 0;
+
+	for (int i = 0; i < f->count; i++) {
+		const Elf32_Phdr *p = &f->p[i];
+		uint32_t start = f->bias + p->p_vaddr;
+
+		if (p->p_type == PT_LOAD && start < at + page_size && start + p->p_memsz > at)
+			flags |= p->p_flags;
+	}
+	return flags;
+}
+
 /*
  * All segments at once, read and not mapped: the host's pages may be larger than
  * what the segments are aligned to.  Then the permissions; where two segments
@@ -161,19 +175,15 @@ static void load_segments(struct file *f)
 			bad(f, "a segment is cut off");
 	}
 	for (uint32_t at = start; at < end; at += page_size) {
-		uint32_t flags = 0;
+		uint32_t flags = flags_of_page(f, at);
 
-		for (int i = 0; i < f->count; i++)
-			if (f->p[i].p_type == PT_LOAD && f->bias + f->p[i].p_vaddr < at + page_size &&
-			    f->bias + f->p[i].p_vaddr + f->p[i].p_memsz > at)
-				flags |= f->p[i].p_flags;
 		if (prot_of(flags) != (PROT_READ | PROT_WRITE))
 			memory_protect(at, page_size, prot_of(flags));
 	}
 	memory_set_break(end);
 }
 
-/* ---- the stack ------------------------------------------------------------------------- */
+/* ---- the stack ----------------------------------------------------------- */
 
 static uint32_t push_bytes(uint32_t *sp, const void *bytes, size_t size)
 {

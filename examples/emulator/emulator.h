@@ -23,7 +23,7 @@
 #define KERNEL_SET ((long)(_NSIG / 8))	/* a sigset_t as the kernel takes it */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* ---- the processor --------------------------------------------------------- */
+/* ---- the processor ------------------------------------------------------- */
 
 enum { V0 = 2, V1 = 3, A0 = 4, A1, A2, A3, T9 = 25, K0 = 26, SP = 29, RA = 31 };
 
@@ -59,7 +59,7 @@ void fpu_restore(const struct cpu *cpu);
 uint32_t fpu_status(struct cpu *cpu);
 int fpu_signal_code(const struct cpu *cpu);
 
-/* ---- signals ----------------------------------------------------------------- */
+/* ---- signals ------------------------------------------------------------- */
 
 typedef struct { uint32_t word[4]; } guest_sigset;
 
@@ -118,7 +118,7 @@ void sigset_put(uint32_t address, const guest_sigset *set);
 void siginfo_put(uint32_t address, const siginfo_t *info);
 int wait_status_to_guest(int status);
 
-/* ---- memory -------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------- */
 
 extern uint8_t *memory;			/* where the host has the guest's address 0 */
 extern bool guest_big, swapped;		/* other byte order than the host's */
@@ -181,7 +181,7 @@ void memory_set_break(uint32_t end_of_bss);
 void memory_lock(void);
 void memory_unlock(void);
 
-/* ---- programs, threads, calls -------------------------------------------------- */
+/* ---- programs, threads, calls -------------------------------------------- */
 
 struct program {
 	const char *path;		/* as found, for /proc/self/exe */
@@ -201,6 +201,7 @@ void thread_forget(struct thread *t);
 
 void syscall_do(struct thread *t);
 void syscall_finish(struct thread *t, long result);
+void syscall_faulted(struct thread *t);
 long host_call(struct thread *t, long number, ...);
 
 /* Null where the guest's pointer is. */

@@ -22,7 +22,7 @@
 #include "emulator.h"
 #include "guest.h"
 
-/* ---- descriptors ------------------------------------------------------------------------------- */
+/* ---- descriptors --------------------------------------------------------- */
 
 /* The second descriptor comes back in a register of its own. */
 GUEST_CALL(pipe)
@@ -51,7 +51,7 @@ GUEST_CALL(dup2)
 	return direct(dup2((int)a[0], (int)a[1]));
 }
 
-/* ---- reading and writing --------------------------------------------------------------------- */
+/* ---- reading and writing ------------------------------------------------- */
 
 long iov_get(uint32_t address, uint32_t count, struct iovec *to)
 {
@@ -135,7 +135,7 @@ GUEST_CALL(sendfile)
 	return result;
 }
 
-/* ---- what is known of a file ------------------------------------------------------------------- */
+/* ---- what is known of a file --------------------------------------------- */
 
 static long put_stat64(uint32_t at, const struct stat *s)
 {
@@ -291,7 +291,7 @@ GUEST_CALL(utimensat)
 			      a[2] ? times : NULL, (int)a[3]));
 }
 
-/* ---- fcntl -------------------------------------------------------------------------------------------- */
+/* ---- fcntl --------------------------------------------------------------- */
 
 /* Both layouts begin with two 16-bit fields. */
 static void get_lock(uint32_t at, struct flock *lock, bool is_wide)
@@ -358,7 +358,7 @@ GUEST_CALL(fcntl64)
 	return -EINVAL;
 }
 
-/* ---- poll, select, epoll --------------------------------------------------------------------------------- */
+/* ---- poll, select, epoll ------------------------------------------------- */
 
 enum { MAX_POLL = 1024 };
 
@@ -443,18 +443,19 @@ static long select_for(struct thread *t, const uint32_t *a, struct timespec *lim
 	unsigned long sets[3][FD_SETSIZE / 64];
 	struct { const sigset_t *set; long size; } mask = { NULL, KERNEL_SET };
 	fd_set *fds[3];
-	uint32_t words;
+	uint32_t count, words;
 	sigset_t set;
 	long result;
 
 	if ((int)a[0] < 0)
 		return -EINVAL;
-	words = ((a[0] > FD_SETSIZE ? FD_SETSIZE : a[0]) + 31) / 32;
+	count = a[0] > FD_SETSIZE ? FD_SETSIZE : a[0];
+	words = (count + 31) / 32;
 	for (int i = 0; i < 3; i++)
 		fds[i] = get_fds(a[1 + i], words, sets[i]);
 	mask.set = signal_wait_with(t, mask_at, &set);
-	result = host_call(t, SYS_pselect6, (long)words * 32 < (long)a[0] ? (long)words * 32 : (long)a[0],
-			   fds[0], fds[1], fds[2], limit, &mask);
+	result = host_call(t, SYS_pselect6, (long)count, fds[0], fds[1], fds[2], limit,
+			   &mask);
 	for (int i = 0; result >= 0 && i < 3; i++)
 		put_fds(a[1 + i], words, sets[i]);
 	return result;

@@ -23,7 +23,7 @@ enum { SINGLE = 16, DOUBLE = 17, WORD = 20 };	/* formats; 64-bit integers need S
 #define NAN32	0x7fbfffffu
 #define NAN64	0x7ff7ffffffffffffULL
 
-/* ---- control and status ------------------------------------------------------- */
+/* ---- control and status -------------------------------------------------- */
 
 /* In the guest's order: inexact, underflow, overflow, division by zero, invalid */
 static const int host_flags[] = {
@@ -146,7 +146,7 @@ static bool set_control(unsigned int which, struct cpu *cpu, uint32_t v)
 	return !cpu->bad;
 }
 
-/* ---- registers --------------------------------------------------------------------- */
+/* ---- registers ----------------------------------------------------------- */
 
 static uint64_t get_bits(const struct cpu *cpu, unsigned int n)
 {
@@ -244,7 +244,7 @@ static bool store_nan(struct cpu *cpu, unsigned int d, unsigned int format, bool
 	return true;
 }
 
-/* ---- arithmetic ---------------------------------------------------------------------- */
+/* ---- arithmetic ---------------------------------------------------------- */
 
 /* add sub mul div sqrt, and 21 recip, 22 rsqrt */
 static bool arithmetic(struct cpu *cpu, uint32_t insn, unsigned int format)
@@ -299,7 +299,7 @@ static bool compare(struct cpu *cpu, uint32_t insn, unsigned int format)
 	return true;
 }
 
-/* ---- conversion ------------------------------------------------------------------------ */
+/* ---- conversion ---------------------------------------------------------- */
 
 /* In this rounding mode; what does not fit becomes the largest. */
 static bool to_integer(struct cpu *cpu, uint32_t insn, unsigned int format,
@@ -337,7 +337,7 @@ static bool to_float(struct cpu *cpu, uint32_t insn, unsigned int from, unsigned
 		store(cpu, FD, to, get_value(cpu, FS, from));
 }
 
-/* ---- instructions ------------------------------------------------------------------------ */
+/* ---- instructions -------------------------------------------------------- */
 
 static bool execute(struct cpu *cpu, uint32_t insn, unsigned int format)
 {

@@ -42,7 +42,7 @@ __thread struct thread *self;
 static struct action actions[GUEST_NSIG + 1];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* ---- numbers and sets --------------------------------------------------------------- */
+/* ---- numbers and sets ---------------------------------------------------- */
 
 static const struct { short host, guest; const char *name; } numbers[] = {
 #define X(name, guest) { name, guest, #name },
@@ -159,7 +159,7 @@ int wait_status_to_guest(int status)
 	return status;
 }
 
-/* ---- the host's handler ---------------------------------------------------------------- */
+/* ---- the host's handler -------------------------------------------------- */
 
 static bool is_in_memory(const siginfo_t *info)
 {
@@ -233,7 +233,7 @@ void signal_set_mask(struct thread *t)
 	}
 }
 
-/* ---- actions ------------------------------------------------------------------------------ */
+/* ---- actions ------------------------------------------------------------- */
 
 static bool is_kept_by_us(int host)
 {
@@ -329,7 +329,7 @@ GUEST_CALL(rt_sigaction)
 	return 0;
 }
 
-/* ---- siginfo -------------------------------------------------------------------------------- */
+/* ---- siginfo ------------------------------------------------------------- */
 
 enum { SIGINFO_SIZE = 128 };
 
@@ -398,7 +398,7 @@ static void siginfo_get(uint32_t at, siginfo_t *info, int sig)
 	info->si_value.sival_int = (int)get32(at + 20);
 }
 
-/* ---- frames ---------------------------------------------------------------------------------- */
+/* ---- frames -------------------------------------------------------------- */
 
 /*
  * What the kernel puts on the stack, by offsets.  Both frames begin with room for
@@ -548,7 +548,7 @@ GUEST_CALL(rt_sigreturn)
 	return 0;
 }
 
-/* ---- delivery --------------------------------------------------------------------------------- */
+/* ---- delivery ------------------------------------------------------------ */
 
 /*
  * The guest dies by it, and so does the emulator: whoever waits for it sees the
@@ -675,7 +675,7 @@ void signal_force(struct thread *t, int sig, int code, uint32_t address)
 	signal_set_mask(t);
 }
 
-/* ---- system calls ------------------------------------------------------------------------------- */
+/* ---- system calls -------------------------------------------------------- */
 
 GUEST_CALL(rt_sigprocmask)
 {

@@ -43,7 +43,7 @@ int socket_type_to_host(uint32_t type)
 		(flags & 0x80 ? SOCK_NONBLOCK : 0) | (flags & 0x80000 ? SOCK_CLOEXEC : 0);
 }
 
-/* ---- addresses --------------------------------------------------------------------------- */
+/* ---- addresses ----------------------------------------------------------- */
 
 /* Of all that is in one, the family and the scope are in the host's order. */
 static long get_address(uint32_t at, uint32_t size, struct sockaddr_storage *to)
@@ -82,7 +82,7 @@ static void put_address(uint32_t at, uint32_t size_at, struct sockaddr_storage *
 		*(volatile char *)host(at + i) = ((char *)from)[i];
 }
 
-/* ---- making them ------------------------------------------------------------------------------ */
+/* ---- making them --------------------------------------------------------- */
 
 GUEST_CALL(socketpair)
 {
@@ -157,7 +157,7 @@ GUEST_CALL(getpeername)
 	return 0;
 }
 
-/* ---- options -------------------------------------------------------------------------------------- */
+/* ---- options ------------------------------------------------------------- */
 
 /* Both times are two words; what is not known here consists of words. */
 GUEST_CALL(setsockopt)
@@ -211,7 +211,7 @@ GUEST_CALL(getsockopt)
 	return 0;
 }
 
-/* ---- messages --------------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------ */
 
 static long send_to(struct thread *t, const uint32_t *a, uint32_t address_at, uint32_t size)
 {

@@ -28,7 +28,7 @@
 #include "emulator.h"
 #include "guest.h"
 
-/* ---- errors ------------------------------------------------------------------------------ */
+/* ---- errors -------------------------------------------------------------- */
 
 static const struct { short host, guest; const char *name; } errors[] = {
 #define X(name, guest) { name, guest, #name },
@@ -57,7 +57,7 @@ long direct(long result)
 	return result == -1 ? -errno : result;
 }
 
-/* ---- calls that may block ------------------------------------------------------------------ */
+/* ---- calls that may block ------------------------------------------------ */
 
 /*
  * Every call in which a guest thread may have to be reached by a signal.  The
@@ -103,7 +103,7 @@ long host_call(struct thread *t, long number, ...)
 	return CALL(&t->pending, number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
-/* ---- arguments --------------------------------------------------------------------------------- */
+/* ---- arguments ----------------------------------------------------------- */
 
 /* 64 bits in two registers, or words of the stack */
 uint64_t pair(const uint32_t *a)
@@ -148,7 +148,7 @@ uint32_t open_flags_to_guest(int flags)
 	return to;
 }
 
-/* ---- the table ---------------------------------------------------------------------------------- */
+/* ---- the table ----------------------------------------------------------- */
 
 /*
  * What the letters of `arguments` mean.  Each takes one of the guest's:
@@ -243,7 +243,7 @@ static long call_host(struct thread *t, const struct call *call, const uint32_t 
 	return host_call(t, call->number, to[0], to[1], to[2], to[3], to[4], to[5]);
 }
 
-/* ---- the trace ------------------------------------------------------------------------------------- */
+/* ---- the trace ----------------------------------------------------------- */
 
 void trace(const char *format, ...)
 {
@@ -350,7 +350,7 @@ static void trace_result(const struct thread *t, long result)
 		      (uint32_t)result);
 }
 
-/* ---- a call from its beginning to its end -------------------------------------------------------------- */
+/* ---- a call from its beginning to its end -------------------------------- */
 
 /*
  * The end of a call: v0, with a3 saying whether it is an error, and on to the
@@ -364,6 +364,14 @@ void syscall_finish(struct thread *t, long result)
 	cpu->r[V0] = cpu->r[A3] ? error_to_guest((int)-result) : (uint32_t)result;
 	cpu->pc = cpu->next;
 	cpu->next += 4;
+}
+
+/* Guest memory was not there where the call wanted it. */
+void syscall_faulted(struct thread *t)
+{
+	if (tracing)
+		trace_result(t, -EFAULT);
+	syscall_finish(t, -EFAULT);
 }
 
 void syscall_do(struct thread *t)
@@ -403,7 +411,7 @@ void syscall_do(struct thread *t)
 	syscall_finish(t, result);
 }
 
-/* ---- memory, programs, threads -------------------------------------------------------------------------- */
+/* ---- memory, programs, threads ------------------------------------------- */
 
 GUEST_CALL(brk)
 {
@@ -543,7 +551,7 @@ GUEST_CALL(execve)
 	return host_call(t, SYS_execve, path, own, envp);
 }
 
-/* ---- waiting for children ----------------------------------------------------------------------------------- */
+/* ---- waiting for children ------------------------------------------------ */
 
 static void put_rusage(uint32_t at, const struct rusage *u)
 {
@@ -601,7 +609,7 @@ GUEST_CALL(getrusage)
 	return 0;
 }
 
-/* ---- limits, names ------------------------------------------------------------------------------------------- */
+/* ---- limits, names ------------------------------------------------------- */
 
 static int limit_to_host(uint32_t which)
 {

@@ -18,7 +18,7 @@ enum { STACK = 256 * 1024 };		/* of the host, for the emulator itself */
 
 static int alive = 1;
 
-/* ---- the loop -------------------------------------------------------------------------- */
+/* ---- the loop ------------------------------------------------------------ */
 
 /*
  * A trap or a break carries a number; two of them are the compiler's and mean
@@ -91,7 +91,7 @@ static void faulted(struct thread *t)
 
 	switch (t->activity) {
 	case IN_SYSCALL:
-		syscall_finish(t, -EFAULT);
+		syscall_faulted(t);
 		return;
 	case IN_SIGNAL:			/* no stack for a handler */
 		signal_die(GUEST_SIGSEGV);
@@ -134,7 +134,7 @@ void thread_loop(struct thread *t)
 	}
 }
 
-/* ---- the end of a thread ----------------------------------------------------------------- */
+/* ---- the end of a thread ------------------------------------------------- */
 
 static void wake(uint32_t address)
 {
@@ -210,7 +210,7 @@ _Noreturn void thread_exit(struct thread *t, int status)
 	siglongjmp(t->back, END);
 }
 
-/* ---- the beginning --------------------------------------------------------------------------- */
+/* ---- the beginning ------------------------------------------------------- */
 
 struct start {
 	struct thread *t;
