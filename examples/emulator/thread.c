@@ -326,7 +326,10 @@ static void forked(struct thread *t, uint32_t flags, uint32_t sp, uint32_t tls,
 	signal_set_mask(t);
 }
 
-/* vfork: the end of a pipe that the child has is closed when it execs or dies. */
+/*
+ * vfork: the end of a pipe that the child has is closed when it execs or dies.
+ * Not by the stub, as the kernel too lets no handler run before that.
+ */
 static void wait_for(int fd)
 {
 	char byte;
