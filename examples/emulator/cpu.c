@@ -1,0 +1,559 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cpu.c - the interpreter of MIPS32 release 2.
+ *
+ * One instruction after the other, no translation.  What must be exact is where
+ * it stops.  An access to guest memory may fault at any place here; signal.c
+ * then jumps out to thread_loop(), and finds the instruction in cpu->pc, which
+ * is stored before each, and the registers as they were before it: each
+ * instruction makes its access first and changes a register after it.
+ *
+ * The thread's flag is looked at where a branch is taken, so no loop of the
+ * guest goes on without a look.  This is the other half of what the stub does
+ * for system calls: a signal finds the thread here, or there.
+ */
+#include "emulator.h"
+
+#define OP(insn)	((insn) >> 26)
+#define RS		(insn >> 21 & 31)
+#define RT		(insn >> 16 & 31)
+#define RD		(insn >> 11 & 31)
+#define SA		(insn >> 6 & 31)
+#define FUNCTION	(insn & 63)
+#define SIGNED		((uint32_t)(int32_t)(int16_t)insn)
+#define UNSIGNED	(insn & 0xffff)
+
+/* ---- guest memory, for the interpreter: the order is known when compiling  */
+
+static ALWAYS_INLINE uint16_t swap16(uint16_t v, bool swap)
+{
+	return swap ? __builtin_bswap16(v) : v;
+}
+
+static ALWAYS_INLINE uint32_t swap32(uint32_t v, bool swap)
+{
+	return swap ? __builtin_bswap32(v) : v;
+}
+
+static ALWAYS_INLINE uint32_t load8(uint32_t a)
+{
+	return *(volatile uint8_t *)host(a);
+}
+
+static ALWAYS_INLINE uint32_t load16(uint32_t a, bool swap)
+{
+	return swap16(*(volatile any16 *)host(a), swap);
+}
+
+static ALWAYS_INLINE uint32_t load32(uint32_t a, bool swap)
+{
+	return swap32(*(volatile any32 *)host(a), swap);
+}
+
+static ALWAYS_INLINE void store8(uint32_t a, uint32_t v)
+{
+	*(volatile uint8_t *)host(a) = (uint8_t)v;
+}
+
+static ALWAYS_INLINE void store16(uint32_t a, uint32_t v, bool swap)
+{
+	*(volatile any16 *)host(a) = swap16((uint16_t)v, swap);
+}
+
+static ALWAYS_INLINE void store32(uint32_t a, uint32_t v, bool swap)
+{
+	*(volatile any32 *)host(a) = swap32(v, swap);
+}
+
+/*
+ * A double is one access of the guest, which another thread may not see in
+ * halves.  In memory the byte order decides which half is first.
+ */
+static ALWAYS_INLINE void load_double(struct cpu *cpu, unsigned int ft, uint32_t a,
+				      bool swap)
+{
+	uint64_t v = *(volatile any64 *)host(a);
+
+	if (swap)
+		v = __builtin_bswap64(v);
+	cpu->f[ft & ~1u] = (uint32_t)v;
+	cpu->f[ft | 1] = (uint32_t)(v >> 32);
+}
+
+static ALWAYS_INLINE void store_double(const struct cpu *cpu, unsigned int ft,
+				       uint32_t a, bool swap)
+{
+	uint64_t v = (uint64_t)cpu->f[ft | 1] << 32 | cpu->f[ft & ~1u];
+
+	*(volatile any64 *)host(a) = swap ? __builtin_bswap64(v) : v;
+}
+
+/*
+ * lwl and lwr fetch the part of a word that lies on one side of a word boundary,
+ * into the upper or the lower end of the register.  `b` is the number of the
+ * byte as a little-endian processor counts.
+ */
+static ALWAYS_INLINE uint32_t load_left(uint32_t old, uint32_t a, bool big, bool swap)
+{
+	unsigned int b = 8 * ((a & 3) ^ (big ? 3 : 0));
+
+	return load32(a & ~3u, swap) << (24 - b) | (old & (0x00ffffffu >> b));
+}
+
+static ALWAYS_INLINE uint32_t load_right(uint32_t old, uint32_t a, bool big, bool swap)
+{
+	unsigned int b = 8 * ((a & 3) ^ (big ? 3 : 0));
+
+	return load32(a & ~3u, swap) >> b | (old & ~(0xffffffffu >> b));
+}
+
+/* Byte by byte: the bytes beside them may be another thread's. */
+static ALWAYS_INLINE void store_left(uint32_t v, uint32_t a, bool big)
+{
+	unsigned int n = ((a & 3) ^ (big ? 3 : 0)) + 1;
+
+	for (unsigned int i = 0; i < n; i++)
+		store8(big ? a + i : a - i, v >> (24 - 8 * i));
+}
+
+static ALWAYS_INLINE void store_right(uint32_t v, uint32_t a, bool big)
+{
+	unsigned int n = 4 - ((a & 3) ^ (big ? 3 : 0));
+
+	for (unsigned int i = 0; i < n; i++)
+		store8(big ? a - i : a + i, v >> (8 * i));
+}
+
+/*
+ * sc succeeds when the word has the value that ll saw.  That it may have had
+ * another in between goes unnoticed; a signal breaks the link.
+ */
+static ALWAYS_INLINE uint32_t store_conditional(struct cpu *cpu, uint32_t a,
+						uint32_t v, bool swap)
+{
+	any32 expected = swap32(cpu->linked_value, swap);
+	bool linked = cpu->linked == a;
+
+	cpu->linked = 1;
+	return linked && __atomic_compare_exchange_n((any32 *)host(a), &expected,
+						     swap32(v, swap), false,
+						     __ATOMIC_SEQ_CST,
+						     __ATOMIC_SEQ_CST);
+}
+
+/* ---- integers ------------------------------------------------------------ */
+
+static void set_hi_lo(struct cpu *cpu, uint64_t v)
+{
+	cpu->hi = (uint32_t)(v >> 32);
+	cpu->lo = (uint32_t)v;
+}
+
+static uint64_t hi_lo(const struct cpu *cpu)
+{
+	return (uint64_t)cpu->hi << 32 | cpu->lo;
+}
+
+static uint64_t multiply(uint32_t a, uint32_t b, bool is_signed)
+{
+	return is_signed ? (uint64_t)((int64_t)(int32_t)a * (int32_t)b) :
+		(uint64_t)a * b;
+}
+
+/* By zero: any result will do, but the host must not trap. */
+static void divide(struct cpu *cpu, uint32_t a, uint32_t b, bool is_signed)
+{
+	if (b == 0 || (is_signed && a == 0x80000000u && b == 0xffffffffu)) {
+		cpu->lo = b ? a : 0xffffffffu;
+		cpu->hi = b ? 0 : a;
+	} else if (is_signed) {
+		cpu->lo = (uint32_t)((int32_t)a / (int32_t)b);
+		cpu->hi = (uint32_t)((int32_t)a % (int32_t)b);
+	} else {
+		cpu->lo = a / b;
+		cpu->hi = a % b;
+	}
+}
+
+static ALWAYS_INLINE uint32_t rotate(uint32_t v, unsigned int n)
+{
+	return v >> n | v << (-n & 31);
+}
+
+static ALWAYS_INLINE uint32_t sign_shift(uint32_t v, unsigned int n)
+{
+	return (uint32_t)((int32_t)v >> n);
+}
+
+static bool special2(struct cpu *cpu, uint32_t insn)
+{
+	uint32_t a = cpu->r[RS], b = cpu->r[RT];
+
+	switch (FUNCTION) {
+	case 0x00:		/* madd */
+	case 0x01:		/* maddu */
+		set_hi_lo(cpu, hi_lo(cpu) + multiply(a, b, FUNCTION == 0));
+		return true;
+	case 0x02:		/* mul */
+		cpu->r[RD] = a * b;
+		return true;
+	case 0x04:		/* msub */
+	case 0x05:		/* msubu */
+		set_hi_lo(cpu, hi_lo(cpu) - multiply(a, b, FUNCTION == 4));
+		return true;
+	case 0x21:		/* clo */
+		a = ~a;
+		/* fall through */
+	case 0x20:		/* clz */
+		cpu->r[RD] = a ? (uint32_t)__builtin_clz(a) : 32;
+		return true;
+	}
+	return false;
+}
+
+/* The few hardware registers that a program may read. */
+static bool read_hardware(struct cpu *cpu, uint32_t insn)
+{
+	static uint32_t cycles;
+
+	switch (RD) {
+	case 0:			/* the number of the processor */
+		cpu->r[RT] = 0;
+		return true;
+	case 1:			/* line size for synci: nothing to be done */
+		cpu->r[RT] = 0;
+		return true;
+	case 2:			/* a clock, */
+		cpu->r[RT] = __atomic_add_fetch(&cycles, 1, __ATOMIC_RELAXED);
+		return true;
+	case 3:			/* and its unit */
+		cpu->r[RT] = 1;
+		return true;
+	case 29:
+		cpu->r[RT] = cpu->user_local;
+		return true;
+	}
+	return false;
+}
+
+static bool special3(struct cpu *cpu, uint32_t insn)
+{
+	uint32_t v = cpu->r[RT], mask;
+
+	switch (FUNCTION) {
+	case 0x00:		/* ext */
+		cpu->r[RT] = cpu->r[RS] >> SA & (0xffffffffu >> (31 - RD));
+		return true;
+	case 0x04:		/* ins */
+		if (RD < SA)
+			return false;
+		mask = 0xffffffffu >> (31 - (RD - SA)) << SA;
+		cpu->r[RT] = (v & ~mask) | (cpu->r[RS] << SA & mask);
+		return true;
+	case 0x20:
+		if (SA == 0x02)		/* wsbh */
+			v = (v & 0x00ff00ff) << 8 | (v >> 8 & 0x00ff00ff);
+		else if (SA == 0x10)	/* seb */
+			v = (uint32_t)(int8_t)v;
+		else if (SA == 0x18)	/* seh */
+			v = (uint32_t)(int16_t)v;
+		else
+			return false;
+		cpu->r[RD] = v;
+		return true;
+	case 0x3b:
+		return read_hardware(cpu, insn);
+	}
+	return false;
+}
+
+/* ---- the loop ------------------------------------------------------------ */
+
+/* An instruction that does not come to its end is the one that cpu->pc says. */
+#define LEAVE(why)	return (why)
+#define NEED(ok)	do { if (!(ok)) LEAVE(EVENT_ILLEGAL); } while (0)
+#define ALIGNED(a, n)	do { \
+		if ((a) & ((n) - 1)) { \
+			cpu->bad = (a); \
+			LEAVE(EVENT_ADDRESS); \
+		} \
+	} while (0)
+#define TRAP_IF(c)	do { if (c) LEAVE(EVENT_TRAP); } while (0)
+
+/* pc is that of the delay slot by now */
+#define GO(target)	do { \
+		next = (target); \
+		if (__builtin_expect(t->pending, 0)) \
+			goto pending; \
+	} while (0)
+#define BRANCH		(pc + (SIGNED << 2))
+#define BRANCH_IF(c)	do { if (c) GO(BRANCH); } while (0)
+/* the delay slot of one that is not taken is skipped */
+#define LIKELY_IF(c)	do { \
+		if (c) \
+			GO(BRANCH); \
+		else { \
+			pc = next; \
+			next += 4; \
+		} \
+	} while (0)
+
+/*
+ * `big` is a constant where this is inlined, below.
+ */
+static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
+{
+	const bool swap = big != HOST_BIG;
+	struct cpu *const cpu = &t->cpu;
+	uint32_t *const r = cpu->r;
+	uint32_t pc = cpu->pc, next = cpu->next;
+	uint32_t insn, a, b, s;
+
+	for (;;) {
+		cpu->pc = pc;
+		cpu->next = next;
+		r[0] = 0;
+		/* all of it in memory, where a fault finds it */
+		__asm__ volatile("" ::: "memory");
+		ALIGNED(pc, 4);
+		insn = load32(pc, swap);
+		pc = next;
+		next += 4;
+		a = r[RS];
+		b = r[RT];
+
+		switch (OP(insn)) {
+		case 0x00:
+			switch (FUNCTION) {
+			case 0x00: r[RD] = b << SA; break;			/* sll */
+			case 0x01:						/* movf, movt */
+				if (fpu_condition(cpu, insn >> 18 & 7) == (insn >> 16 & 1))
+					r[RD] = a;
+				break;
+			case 0x02:						/* srl, rotr */
+				r[RD] = RS & 1 ? rotate(b, SA) : b >> SA;
+				break;
+			case 0x03: r[RD] = sign_shift(b, SA); break;		/* sra */
+			case 0x04: r[RD] = b << (a & 31); break;		/* sllv */
+			case 0x06:						/* srlv, rotrv */
+				r[RD] = SA & 1 ? rotate(b, a & 31) : b >> (a & 31);
+				break;
+			case 0x07: r[RD] = sign_shift(b, a & 31); break;	/* srav */
+			case 0x09: r[RD] = next;				/* jalr */
+				/* fall through */
+			case 0x08: GO(a); break;				/* jr */
+			case 0x0a: if (b == 0) r[RD] = a; break;		/* movz */
+			case 0x0b: if (b != 0) r[RD] = a; break;		/* movn */
+			case 0x0c: LEAVE(EVENT_SYSCALL);
+			case 0x0d: LEAVE(EVENT_BREAK);
+			case 0x0f: __atomic_thread_fence(__ATOMIC_SEQ_CST); break; /* sync */
+			case 0x10: r[RD] = cpu->hi; break;			/* mfhi */
+			case 0x11: cpu->hi = a; break;				/* mthi */
+			case 0x12: r[RD] = cpu->lo; break;			/* mflo */
+			case 0x13: cpu->lo = a; break;				/* mtlo */
+			case 0x18: set_hi_lo(cpu, multiply(a, b, true)); break;	/* mult */
+			case 0x19: set_hi_lo(cpu, multiply(a, b, false)); break; /* multu */
+			case 0x1a: divide(cpu, a, b, true); break;		/* div */
+			case 0x1b: divide(cpu, a, b, false); break;		/* divu */
+			case 0x20:						/* add */
+				s = a + b;
+				if (~(a ^ b) & (a ^ s) & 0x80000000u)
+					LEAVE(EVENT_OVERFLOW);
+				r[RD] = s;
+				break;
+			case 0x21: r[RD] = a + b; break;			/* addu */
+			case 0x22:						/* sub */
+				s = a - b;
+				if ((a ^ b) & (a ^ s) & 0x80000000u)
+					LEAVE(EVENT_OVERFLOW);
+				r[RD] = s;
+				break;
+			case 0x23: r[RD] = a - b; break;			/* subu */
+			case 0x24: r[RD] = a & b; break;			/* and */
+			case 0x25: r[RD] = a | b; break;			/* or */
+			case 0x26: r[RD] = a ^ b; break;			/* xor */
+			case 0x27: r[RD] = ~(a | b); break;			/* nor */
+			case 0x2a: r[RD] = (int32_t)a < (int32_t)b; break;	/* slt */
+			case 0x2b: r[RD] = a < b; break;			/* sltu */
+			case 0x30: TRAP_IF((int32_t)a >= (int32_t)b); break;	/* tge */
+			case 0x31: TRAP_IF(a >= b); break;			/* tgeu */
+			case 0x32: TRAP_IF((int32_t)a < (int32_t)b); break;	/* tlt */
+			case 0x33: TRAP_IF(a < b); break;			/* tltu */
+			case 0x34: TRAP_IF(a == b); break;			/* teq */
+			case 0x36: TRAP_IF(a != b); break;			/* tne */
+			default: LEAVE(EVENT_ILLEGAL);
+			}
+			break;
+		case 0x01:
+			if (RT & 0x10 && RT < 0x14)	/* ..al: the link, taken or not */
+				r[RA] = next;
+			switch (RT) {
+			case 0x00: case 0x10: BRANCH_IF((int32_t)a < 0); break;	/* bltz */
+			case 0x01: case 0x11: BRANCH_IF((int32_t)a >= 0); break; /* bgez */
+			case 0x02: case 0x12: LIKELY_IF((int32_t)a < 0); break;
+			case 0x03: case 0x13: LIKELY_IF((int32_t)a >= 0); break;
+			case 0x08: TRAP_IF((int32_t)a >= (int32_t)SIGNED); break; /* tgei */
+			case 0x09: TRAP_IF(a >= SIGNED); break;			/* tgeiu */
+			case 0x0a: TRAP_IF((int32_t)a < (int32_t)SIGNED); break; /* tlti */
+			case 0x0b: TRAP_IF(a < SIGNED); break;			/* tltiu */
+			case 0x0c: TRAP_IF(a == SIGNED); break;			/* teqi */
+			case 0x0e: TRAP_IF(a != SIGNED); break;			/* tnei */
+			case 0x1f: break;					/* synci */
+			default: LEAVE(EVENT_ILLEGAL);
+			}
+			break;
+		case 0x03: r[RA] = next;					/* jal */
+			/* fall through */
+		case 0x02: GO((pc & 0xf0000000u) | (insn & 0x3ffffff) << 2); break; /* j */
+		case 0x04: BRANCH_IF(a == b); break;				/* beq */
+		case 0x05: BRANCH_IF(a != b); break;				/* bne */
+		case 0x06: BRANCH_IF((int32_t)a <= 0); break;			/* blez */
+		case 0x07: BRANCH_IF((int32_t)a > 0); break;			/* bgtz */
+		case 0x14: LIKELY_IF(a == b); break;				/* beql */
+		case 0x15: LIKELY_IF(a != b); break;
+		case 0x16: LIKELY_IF((int32_t)a <= 0); break;
+		case 0x17: LIKELY_IF((int32_t)a > 0); break;
+		case 0x08:							/* addi */
+			s = a + SIGNED;
+			if (~(a ^ SIGNED) & (a ^ s) & 0x80000000u)
+				LEAVE(EVENT_OVERFLOW);
+			r[RT] = s;
+			break;
+		case 0x09: r[RT] = a + SIGNED; break;				/* addiu */
+		case 0x0a: r[RT] = (int32_t)a < (int32_t)SIGNED; break;		/* slti */
+		case 0x0b: r[RT] = a < SIGNED; break;				/* sltiu */
+		case 0x0c: r[RT] = a & UNSIGNED; break;				/* andi */
+		case 0x0d: r[RT] = a | UNSIGNED; break;				/* ori */
+		case 0x0e: r[RT] = a ^ UNSIGNED; break;				/* xori */
+		case 0x0f: r[RT] = insn << 16; break;				/* lui */
+		case 0x1c: NEED(special2(cpu, insn)); break;
+		case 0x1f: NEED(special3(cpu, insn)); break;
+
+		case 0x20: r[RT] = (uint32_t)(int8_t)load8(a + SIGNED); break;	/* lb */
+		case 0x24: r[RT] = load8(a + SIGNED); break;			/* lbu */
+		case 0x21:							/* lh */
+			a += SIGNED;
+			ALIGNED(a, 2);
+			r[RT] = (uint32_t)(int16_t)load16(a, swap);
+			break;
+		case 0x25:							/* lhu */
+			a += SIGNED;
+			ALIGNED(a, 2);
+			r[RT] = load16(a, swap);
+			break;
+		case 0x23:							/* lw */
+			a += SIGNED;
+			ALIGNED(a, 4);
+			r[RT] = load32(a, swap);
+			break;
+		case 0x22: r[RT] = load_left(b, a + SIGNED, big, swap); break;	/* lwl */
+		case 0x26: r[RT] = load_right(b, a + SIGNED, big, swap); break;	/* lwr */
+		case 0x28: store8(a + SIGNED, b); break;			/* sb */
+		case 0x29:							/* sh */
+			a += SIGNED;
+			ALIGNED(a, 2);
+			store16(a, b, swap);
+			break;
+		case 0x2b:							/* sw */
+			a += SIGNED;
+			ALIGNED(a, 4);
+			store32(a, b, swap);
+			break;
+		case 0x2a: store_left(b, a + SIGNED, big); break;		/* swl */
+		case 0x2e: store_right(b, a + SIGNED, big); break;		/* swr */
+		case 0x30:							/* ll */
+			a += SIGNED;
+			ALIGNED(a, 4);
+			cpu->linked_value = load32(a, swap);
+			cpu->linked = a;
+			r[RT] = cpu->linked_value;
+			break;
+		case 0x38:							/* sc */
+			a += SIGNED;
+			ALIGNED(a, 4);
+			r[RT] = store_conditional(cpu, a, b, swap);
+			break;
+		case 0x33: break;						/* pref */
+
+		case 0x11:
+			if (RS == 0x08) {		/* bc1f, bc1t, and likely ones */
+				s = fpu_condition(cpu, insn >> 18 & 7) == (RT & 1);
+				if (RT & 2)
+					LIKELY_IF(s);
+				else
+					BRANCH_IF(s);
+			} else if (!fpu_execute(cpu, insn)) {
+				LEAVE(cpu->bad ? EVENT_FLOAT : EVENT_ILLEGAL);
+			}
+			break;
+		case 0x31:							/* lwc1 */
+			a += SIGNED;
+			ALIGNED(a, 4);
+			cpu->f[RT] = load32(a, swap);
+			break;
+		case 0x35:							/* ldc1 */
+			a += SIGNED;
+			ALIGNED(a, 8);
+			load_double(cpu, RT, a, swap);
+			break;
+		case 0x39:							/* swc1 */
+			a += SIGNED;
+			ALIGNED(a, 4);
+			store32(a, cpu->f[RT], swap);
+			break;
+		case 0x3d:							/* sdc1 */
+			a += SIGNED;
+			ALIGNED(a, 8);
+			store_double(cpu, RT, a, swap);
+			break;
+		case 0x13:
+			a += b;
+			switch (FUNCTION) {
+			case 0x00:						/* lwxc1 */
+				ALIGNED(a, 4);
+				cpu->f[SA] = load32(a, swap);
+				break;
+			case 0x01:						/* ldxc1 */
+				ALIGNED(a, 8);
+				load_double(cpu, SA, a, swap);
+				break;
+			case 0x08:						/* swxc1 */
+				ALIGNED(a, 4);
+				store32(a, cpu->f[RD], swap);
+				break;
+			case 0x09:						/* sdxc1 */
+				ALIGNED(a, 8);
+				store_double(cpu, RD, a, swap);
+				break;
+			case 0x0f: break;					/* prefx */
+			default:
+				if (!fpu_execute_x(cpu, insn))
+					LEAVE(cpu->bad ? EVENT_FLOAT : EVENT_ILLEGAL);
+			}
+			break;
+		default:
+			LEAVE(EVENT_ILLEGAL);
+		}
+	}
+pending:
+	/* in the delay slot of a branch that was taken: signal.c knows */
+	cpu->pc = pc;
+	cpu->next = next;
+	r[0] = 0;
+	return EVENT_PENDING;
+}
+
+static __attribute__((noinline)) enum event run_big(struct thread *t)
+{
+	return run(t, true);
+}
+
+static __attribute__((noinline)) enum event run_little(struct thread *t)
+{
+	return run(t, false);
+}
+
+enum event cpu_run(struct thread *t)
+{
+	return guest_big ? run_big(t) : run_little(t);
+}

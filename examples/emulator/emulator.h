@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * emulator.h - what the files of the emulator share.
+ *
+ * A guest thread is a thread of the host that runs thread_loop(): interpret
+ * until something happens (cpu.c), make the system call (syscall.c), deliver a
+ * signal (signal.c), and on.  What blocks a guest signal blocks the host's:
+ * the mask, the pending signals and the dispositions are left to the host's
+ * kernel as far as can be, so that the emulator need not imitate it.
+ */
+#ifndef EMULATOR_H
+#define EMULATOR_H
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define HOST_BIG (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+#define KERNEL_SET ((long)(_NSIG / 8))	/* a sigset_t as the kernel takes it */
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* ---- the processor ------------------------------------------------------- */
+
+enum { V0 = 2, V1 = 3, A0 = 4, A1, A2, A3, T9 = 25, K0 = 26, SP = 29, RA = 31 };
+
+struct cpu {
+	uint32_t r[32];
+	/*
+	 * The instruction at hand and the one after it.  They are apart by
+	 * other than 4 in a delay slot of a branch that is taken.
+	 */
+	uint32_t pc, next;
+	uint32_t hi, lo;
+	uint32_t user_local;		/* rdhwr $29: thread-local storage */
+	uint32_t linked, linked_value;	/* of ll, for sc */
+	uint32_t bad;			/* the address of an address error */
+	uint32_t f[32];			/* a double has its lower half first */
+	uint32_t fcsr;
+};
+
+/* Why the interpreter has come back. */
+enum event {
+	EVENT_PENDING,			/* the flag is set */
+	EVENT_SYSCALL,
+	EVENT_BREAK, EVENT_TRAP, EVENT_OVERFLOW, EVENT_ILLEGAL,
+	EVENT_ADDRESS, EVENT_FLOAT
+};
+
+struct thread;
+enum event cpu_run(struct thread *t);
+bool fpu_execute(struct cpu *cpu, uint32_t insn);	/* false: see cpu->bad */
+bool fpu_execute_x(struct cpu *cpu, uint32_t insn);
+bool fpu_condition(const struct cpu *cpu, unsigned int cc);
+void fpu_restore(const struct cpu *cpu);
+uint32_t fpu_status(struct cpu *cpu);
+int fpu_signal_code(const struct cpu *cpu);
+
+/* ---- signals ------------------------------------------------------------- */
+
+typedef struct { uint32_t word[4]; } guest_sigset;
+
+/* What is to become of a system call that has not been made. */
+enum restart { RESTART_NONE, RESTART_SYS, RESTART_NOHAND, RESTART_ALWAYS };
+
+/* What a fault in guest memory interrupts, and so what it means. */
+enum activity { IN_EMULATOR, IN_GUEST, IN_SYSCALL, IN_SIGNAL };
+
+struct thread {
+	struct cpu cpu;
+
+	/*
+	 * The flag of safe_syscall_raw(), and the host's signal that set it.
+	 * While it is set all signals of the host are blocked, so there is
+	 * never more than one to note, and the rest waits in the host's kernel.
+	 */
+	volatile int pending;
+	siginfo_t info;
+
+	guest_sigset blocked;
+	guest_sigset waiting;		/* the mask of a sigsuspend or ppoll */
+	bool is_waiting;
+	enum restart restart;
+	/* SIGSEGV and SIGBUS that the guest blocks and somebody sent */
+	siginfo_t held[2];
+	bool is_held[2];
+	uint32_t stack, stack_size, stack_flags;	/* sigaltstack */
+
+	volatile enum activity activity;
+	sigjmp_buf back;
+	siginfo_t fault;
+
+	int tid;
+	uint32_t clear_tid, robust_list;
+	bool done;			/* the call has set all registers */
+	bool wide_time;			/* it is one of those with 64-bit times */
+	char trace[512];
+};
+
+extern __thread struct thread *self;
+
+void signal_start(struct thread *t);
+void signal_deliver(struct thread *t);
+void signal_force(struct thread *t, int sig, int code, uint32_t address);
+void signal_set_mask(struct thread *t);
+_Noreturn void signal_die(int sig);
+int signal_to_host(int guest);		/* 0: the host has none such */
+int signal_to_guest(int host);
+void signal_forked(struct thread *t);
+const char *signal_name(int guest);
+const sigset_t *signal_wait_with(struct thread *t, uint32_t address, sigset_t *set);
+void sigset_to_host(const guest_sigset *from, sigset_t *to);
+guest_sigset sigset_get(uint32_t address);
+void sigset_put(uint32_t address, const guest_sigset *set);
+void siginfo_put(uint32_t address, const siginfo_t *info);
+int wait_status_to_guest(int status);
+
+/* ---- memory -------------------------------------------------------------- */
+
+extern uint8_t *memory;			/* where the host has the guest's address 0 */
+extern bool guest_big, swapped;		/* other byte order than the host's */
+extern uint32_t page_size;
+
+enum {
+	STACK_TOP = 0x7ffe0000,		/* above it, a page with the trampolines */
+	TRAMPOLINES = STACK_TOP,
+	MAP_BOTTOM = 0x10000
+};
+
+/* Pointers as the kernel takes them: what is not mapped gets EFAULT from it. */
+static inline void *host(uint32_t address)
+{
+	return memory + address;
+}
+
+static inline void *host_or_null(uint32_t address)
+{
+	return address ? host(address) : NULL;
+}
+
+typedef uint16_t __attribute__((may_alias)) any16;
+typedef uint32_t __attribute__((may_alias)) any32;
+typedef uint64_t __attribute__((may_alias, aligned(4))) any64;
+
+static inline uint16_t order16(uint16_t v) { return swapped ? __builtin_bswap16(v) : v; }
+static inline uint32_t order32(uint32_t v) { return swapped ? __builtin_bswap32(v) : v; }
+static inline uint64_t order64(uint64_t v) { return swapped ? __builtin_bswap64(v) : v; }
+
+/*
+ * For system calls and signal frames.  A bad address does not come back: it
+ * ends in thread_loop(), which knows what the thread is about.
+ */
+static inline uint16_t get16(uint32_t a) { return order16(*(volatile any16 *)host(a)); }
+static inline uint32_t get32(uint32_t a) { return order32(*(volatile any32 *)host(a)); }
+static inline uint64_t get64(uint32_t a) { return order64(*(volatile any64 *)host(a)); }
+static inline void put16(uint32_t a, uint16_t v) { *(volatile any16 *)host(a) = order16(v); }
+static inline void put32(uint32_t a, uint32_t v) { *(volatile any32 *)host(a) = order32(v); }
+static inline void put64(uint32_t a, uint64_t v) { *(volatile any64 *)host(a) = order64(v); }
+
+
+static inline void put_words(uint32_t a, const uint64_t *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++, a += 4)
+		put32(a, (uint32_t)words[i]);
+}
+
+void memory_start(void);
+bool memory_is_mapped(uint32_t address);
+long memory_map(uint32_t address, uint32_t length, int prot, int flags, int fd,
+		uint64_t offset);	/* flags of the guest */
+long memory_unmap(uint32_t address, uint32_t length);
+long memory_protect(uint32_t address, uint32_t length, int prot);
+long memory_remap(uint32_t address, uint32_t length, uint32_t want, int flags,
+		  uint32_t to);
+long memory_advise(uint32_t address, uint32_t length, int advice);
+long memory_break(uint32_t address);
+void memory_set_break(uint32_t end_of_bss);
+void memory_lock(void);
+void memory_unlock(void);
+
+/* ---- programs, threads, calls -------------------------------------------- */
+
+struct program {
+	const char *path;		/* as found, for /proc/self/exe */
+	uint32_t entry, sp;
+};
+
+extern char program_path[];
+bool elf_is_guest(const char *path);
+void elf_load(struct program *p, const char *path, char **argv, char **envp);
+
+enum { FAULT = 1, END };		/* why to jump back to thread->back */
+void thread_loop(struct thread *t);
+long thread_clone(struct thread *t, uint32_t flags, uint32_t sp, uint32_t parent_tid,
+		  uint32_t tls, uint32_t child_tid);
+_Noreturn void thread_exit(struct thread *t, int status);
+void thread_forget(struct thread *t);
+
+void syscall_do(struct thread *t);
+void syscall_finish(struct thread *t, long result);
+void syscall_faulted(struct thread *t);
+long host_call(struct thread *t, long number, ...);
+
+/* Null where the guest's pointer is. */
+struct timespec;
+struct timespec *time_get(const struct thread *t, uint32_t address, struct timespec *to);
+void time_put(const struct thread *t, uint32_t address, const struct timespec *from);
+
+/* The path as the guest means it; the buffer holds PATH_MAX. */
+const char *path_get(uint32_t address);
+uint64_t pair(const uint32_t *a);	/* 64 bits in two arguments */
+int open_flags_to_host(uint32_t flags);
+uint32_t open_flags_to_guest(int flags);
+int socket_type_to_host(uint32_t type);
+uint32_t error_to_guest(int error);
+const char *error_name(int error);
+enum { MAX_IOV = 1024 };
+struct iovec;
+long iov_get(uint32_t address, uint32_t count, struct iovec *to);
+long direct(long result);		/* what syscall() returned: -errno */
+
+/* What a call of the guest is made by; in the table it is sys_name. */
+#define UNUSED __attribute__((unused))
+#define GUEST_CALL(name) long sys_##name(struct thread *t UNUSED, const uint32_t *a UNUSED)
+typedef long call_function(struct thread *t, const uint32_t *a);
+#define HOST(number, name, arguments, restart, host)
+#define OWN(number, name, arguments, restart, function) call_function function;
+#include "syscall_table.h"
+#undef HOST
+#undef OWN
+
+extern bool tracing;
+extern char *emulator_path;
+void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void give_up(int status, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* What a shell would say. */
+enum { NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
+
+#endif

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * memory.c - the guest's 4 GiB.
+ *
+ * All of them are reserved at once, inaccessible, and the guest's address a is
+ * the host's memory + a.  No access needs a check: a bad one is a SIGSEGV of
+ * the host, and signal.c finds the guest's address by a subtraction.  The
+ * kernel checks in the same way when it is given such a pointer.
+ *
+ * A guest page is a host page, and the guest is told its size.  One byte for
+ * each says whether it is mapped, as the host can't tell a page of the
+ * reservation from one that the guest has made inaccessible.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "emulator.h"
+#include "guest.h"
+
+/* 32 bits of address space can't hold another 32. */
+_Static_assert(sizeof(void *) == 8, "the emulator needs a host with 64-bit pointers");
+
+#define SIZE	(1ULL << 32)
+#define GUARD	0x20000			/* beyond the last address + 8 */
+
+uint8_t *memory;
+bool guest_big, swapped;
+uint32_t page_size;
+
+static uint8_t *mapped;			/* one for each page */
+static uint32_t break_start, break_now;
+static uint32_t search = STACK_TOP;	/* where the next mapping goes, below */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Never held where guest memory is touched: a fault would not give it back. */
+void memory_lock(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+void memory_unlock(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+static void *reserve(uint64_t size, int prot)
+{
+	void *at = mmap(NULL, size, prot,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (at == MAP_FAILED)
+		give_up(NOT_EXECUTABLE, "no room for the guest's memory: %s",
+			strerror(errno));
+	return at;
+}
+
+void memory_start(void)
+{
+	page_size = (uint32_t)sysconf(_SC_PAGESIZE);
+	if (page_size > 0x10000)
+		give_up(NOT_EXECUTABLE, "pages of %u bytes are more than a guest can take",
+			page_size);
+	memory = reserve(SIZE + GUARD, PROT_NONE);
+	mapped = reserve(SIZE / page_size, PROT_READ | PROT_WRITE);
+}
+
+bool memory_is_mapped(uint32_t address)
+{
+	return mapped[address / page_size];
+}
+
+static bool is_free(uint32_t address, uint32_t length)
+{
+	return !memchr(mapped + address / page_size, 1, length / page_size);
+}
+
+static void note(uint32_t address, uint32_t length, int is_mapped)
+{
+	memset(mapped + address / page_size, is_mapped, length / page_size);
+}
+
+/* 0 where it wraps */
+static uint32_t round_up(uint32_t length)
+{
+	return (length + page_size - 1) & -page_size;
+}
+
+/* Is it page aligned, and all in user space?  Length is rounded up already. */
+static bool is_range(uint32_t address, uint32_t length)
+{
+	return address % page_size == 0 && length &&
+	       address <= TRAMPOLINES + page_size &&
+	       length <= TRAMPOLINES + page_size - address;
+}
+
+/* The guest's instructions are read by the interpreter. */
+static int host_prot(int prot)
+{
+	return prot & PROT_EXEC ? (prot & ~PROT_EXEC) | PROT_READ :
+		prot & (PROT_READ | PROT_WRITE);
+}
+
+/* From the last place downwards; once more from the top.  0: no room. */
+static uint32_t find_free(uint32_t length)
+{
+	uint32_t at;
+
+	if (length > STACK_TOP - MAP_BOTTOM)
+		return 0;
+	for (int turn = 0; turn < 2; turn++) {
+		for (at = search; at >= length + MAP_BOTTOM; at -= page_size) {
+			if (!is_free(at - length, length))
+				continue;
+			search = at - length;
+			return at - length;
+		}
+		search = STACK_TOP;
+	}
+	return 0;
+}
+
+static void *place(uint32_t address, uint32_t length, int prot, int flags, int fd,
+		   uint64_t offset)
+{
+	return mmap(host(address), length, prot, flags | MAP_FIXED, fd, (off_t)offset);
+}
+
+static long unmap(uint32_t address, uint32_t length)
+{
+	if (place(address, length, PROT_NONE,
+		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+		return -errno;
+	note(address, length, 0);
+	return 0;
+}
+
+static int host_flags(int flags)
+{
+	int to = flags & 0xf;		/* shared, private: the same everywhere */
+
+	if (flags & GUEST_MAP_ANONYMOUS)
+		to |= MAP_ANONYMOUS;
+	if (flags & (GUEST_MAP_NORESERVE | GUEST_MAP_STACK))
+		to |= MAP_NORESERVE;
+	if (flags & GUEST_MAP_POPULATE)
+		to |= MAP_POPULATE;
+	return to;
+}
+
+static long map(uint32_t address, uint32_t length, int prot, int flags, int fd,
+		uint64_t offset)
+{
+	bool fixed = flags & (GUEST_MAP_FIXED | GUEST_MAP_FIXED_NOREPLACE);
+
+	if (fixed && !is_range(address, length))
+		return -ENOMEM;
+	if (flags & GUEST_MAP_FIXED_NOREPLACE && !is_free(address, length))
+		return -EEXIST;
+	if (!fixed) {
+		address &= -page_size;
+		if (address < MAP_BOTTOM || !is_range(address, length) ||
+		    !is_free(address, length))
+			address = find_free(length);
+		if (!address)
+			return -ENOMEM;
+	}
+	if (place(address, length, host_prot(prot), host_flags(flags), fd,
+		  offset) == MAP_FAILED)
+		return -errno;
+	note(address, length, 1);
+	return address;
+}
+
+long memory_map(uint32_t address, uint32_t length, int prot, int flags, int fd,
+		uint64_t offset)
+{
+	long result;
+
+	if (!length || (flags & GUEST_MAP_FIXED && address % page_size))
+		return -EINVAL;
+	length = round_up(length);
+	if (!length)
+		return -ENOMEM;
+	memory_lock();
+	result = map(address, length, prot, flags, fd, offset);
+	memory_unlock();
+	return result;
+}
+
+long memory_unmap(uint32_t address, uint32_t length)
+{
+	long result;
+
+	length = round_up(length);
+	if (!is_range(address, length))
+		return -EINVAL;
+	memory_lock();
+	result = unmap(address, length);
+	memory_unlock();
+	return result;
+}
+
+long memory_protect(uint32_t address, uint32_t length, int prot)
+{
+	long result = 0;
+
+	if (address % page_size)
+		return -EINVAL;
+	if (!length)
+		return 0;
+	length = round_up(length);
+	if (!is_range(address, length))
+		return -ENOMEM;
+	memory_lock();
+	if (memchr(mapped + address / page_size, 0, length / page_size))
+		result = -ENOMEM;
+	else if (mprotect(host(address), length, host_prot(prot)))
+		result = -errno;
+	memory_unlock();
+	return result;
+}
+
+/* What grows moves: beside it there is only the reservation. */
+static long move(uint32_t address, uint32_t length, uint32_t want, int flags,
+		 uint32_t to)
+{
+	if (flags & MREMAP_FIXED) {
+		if (!is_range(to, want) || (to < address + length && address < to + want))
+			return -EINVAL;
+	} else {
+		to = find_free(want);
+		if (!to)
+			return -ENOMEM;
+	}
+	if (mremap(host(address), length, want, MREMAP_MAYMOVE | MREMAP_FIXED,
+		   host(to)) == MAP_FAILED)
+		return -errno;
+	note(to, want, 1);
+	unmap(address, length);
+	return to;
+}
+
+long memory_remap(uint32_t address, uint32_t length, uint32_t want, int flags,
+		  uint32_t to)
+{
+	long result;
+
+	length = round_up(length);
+	want = round_up(want);
+	if (!want || !is_range(address, length) ||
+	    (flags & MREMAP_FIXED && !(flags & MREMAP_MAYMOVE)))
+		return -EINVAL;
+	memory_lock();
+	if (memchr(mapped + address / page_size, 0, length / page_size))
+		result = -EFAULT;
+	else if (want <= length && !(flags & MREMAP_FIXED))
+		result = want == length ? 0 : unmap(address + want, length - want);
+	else if (!(flags & MREMAP_MAYMOVE))
+		result = -ENOMEM;
+	else
+		result = move(address, length, want, flags, to);
+	memory_unlock();
+	return result ? result : address;
+}
+
+/* The only advice that a program can tell from none. */
+long memory_advise(uint32_t address, uint32_t length, int advice)
+{
+	length = round_up(length);
+	if (address % page_size)
+		return -EINVAL;
+	if (advice != MADV_DONTNEED || !length)
+		return 0;
+	if (!is_range(address, length))
+		return -ENOMEM;
+	return direct(madvise(host(address), length, MADV_DONTNEED));
+}
+
+void memory_set_break(uint32_t end_of_bss)
+{
+	break_start = break_now = round_up(end_of_bss);
+}
+
+/* As the kernel's: the new break or, where it can't be, the old one. */
+long memory_break(uint32_t address)
+{
+	uint32_t old, want = round_up(address);
+
+	memory_lock();
+	old = round_up(break_now);
+	if (address < break_start || want > STACK_TOP)
+		;
+	else if (want <= old) {
+		if (want == old || !unmap(want, old - want))
+			break_now = address;
+	} else if (is_free(old, want - old) &&
+		   map(old, want - old, PROT_READ | PROT_WRITE,
+		       GUEST_MAP_PRIVATE | GUEST_MAP_ANONYMOUS | GUEST_MAP_FIXED,
+		       -1, 0) == old)
+		break_now = address;
+	address = break_now;
+	memory_unlock();
+	return address;
+}

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * thread.c - guest threads: what they do all day, how they begin and end.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "emulator.h"
+#include "guest.h"
+
+enum { STACK = 256 * 1024 };		/* of the host, for the emulator itself */
+
+static int alive = 1;
+
+/* ---- the loop ------------------------------------------------------------ */
+
+/*
+ * A trap or a break carries a number; two of them are the compiler's and mean
+ * an integer divided by zero, or an overflow.
+ */
+static void trapped(struct thread *t, uint32_t number, int otherwise)
+{
+	uint32_t pc = t->cpu.pc;
+
+	if (number == 7)
+		signal_force(t, GUEST_SIGFPE, FPE_INTDIV, pc);
+	else if (number == 6)
+		signal_force(t, GUEST_SIGFPE, FPE_INTOVF, pc);
+	else
+		signal_force(t, GUEST_SIGTRAP, otherwise, pc);
+}
+
+static void exception(struct thread *t, enum event event)
+{
+	uint32_t pc = t->cpu.pc, insn;
+
+	switch (event) {
+	case EVENT_TRAP:
+		insn = get32(pc);
+		trapped(t, insn >> 26 ? 0 : insn >> 6 & 1023, 0);
+		break;
+	case EVENT_BREAK:
+		insn = get32(pc) >> 6 & 0xfffff;
+		/* assemblers disagree on which half of the field it goes into */
+		trapped(t, insn >= 1024 ? insn >> 10 : insn, TRAP_BRKPT);
+		break;
+	case EVENT_OVERFLOW:
+		signal_force(t, GUEST_SIGFPE, FPE_INTOVF, pc);
+		break;
+	case EVENT_FLOAT:
+		signal_force(t, GUEST_SIGFPE, fpu_signal_code(&t->cpu), pc);
+		break;
+	case EVENT_ADDRESS:
+		signal_force(t, GUEST_SIGBUS, BUS_ADRALN, t->cpu.bad);
+		break;
+	default:
+		signal_force(t, GUEST_SIGILL, ILL_ILLOPC, pc);
+		break;
+	}
+}
+
+/*
+ * Some hosts tell no more than the page.  Then either the instruction could not
+ * be fetched, or it tells the address itself.
+ */
+static uint32_t exact_address(struct thread *t, uint32_t page)
+{
+	uint32_t pc = t->cpu.pc, insn, address;
+
+	if (page % page_size)
+		return page;
+	if (access(host(pc), F_OK) == -1 && errno == EFAULT)
+		return pc;
+	insn = get32(pc);
+	address = t->cpu.r[insn >> 21 & 31];
+	address += insn >> 26 == 0x13 ? t->cpu.r[insn >> 16 & 31] : (uint32_t)(int16_t)insn;
+	return (address ^ page) & -page_size ? page : address;
+}
+
+/* A bad access to guest memory: whose, and so what does the guest see of it? */
+static void faulted(struct thread *t)
+{
+	uint32_t address = (uint32_t)((uintptr_t)t->fault.si_addr - (uintptr_t)memory);
+	int code = t->fault.si_code;
+
+	switch (t->activity) {
+	case IN_SYSCALL:
+		syscall_faulted(t);
+		return;
+	case IN_SIGNAL:			/* no stack for a handler */
+		signal_die(GUEST_SIGSEGV);
+	default:
+		break;
+	}
+	address = exact_address(t, address);
+	if (t->fault.si_signo == SIGBUS) {
+		signal_force(t, GUEST_SIGBUS, code, address);
+		return;
+	}
+	/* to the host, what the guest has not mapped is mapped without access */
+	signal_force(t, GUEST_SIGSEGV,
+		     memory_is_mapped(address) ? SEGV_ACCERR : SEGV_MAPERR, address);
+}
+
+/* Returns when the thread has ended. */
+void thread_loop(struct thread *t)
+{
+	enum event event;
+
+	switch (sigsetjmp(t->back, 0)) {
+	case FAULT:
+		faulted(t);
+		break;
+	case END:
+		return;
+	}
+	for (;;) {
+		if (t->pending)
+			signal_deliver(t);
+		t->activity = IN_GUEST;
+		event = cpu_run(t);
+		if (event == EVENT_SYSCALL) {
+			t->activity = IN_SYSCALL;
+			syscall_do(t);
+		} else if (event != EVENT_PENDING) {
+			exception(t, event);
+		}
+	}
+}
+
+/* ---- the end of a thread ------------------------------------------------- */
+
+static void wake(uint32_t address)
+{
+	syscall(SYS_futex, host(address), FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+static void release_lock(const struct thread *t, uint32_t at)
+{
+	uint32_t word = get32(at);
+
+	if ((word & FUTEX_TID_MASK) != (uint32_t)t->tid)
+		return;
+	put32(at, (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
+	if (word & FUTEX_WAITERS)
+		wake(at);
+}
+
+/*
+ * Locks that the dying thread holds.  The host's kernel would do this, but it
+ * expects pointers of its own size in the list.  The list is the guest's, and
+ * may be a loop.  The third word of its head is a lock that the thread was about
+ * to take, or to give back.
+ */
+static void release_locks(const struct thread *t)
+{
+	uint32_t head = t->robust_list, entry, next, offset, pending;
+
+	if (!head)
+		return;
+	entry = get32(head) & ~1u;
+	offset = get32(head + 4);
+	pending = get32(head + 8) & ~1u;
+	for (int i = 0; entry != head && i < 2048; i++, entry = next) {
+		next = get32(entry) & ~1u;
+		if (entry != pending)
+			release_lock(t, entry + offset);
+	}
+	if (pending)
+		release_lock(t, pending + offset);
+}
+
+/* What others may wait for.  A fault on the way ends it. */
+void thread_forget(struct thread *t)
+{
+	sigjmp_buf outer;
+
+	memcpy(outer, t->back, sizeof outer);
+	if (!sigsetjmp(t->back, 0)) {
+		release_locks(t);
+		if (t->clear_tid) {
+			put32(t->clear_tid, 0);
+			wake(t->clear_tid);
+		}
+	}
+	memcpy(t->back, outer, sizeof outer);
+}
+
+_Noreturn void thread_exit(struct thread *t, int status)
+{
+	bool is_first = t->tid == getpid();
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
+	thread_forget(t);
+	/*
+	 * The last one ends the process with the status of the first one, which
+	 * the kernel remembers.  The C library would make it 0.
+	 */
+	if (__atomic_sub_fetch(&alive, 1, __ATOMIC_SEQ_CST) == 0 || is_first)
+		for (;;)
+			syscall(SYS_exit, status);
+	siglongjmp(t->back, END);
+}
+
+/* ---- the beginning ------------------------------------------------------- */
+
+struct start {
+	struct thread *t;
+	uint32_t flags, parent_tid, child_tid;
+	int tid;			/* a futex */
+};
+
+/*
+ * The new thread has all signals blocked, like any in which a signal is noted,
+ * until it can take them.
+ */
+static void *begin(void *argument)
+{
+	struct start *start = argument;
+	struct thread *t = start->t;
+
+	self = t;
+	t->tid = (int)syscall(SYS_gettid);
+	fpu_restore(&t->cpu);
+	if (start->flags & CLONE_PARENT_SETTID)
+		put32(start->parent_tid, (uint32_t)t->tid);
+	if (start->flags & CLONE_CHILD_SETTID)
+		put32(start->child_tid, (uint32_t)t->tid);
+	/* the start is our creator's, and gone after this */
+	__atomic_store_n(&start->tid, t->tid, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, &start->tid, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	signal_set_mask(t);
+	thread_loop(t);
+	self = NULL;
+	free(t);
+	return NULL;
+}
+
+static int create(struct start *start)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	sigset_t all, old;
+	int error;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, STACK);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	__atomic_add_fetch(&alive, 1, __ATOMIC_SEQ_CST);
+	error = pthread_create(&thread, &attr, begin, start);
+	pthread_attr_destroy(&attr);
+	if (error)
+		__atomic_sub_fetch(&alive, 1, __ATOMIC_SEQ_CST);
+	else
+		while (!__atomic_load_n(&start->tid, __ATOMIC_SEQ_CST))
+			syscall(SYS_futex, &start->tid, FUTEX_WAIT_PRIVATE, 0, NULL,
+				NULL, 0);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return error;
+}
+
+/* The registers of a child: as the parent's, with result 0. */
+static void child_registers(struct thread *t, uint32_t flags, uint32_t sp, uint32_t tls)
+{
+	t->cpu.r[V0] = 0;
+	t->cpu.r[A3] = 0;
+	if (sp)
+		t->cpu.r[SP] = sp;
+	if (flags & CLONE_SETTLS)
+		t->cpu.user_local = tls;
+	t->cpu.pc = t->cpu.next;
+	t->cpu.next += 4;
+}
+
+static long new_thread(struct thread *t, uint32_t flags, uint32_t sp,
+		       uint32_t parent_tid, uint32_t tls, uint32_t child_tid)
+{
+	struct thread *child = calloc(1, sizeof *child);
+	struct start start = { child, flags, parent_tid, child_tid, 0 };
+	int error;
+
+	if (!child)
+		return -ENOMEM;
+	fpu_status(&t->cpu);
+	child->cpu = t->cpu;
+	child->blocked = t->blocked;
+	child_registers(child, flags, sp, tls);
+	if (flags & CLONE_CHILD_CLEARTID)
+		child->clear_tid = child_tid;
+	/* before the thread is there: a fault has to be ours */
+	if (flags & CLONE_PARENT_SETTID)
+		put32(parent_tid, get32(parent_tid));
+	if (flags & CLONE_CHILD_SETTID)
+		put32(child_tid, get32(child_tid));
+	error = create(&start);
+	if (error) {
+		free(child);
+		return -error;
+	}
+	return start.tid;
+}
+
+/* In the child, whose only thread this is. */
+static void forked(struct thread *t, uint32_t flags, uint32_t sp, uint32_t tls,
+		   uint32_t child_tid)
+{
+	alive = 1;
+	t->tid = getpid();
+	signal_forked(t);
+	t->robust_list = 0;
+	t->clear_tid = flags & CLONE_CHILD_CLEARTID ? child_tid : 0;
+	if (flags & CLONE_CHILD_SETTID)
+		put32(child_tid, (uint32_t)t->tid);
+	child_registers(t, flags, sp, tls);
+	t->done = true;
+	signal_set_mask(t);
+}
+
+/*
+ * vfork: the end of a pipe that the child has is closed when it execs or dies.
+ * Not by the stub, as the kernel too lets no handler run before that.
+ */
+static void wait_for(int fd)
+{
+	char byte;
+
+	while (read(fd, &byte, 1) == -1 && errno == EINTR)
+		;
+}
+
+static long new_process(struct thread *t, uint32_t flags, uint32_t sp,
+			uint32_t parent_tid, uint32_t tls, uint32_t child_tid)
+{
+	int ends[2] = { -1, -1 }, high;
+	pid_t pid;
+
+	if (flags & CLONE_VFORK && pipe2(ends, O_CLOEXEC))
+		return -errno;
+	memory_lock();
+	pid = fork();
+	memory_unlock();
+	if (pid == -1)
+		pid = -errno;
+	if (pid == 0) {
+		/* out of the way of the guest's own descriptors */
+		if (ends[0] >= 0) {
+			high = fcntl(ends[1], F_DUPFD_CLOEXEC, 512);
+			close(ends[0]);
+			if (high >= 0)
+				close(ends[1]);
+		}
+		forked(t, flags, sp, tls, child_tid);
+		return 0;
+	}
+	if (ends[0] >= 0) {
+		close(ends[1]);
+		if (pid > 0)
+			wait_for(ends[0]);
+		close(ends[0]);
+	}
+	if (pid > 0 && flags & CLONE_PARENT_SETTID)
+		put32(parent_tid, (uint32_t)pid);
+	return pid;
+}
+
+/*
+ * A thread, with all that belongs to one; or a process, with nothing in common.
+ * A vfork child gets memory of its own, which no correct program can tell.
+ */
+long thread_clone(struct thread *t, uint32_t flags, uint32_t sp, uint32_t parent_tid,
+		  uint32_t tls, uint32_t child_tid)
+{
+	uint32_t all = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
+
+	if ((flags & all) == all)
+		return new_thread(t, flags, sp, parent_tid, tls, child_tid);
+	if (flags & all && (flags & (all | CLONE_VFORK)) != (CLONE_VM | CLONE_VFORK))
+		return -EINVAL;
+	if (signal_to_host((int)(flags & 0xff)) != SIGCHLD)
+		return -EINVAL;
+	return new_process(t, flags, sp, parent_tid, tls, child_tid);
+}
