@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* An alarm against pause: the handler jumps out. */
+#include "race.h"
+
+static sigjmp_buf back;
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+	aim_handler();
+	siglongjmp(back, 1);
+}
+
+static void prepare(void)
+{
+	race_handle(SIGALRM, on_alarm, 0);
+}
+
+static void round_(long i)
+{
+	(void)i;
+	if (sigsetjmp(back, 1) == 0) {
+		race_arm();
+		aim_wait();
+		for (;;)
+			pause();
+	}
+	aim_correct();
+}
+
+int main(void)
+{
+	return race("race_pause", prepare, round_);
+}
