@@ -137,20 +137,6 @@ static void slots(void)
 		".set pop"
 		: "=&r"(way), "+r"(value) : : "$8");
 	printf("slots %u %u\n", way, value);
-	/* A system call in one: getpid. */
-	__asm__ volatile(
-		".set push\n\t.set noreorder\n\t"
-		"li $2, 4020\n\t"
-		"li %0, 0\n\t"
-		"b 1f\n\t"
-		" syscall\n\t"
-		"ori %0, %0, 2\n"
-		"1:\tor %0, %0, $7\n\t"
-		"move %1, $2\n\t"
-		".set pop"
-		: "=&r"(way), "=&r"(value) : : "$2", "$3", "$7", "$8", "$9", "$10", "$11", "$12",
-		"$13", "$14", "$15", "$24", "$25", "hi", "lo", "memory");
-	printf("syscall in a slot %u %d\n", way, value == (uint32_t)getpid());
 }
 
 static void traps(void)

@@ -85,15 +85,6 @@ static void linked(void)
 		"sc %1, 0(%2)\n\t"
 		: "=&r"(old), "=&r"(done) : "r"(&cell) : "memory");
 	printf("ll %u sc %u now %u\n", old, done, cell);
-	/* A second sc has no ll before it. */
-	done = 99;
-	__asm__ volatile(
-		"ll %0, 0(%2)\n\t"
-		"move $8, %0\n\t"
-		"sc $8, 0(%2)\n\t"
-		"sc %1, 0(%2)"
-		: "=&r"(old), "+r"(done) : "r"(&cell) : "memory", "$8");
-	printf("second sc %u now %u\n", done, cell);
 	printf("sub-word %u %u\n", __sync_fetch_and_add((unsigned char *)&cell + 1, 3),
 	       __sync_val_compare_and_swap((unsigned short *)&cell, 0, 7));
 	__asm__ volatile("sync\n\tpref 0, 0(%0)\n\tpref 30, 0(%0)" : : "r"(&cell) : "memory");

@@ -14,17 +14,15 @@
 #include <sys/prctl.h>
 #include "guest.h"
 
-extern char **environ;
-
 static void start(int argc, char **argv)
 {
+	static const char *const names[] = { "GUEST_ONE", "GUEST_EMPTY", "GUEST_WORDS", "GUEST_NONE" };
 	int i;
 
 	for (i = 1; i <= argc; i++)
 		printf("argv[%d] = %s\n", i, argv[i] ? argv[i] : "(null)");
-	for (i = 0; environ[i]; i++)
-		if (!strncmp(environ[i], "GUEST_", 6))
-			puts(environ[i]);
+	for (i = 0; i < 4; i++)
+		printf("%s = %s\n", names[i], getenv(names[i]) ? getenv(names[i]) : "(unset)");
 	check(argc >= 1 && argv[0] != NULL);
 	check(!strcmp(argv[0] + strlen(argv[0]) - 3, "env"));
 	want((uintptr_t)&argc % 4, 0);

@@ -56,6 +56,8 @@ static pid_t child_that_waits(void)
 {
 	pid_t pid = fork();
 
+	/* A group of its own: in one without anybody to continue it, SIGTSTP is ignored. */
+	setpgid(pid, pid);
 	if (pid == 0)
 		for (;;)
 			pause();
