@@ -103,7 +103,7 @@ static void failing(void)
 
 int main(int argc, char **argv)
 {
-	char *arguments[] = { "name of my own", "arguments", "", "two words", "-x", NULL };
+	char *arguments[] = { "name of my own", "environment", "", "two words", "-x", NULL };
 	char *environment[] = { "FIRST=1", "EMPTY=", "WORDS=a b c", NULL };
 	char *death[] = { "kill", "kill", "15", NULL };
 	char *again[] = { "again", "again", "3", NULL };

@@ -57,7 +57,7 @@ int main(int argc, char **argv)
 		return 33;
 	for (i = 1; i < argc; i++)
 		printf("argument %d: '%s'\n", i, argv[i]);
-	for (i = 0; argc > 2 && environ[i]; i++)
+	for (i = 0; !strcmp(what, "environment") && environ[i]; i++)
 		printf("environment: '%s'\n", environ[i]);
 	return 42;
 }
