@@ -86,7 +86,7 @@ build_guests() {
 	guest_abi "$1"
 	while read -r program; do
 		build_guest "$1" "$program" "$dir" || return
-	done < <(runs_for "$libc" | cut -d'|' -f2 | sort -u)
+	done < <({ echo exec_other; runs_for "$libc" | cut -d'|' -f2; } | sort -u)
 }
 
 # What every guest finds in its environment, and nothing else; the marks end what it left behind.

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of a child against read with SA_RESTART, as a shell or a server waits. */
+/*
+ * News of a child against read with SA_RESTART, as a shell or a server waits: it was stopped, was
+ * continued, and in some of the rounds ended, which takes longer.
+ */
 #include "race.h"
 
+enum { LIFE = 64 };			/* rounds, and an even number */
+
 static int fd[2];
-static volatile long reaped;
+static volatile int news;
+static pid_t child;
 
 static void on_child(int sig)
 {
@@ -12,8 +18,8 @@ static void on_child(int sig)
 
 	(void)sig;
 	aim_handler();
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		reaped++;
+	while (waitpid(child, NULL, WNOHANG | WUNTRACED | WCONTINUED) > 0)
+		news++;
 	if (write(fd[1], &c, 1) != 1)
 		_exit(4);
 	errno = saved;
@@ -23,24 +29,39 @@ static void prepare(void)
 {
 	need(pipe(fd) == 0);
 	race_handle(SIGCHLD, on_child, SA_RESTART);
+	child = 0;
 }
 
-/* The child ends at once, and the parent spends the time until about then. */
+static void start_child(void)
+{
+	child = fork();
+	need(child >= 0);
+	if (child == 0)
+		for (;;)
+			pause();
+}
+
+/* After a loss another process goes on in the middle of what would have been the child's life. */
 static void round_(long i)
 {
-	pid_t child;
+	static const int signals[2] = { SIGSTOP, SIGCONT };
+	static int sent;
 	char c;
 
 	(void)i;
-	reaped = 0;
+	if (!child) {
+		start_child();
+		sent = 0;
+	}
+	news = 0;
 	aim_entered = 0;
-	child = fork();
-	if (child == 0)
-		_exit(0);
+	kill(child, sent == LIFE ? SIGKILL : signals[sent % 2]);
 	aim_wait();
-	if (read(fd[0], &c, 1) != 1 || reaped != 1)
+	if (read(fd[0], &c, 1) != 1 || news != 1)
 		race_shared->wrong++;
 	aim_correct();
+	if (sent++ == LIFE)
+		child = 0;
 }
 
 int main(void)

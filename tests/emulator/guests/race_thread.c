@@ -4,58 +4,60 @@
 #include "race.h"
 
 static pthread_t reader;
-static int fd[2];
-static volatile int turn, entered;
+static int fd[2], begin[2], near[2], end[2];
 
-static void on_usr1(int sig)
+static void tell(int to)
 {
 	char c = 't';
 
-	(void)sig;
-	aim_seen = entered;
-	if (write(fd[1], &c, 1) != 1)
+	if (write(to, &c, 1) != 1)
 		_exit(4);
+}
+
+static void hear(int from)
+{
+	char c;
+
+	if (read(from, &c, 1) != 1)
+		race_shared->wrong++;
+}
+
+static void on_usr1(int sig)
+{
+	(void)sig;
+	aim_handler();
+	tell(fd[1]);
 }
 
 static void *reads(void *unused)
 {
-	int mine = 0;
-	char c;
-
 	for (;;) {
-		while (turn == mine)
-			sched_yield();
-		mine = turn;
-		entered = 1;
-		if (read(fd[0], &c, 1) != 1)
-			race_shared->wrong++;
-		entered = 2;
+		hear(begin[0]);
+		aim_entered = 0;
+		tell(near[1]);
+		aim_wait();
+		hear(fd[0]);
+		tell(end[1]);
 	}
 	return unused;
 }
 
 static void prepare(void)
 {
-	need(pipe(fd) == 0);
+	need(pipe(fd) == 0 && pipe(begin) == 0 && pipe(near) == 0 && pipe(end) == 0);
 	race_handle(SIGUSR1, on_usr1, SA_RESTART);
 	need(pthread_create(&reader, NULL, reads, NULL) == 0);
 }
 
+/* By pipes, and not by looking: there may be one processor only, or others who want it. */
 static void round_(long i)
 {
 	(void)i;
-	entered = 0;
-	turn++;
-	/* On one processor it would have to wait for the end of this one's time. */
-	sched_yield();
-	while (!entered)
-		sched_yield();
-	aim_wait();
+	tell(begin[1]);
+	hear(near[0]);
 	pthread_kill(reader, SIGUSR1);
-	while (entered != 2)
-		sched_yield();
-	/* Aimed at a little after the reader's word, by no more than a few hundred turns. */
-	aim_spin = aim_dither(300) + 1;
+	hear(end[0]);
+	aim_correct();
 }
 
 int main(void)
