@@ -79,14 +79,17 @@ build_guest() {
 	fi
 }
 
-# All that the runs of one ABI need.
+# All that the runs need, for each ABI.  Two may want to build at a time, run and vm.
 build_guests() {
-	local dir=$builddir/emulator/$1 program
+	local name program
 
-	guest_abi "$1"
-	while read -r program; do
-		build_guest "$1" "$program" "$dir" || return
-	done < <({ echo exec_other; runs_for "$libc" | cut -d'|' -f2; } | sort -u)
+	for name in $(table_names "$here/abis"); do
+		guest_abi "$name"
+		mkdir -p "$builddir/emulator/$name/runs"
+		while read -r program; do
+			build_guest "$name" "$program" "$builddir/emulator/$name" || return
+		done < <({ echo exec_other; runs_for "$libc" | cut -d'|' -f2; } | sort -u)
+	done
 }
 
 # What every guest finds in its environment, and nothing else; the marks end what it left behind.
