@@ -44,7 +44,7 @@ static void descriptors(void)
 {
 	union {
 		struct cmsghdr header;
-		char bytes[CMSG_SPACE(2 * sizeof(int))];
+		char bytes[CMSG_SPACE(2 * sizeof(int)) + 64];	/* more than comes */
 	} control;
 	struct iovec iov[2] = { { "ab", 2 }, { "cde", 3 } };
 	char first[4] = "", second[8] = "", c = 0;
@@ -58,7 +58,7 @@ static void descriptors(void)
 	message.msg_iov = iov;
 	message.msg_iovlen = 2;
 	message.msg_control = &control;
-	message.msg_controllen = sizeof(control);
+	message.msg_controllen = CMSG_SPACE(2 * sizeof(int));
 	header = CMSG_FIRSTHDR(&message);
 	header->cmsg_level = SOL_SOCKET;
 	header->cmsg_type = SCM_RIGHTS;
@@ -79,6 +79,7 @@ static void descriptors(void)
 	need(header != NULL);
 	want(header->cmsg_type, SCM_RIGHTS);
 	want(header->cmsg_len, CMSG_LEN(2 * sizeof(int)));
+	want(message.msg_controllen, CMSG_SPACE(2 * sizeof(int)));
 	check(CMSG_NXTHDR(&message, header) == NULL);
 	want(message.msg_flags, MSG_CMSG_CLOEXEC);
 	memcpy(got, CMSG_DATA(header), sizeof(got));
@@ -89,7 +90,7 @@ static void descriptors(void)
 
 	/* No room for them: they are gone, and a flag says so. */
 	message.msg_control = &control;
-	message.msg_controllen = sizeof(control);
+	message.msg_controllen = CMSG_SPACE(2 * sizeof(int));
 	header = CMSG_FIRSTHDR(&message);
 	header->cmsg_level = SOL_SOCKET;
 	header->cmsg_type = SCM_RIGHTS;
