@@ -75,6 +75,9 @@ enum { GUEST_SOL_SOCKET = 0xffff };
 	X(SO_SNDTIMEO, 0x1005) X(SO_RCVTIMEO, 0x1006) X(SO_ERROR, 0x1007) \
 	X(SO_TYPE, 0x1008) X(SO_ACCEPTCONN, 0x1009) X(SO_PROTOCOL, 0x1028) \
 	X(SO_DOMAIN, 0x1029) X(SO_PASSCRED, 17) X(SO_PEERCRED, 18)
+/* a struct of two 64-bit words, for C libraries with 64-bit time */
+#define GUEST_SO_RCVTIMEO_NEW 66
+#define GUEST_SO_SNDTIMEO_NEW 67
 
 /* resource limits; the others are the same everywhere */
 #define GUEST_LIMITS(X) \

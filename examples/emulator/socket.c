@@ -159,16 +159,29 @@ GUEST_CALL(getpeername)
 
 /* ---- options ------------------------------------------------------------- */
 
+/* The host's option where the guest's is a time-out in 64-bit words, or 0. */
+static int long_timeout(const uint32_t *a)
+{
+	return a[1] != GUEST_SOL_SOCKET ? 0 : a[2] == GUEST_SO_RCVTIMEO_NEW ? SO_RCVTIMEO :
+		a[2] == GUEST_SO_SNDTIMEO_NEW ? SO_SNDTIMEO : 0;
+}
+
 /* Both times are two words; what is not known here consists of words. */
 GUEST_CALL(setsockopt)
 {
 	bool is_socket = a[1] == GUEST_SOL_SOCKET;
+	int timeout = long_timeout(a);
 	int level = is_socket ? SOL_SOCKET : (int)a[1];
 	int name = is_socket ? to_host(options, COUNT(options), a[2]) : (int)a[2];
 	uint32_t words[16];
 
 	if (a[4] > sizeof words || a[4] % 4)
 		return -EINVAL;
+	if (timeout && a[4] >= 16) {
+		struct timeval limit = { (time_t)get64(a[3]), (suseconds_t)get64(a[3] + 8) };
+
+		return direct(setsockopt((int)a[0], level, timeout, &limit, sizeof limit));
+	}
 	for (uint32_t i = 0; i < a[4] / 4; i++)
 		words[i] = get32(a[3] + 4 * i);
 	if (is_socket && (name == SO_RCVTIMEO || name == SO_SNDTIMEO) && a[4] >= 8) {
@@ -185,12 +198,21 @@ GUEST_CALL(getsockopt)
 	int level = is_socket ? SOL_SOCKET : (int)a[1];
 	int name = is_socket ? to_host(options, COUNT(options), a[2]) : (int)a[2];
 	union { uint32_t word[16]; struct timeval time; } v;
+	int timeout = long_timeout(a);
 	uint32_t room = get32(a[4]);
 	socklen_t size = sizeof v;
 
 	memset(&v, 0, sizeof v);
-	if (getsockopt((int)a[0], level, name, &v, &size))
+	if (getsockopt((int)a[0], level, timeout ? timeout : name, &v, &size))
 		return -errno;
+	if (timeout) {
+		if (room < 16)
+			return -EINVAL;
+		put64(a[3], (uint64_t)v.time.tv_sec);
+		put64(a[3] + 8, (uint64_t)v.time.tv_usec);
+		put32(a[4], 16);
+		return 0;
+	}
 	if (is_socket && (name == SO_RCVTIMEO || name == SO_SNDTIMEO)) {
 		uint32_t seconds = (uint32_t)v.time.tv_sec;
 
