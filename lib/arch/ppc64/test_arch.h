@@ -19,7 +19,7 @@ enum {
 	TA_PRESERVED = 21
 };
 
-#define TA_MOST { 80, 44, 20, 10 }
+#define TA_MOST { 81, 45, 20, 10 }
 
 static inline size_t ta_length(const ta_unit *p)
 {
