@@ -85,7 +85,7 @@ static safe_syscall_scope unstarted = { SS_WAKE, SS_NONE, 0, { 0 } };
 
 __thread struct ss_thread ss_thread
 	__attribute__((tls_model("initial-exec"))) = {
-	{ 0, SS_NONE, 0, { 0 } }, &unstarted, NULL, 0, 0
+	{ 0, SS_NONE, 0, { 0 } }, &unstarted, NULL, NULL, 0
 };
 
 /* Kept out of those that call it last, so that they need no stack. */
@@ -327,7 +327,7 @@ static SS_COLD int enter_slowly(safe_syscall_scope *scope)
 		/* who came before this found no thread, but has set our flag */
 		AO_nop_full();
 	}
-	ss_thread.inside = NULL;
+	ss_thread.inside = ss_thread.beneath = NULL;
 	if (ss_thread.requeued)
 		ss_signal_repair(1);
 	return 0;
@@ -358,7 +358,7 @@ int safe_syscall_enter(safe_syscall_scope *scope)
 static SS_COLD int leave_slowly(safe_syscall_scope *scope)
 {
 	wait_for_senders(scope);
-	ss_thread.inside = NULL;
+	ss_thread.inside = ss_thread.beneath = NULL;
 	if (ss_thread.requeued)
 		ss_signal_repair(1);
 	ss_signal_drain();
@@ -490,10 +490,10 @@ static inline long make(const struct ss_call *call, const volatile int *flag,
  * Why did the stub come back without having made the call?  Most often there is an
  * interrupt.  If not, WAKE is out of date: clear it, and look once more, with no
  * handler between the two that might leave by siglongjmp.  Where it is clear already,
- * a call in a handler has been here before us.  And if not that either, the kernel has
- * said so, for a filter can make it say anything.
+ * a call in a handler has been here before us, or the kernel has said so, for a
+ * filter can make it say anything: ask it more often than handlers can be above us.
  */
-static int has_to_return(safe_syscall_scope *scope)
+static int has_to_return(safe_syscall_scope *scope, int *found_nothing)
 {
 	sigset_t old;
 	AO_t state;
@@ -506,11 +506,9 @@ static int has_to_return(safe_syscall_scope *scope)
 	yes = ss_interrupted_here();
 	if (yes)
 		change(&scope->ss_state, 0, SS_WAKE);
-	else if (!state && !ss_thread.cleared)
-		yes = 1;
-	ss_thread.cleared = (state & SS_WAKE) != 0;
 	ss_signals_restore(&old);
-	return yes;
+	*found_nothing += !state;
+	return yes || *found_nothing > 64;
 }
 
 /*
@@ -521,11 +519,13 @@ static long look_again(const struct ss_call *call, long result, int ours,
 		       const struct ss_call *beneath)
 {
 	safe_syscall_scope *scope = current();
+	int found_nothing = 0;
 
 	for (;;) {
 		if (ss_thread.requeued)
 			ss_signal_repair(ours);
-		if (result != -SAFE_ERESTARTSYS || has_to_return(scope))
+		if (result != -SAFE_ERESTARTSYS ||
+		    has_to_return(scope, &found_nothing))
 			return result;
 		/* of an interrupt that was taken back */
 		wait_for_senders(scope);
@@ -580,14 +580,17 @@ static int is_over(const struct ss_call *beneath, const struct ss_call *call)
 static SS_COLD long make_another(const struct ss_call *call)
 {
 	const struct ss_call *beneath = ss_thread.inside;
+	const struct ss_call *beneath_that = ss_thread.beneath;
 	long result;
 
 	if (beneath && is_over(beneath, call))
 		ss_thread.inside = beneath = NULL;
+	ss_thread.beneath = beneath;
 	if (ss_thread.requeued)
 		ss_signal_repair(0);
 	result = make(call, flag_of(current()), beneath);
 	result = finish(call, result, 0, beneath);
+	ss_thread.beneath = beneath ? beneath_that : NULL;
 	if (beneath && ss_interrupted_here())
 		ss_signal_send(ss_tid());
 	return result;

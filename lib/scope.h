@@ -40,8 +40,8 @@ struct ss_thread {
 	safe_syscall_scope own;		/* has ss_tid, 0 before it is asked for */
 	safe_syscall_scope *current;	/* handlers only read it */
 	const struct ss_call *volatile inside;	/* the safe_syscall() under way */
+	const struct ss_call *volatile beneath;	/* the one that was when it began */
 	volatile uintptr_t requeued;	/* signal.c: blocked, and sent again */
-	int cleared;			/* WAKE was, by a call that was made after all */
 };
 
 extern __thread struct ss_thread ss_thread

@@ -116,7 +116,7 @@ void ss_signal_send(pid_t tid)
  * What is taken back may have been for a scope around the one that is left, or
  * for the call beneath the handler that we are in.
  */
-static void take_back(int unblock)
+static void take_back(int unblock, int for_good)
 {
 	static const long long none[2];		/* larger than any timespec */
 	int error = errno;
@@ -133,6 +133,8 @@ static void take_back(int unblock)
 		ss_signal_send(ss_tid());
 	if (unblock)
 		sigdelset(&old, ss_signal());
+	if (for_good)
+		ss_thread.requeued = 0;
 	ss_signals_restore(&old);
 	errno = error;
 }
@@ -140,15 +142,12 @@ static void take_back(int unblock)
 void ss_signal_drain(void)
 {
 	if (ss_signal())
-		take_back(0);
+		take_back(0, 0);
 }
 
 void ss_signal_repair(int for_good)
 {
-	take_back(1);
-	/* not before: a handler that leaves by siglongjmp would leave it blocked */
-	if (for_good)
-		ss_thread.requeued = 0;
+	take_back(1, for_good);
 }
 
 /* ---- the hook ----------------------------------------------------------------- */
@@ -162,11 +161,14 @@ static int is_synchronous(int signum)
 static enum safe_syscall_phase hook(ucontext_t *uc)
 {
 	enum safe_syscall_phase phase = safe_syscall_rewind(uc);
+	const struct ss_call *missed;
 
 	if (!ss_interrupted_here())
 		return phase;
 	ss_wake_inner();
-	if (phase == SAFE_SYSCALL_OUTSIDE && ss_thread.inside && ss_signal()) {
+	/* the call that will not look at its flag again when we return */
+	missed = phase == SAFE_SYSCALL_OUTSIDE ? ss_thread.inside : ss_thread.beneath;
+	if (missed && ss_signal()) {
 		ss_thread.requeued = 1;
 		sigaddset(&uc->uc_sigmask, ss_signal());
 		ss_wake_current();	/* for enter and leave */
@@ -272,12 +274,12 @@ static void wrapped(int signum, siginfo_t *info, void *ucontext, int which)
 	if (!is_synchronous(signum) || info->si_code <= 0)
 		phase = hook(ucontext);
 	/*
-	 * The call beneath looks at its flag again when this handler returns, so
-	 * an interrupt that comes in here has nothing to wait for; nor if it
-	 * leaves by siglongjmp.
+	 * The call that was interrupted looks at its flag again when this handler
+	 * returns, so an interrupt that comes in here has nothing to wait for,
+	 * unless there is a call beneath that one; nor if it leaves by siglongjmp.
 	 */
 	if (phase != SAFE_SYSCALL_OUTSIDE)
-		ss_thread.inside = NULL;
+		ss_thread.inside = ss_thread.beneath;
 	errno = error;
 	/* The kernel too passes three arguments whatever the handler takes. */
 	places[signum][which].handler(signum, info, ucontext);
