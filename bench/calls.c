@@ -491,7 +491,7 @@ static double measure_crew(const struct way *way, int n)
 void measure_threads(void)
 {
 	const struct way *way;
-	char name[8];
+	char name[16];
 	int i, n;
 
 	for (i = 0; i < ROUNDS; i++)

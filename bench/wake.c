@@ -279,7 +279,7 @@ void measure_wake_ups(void)
 
 static void measure_crowd(int n)
 {
-	char name[8], group[64];
+	char name[16], group[64];
 	int i, w;
 
 	snprintf(name, sizeof name, "%d", n);
