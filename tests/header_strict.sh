@@ -198,9 +198,13 @@ call() {
 	compile -c -o "$tmp/calls.o" "$tmp/calls.c"
 }
 
+# What the object wants has the names that the library has: C's, not C++'s.
 call_cxx() {
 	command -v "$1" >/dev/null || skip "no $1"
-	"$1" -x c++ -std=c++98 -I"$srcdir/include" $warnings -fsyntax-only "$tmp/calls.c"
+	"$1" -x c++ -std=c++98 -I"$srcdir/include" $warnings -c -o "$tmp/calls_cxx.o" \
+		"$tmp/calls.c" || return
+	nm -u "$tmp/calls_cxx.o" | sed -n 's/^ *U \(.*safe_syscall.*\)/\1/p' | sort >"$tmp/wanted"
+	same header wanted
 }
 
 link() {
