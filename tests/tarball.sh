@@ -137,11 +137,11 @@ from_clone() {
 	in_checkout
 	command -v autoreconf >/dev/null || skip 'no autoreconf'
 	[ -z "$(git -C "$srcdir" status --porcelain)" ] || skip 'something is not committed'
-	git clone -q "$srcdir" "$tmp/clone" 2>"$tmp/log" &&
-		(cd "$tmp/clone" && autoreconf -i >"$tmp/log" 2>&1) || {
+	if ! (git clone -q "$srcdir" "$tmp/clone" && cd "$tmp/clone" && autoreconf -fi) \
+		>"$tmp/log" 2>&1 </dev/null; then
 		tail -n 20 "$tmp/log"
 		return 1
-	}
+	fi
 	pack cloned 022 UTC "$tmp/clone" && same_bytes cloned
 }
 
