@@ -301,18 +301,28 @@ documented() {
 
 # ---- a generator of bindings ------------------------------------------------
 
+# As it comes, and not as a formatter would have it that has wishes of its own.
+unformatted() {
+	if bindgen --help | grep -q -e --formatter; then
+		echo --formatter=none
+	else
+		echo --no-rustfmt-bindings
+	fi
+}
+
 bindings() {
 	command -v bindgen >/dev/null || skip 'no bindgen'
-	bindgen --no-doc-comments --allowlist-file '.*/safe_syscall\.h' \
+	bindgen "$(unformatted)" --no-doc-comments --allowlist-file '.*/safe_syscall\.h' \
 		-o "$tmp/bindings.rs" "$tmp/alone.c" -- -D_GNU_SOURCE -I"$srcdir/include" ||
 		return
-	sed -n 's/^ *pub fn \([a-z_]*\)(.*/\1/p' "$tmp/bindings.rs" |
-		grep '^safe_syscall' | sort >"$tmp/bindgen"
+	sed 's/[(){}]/ & /g' "$tmp/bindings.rs" | tr -s ' \t' '\n' >"$tmp/words"
+	awk 'last == "fn" && /^safe_syscall/; { last = $0 }' "$tmp/words" | sort >"$tmp/bindgen"
 	same header bindgen
 	# opaque to bindgen is what it did not understand
-	awk '/^pub struct safe_syscall/ { ours = 1 }
-		ours && /opaque|Bitfield|IncompleteArray|_unused/
-		/^}/ { ours = 0 }' "$tmp/bindings.rs"
+	awk 'last == "struct" { name = $0 }
+		/^}/ { name = "" }
+		name ~ /^safe_syscall/ && /opaque|Bitfield|IncompleteArray|_unused/ { print name, $0 }
+		{ last = $0 }' "$tmp/words"
 }
 
 # ---- all of it --------------------------------------------------------------
