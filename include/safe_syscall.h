@@ -12,6 +12,10 @@
  * The library has layers; stop at the one you need.  safe_syscall(7) tells
  * the whole story, safe_syscall_raw(3), safe_syscall_rewind(3) and
  * safe_syscall(3) give the details.
+ *
+ * A strict standard of C, as by -std=c99, hides siginfo_t: define one of
+ * _GNU_SOURCE, _DEFAULT_SOURCE, _POSIX_C_SOURCE (199309L or more) and
+ * _XOPEN_SOURCE (500 or more) before the first header then.
  */
 #ifndef SAFE_SYSCALL_H
 #define SAFE_SYSCALL_H

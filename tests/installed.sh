@@ -3,8 +3,9 @@
 #
 # installed.sh - the library as its users get it: builds it apart, installs it,
 # and compiles and runs tests/consumer.c against what pkg-config says, in C and
-# in C++, with each compiler, shared and static.  configure must have been
-# generated.  Nothing outside a temporary folder is written.
+# in C++, with each compiler, shared and static, and as a project of CMake and
+# of Meson; and, before it is installed, against the build directory.  configure
+# must have been generated.  Nothing outside a temporary folder is written.
 
 # Functions are called by name, through check:
 # shellcheck disable=SC2317
@@ -13,6 +14,7 @@ set -u
 LC_ALL=C
 export LC_ALL
 unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR
+unset PKG_CONFIG_DISABLE_UNINSTALLED LD_LIBRARY_PATH
 
 # Name, arguments for configure, and which of the consumers below it is for.
 builds() {
@@ -124,7 +126,7 @@ uninstall() {
 # ---- pkg-config -------------------------------------------------------------
 
 about() {
-	PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config "$@" safe_syscall | sed 's/ *$//'
+	PKG_CONFIG_PATH=$pc_path pkg-config "$@" safe_syscall | sed 's/ *$//'
 }
 
 prints() {
@@ -159,49 +161,96 @@ consume() {
 	[ "$linkage" = shared ] || options=-static
 	"$@" $warnings $options -o "$tmp/consumer" "$srcdir/tests/consumer.c" -x none \
 		$(about --cflags --libs ${options:+--static}) || return
-	LD_LIBRARY_PATH=$prefix/lib timeout 20 "$tmp/consumer" ||
-		echo "consumer: exit status $?"
-	uses_library "$linkage"
+	LD_LIBRARY_PATH=$run_path runs "$tmp/consumer" "$linkage"
 }
 
-uses_library() {
+# runs PROGRAM LINKAGE
+runs() {
+	timeout 20 "$1" || echo "consumer: exit status $?"
 	command -v readelf >/dev/null || return 0
-	readelf -d "$tmp/consumer" | grep -q 'NEEDED.*libsafe_syscall' && uses=shared || uses=static
-	[ "$1" = "$uses" ] || echo "linked with the $uses library"
+	readelf -d "$1" | grep -q 'NEEDED.*libsafe_syscall' && uses=shared || uses=static
+	[ "$2" = "$uses" ] || echo "linked with the $uses library"
+}
+
+# What finds the library knows where it is: nothing tells the loader here.
+project_of_cmake() {
+	command -v cmake >/dev/null || skip 'no cmake'
+	[ "$1" = shared ] && shared=ON || shared=OFF
+	rm -rf "$tmp/project"
+	CC=${compiler:-gcc} CFLAGS=$warnings PKG_CONFIG_PATH=$pc_path quietly \
+		cmake -S "$srcdir/tests/consumer" -B "$tmp/project" -DBUILD_SHARED_LIBS="$shared" &&
+		quietly cmake --build "$tmp/project" && runs "$tmp/project/consumer" "$1"
+}
+
+project_of_meson() {
+	command -v meson >/dev/null || skip 'no meson'
+	command -v ninja >/dev/null || skip 'no ninja'
+	rm -rf "$tmp/project"
+	CC=${compiler:-gcc} CFLAGS=$warnings PKG_CONFIG_PATH=$pc_path quietly \
+		meson setup -Ddefault_library="$1" "$tmp/project" "$srcdir/tests/consumer" &&
+		quietly ninja -C "$tmp/project" && runs "$tmp/project/consumer" "$1"
+}
+
+linkages() {
+	for linkage in shared static; do
+		case $arguments in
+		*--disable-$linkage*) ;;
+		*) echo $linkage ;;
+		esac
+	done
 }
 
 check_consumers() {
 	consumers >"$tmp/consumers"
 	while IFS='|' read -r which command <&4; do
 		[ "$which" = "$kind" ] || continue
-		for linkage in shared static; do
-			case $arguments in
-			*--disable-$linkage*) continue ;;
-			esac
+		for linkage in $(linkages); do
 			# shellcheck disable=SC2086 # a compiler and its flags
 			check "$name: $command, $linkage" consume "$linkage" $command
 		done
 	done 4<"$tmp/consumers"
+	for linkage in $(linkages); do
+		check "$name: CMake, $linkage" project_of_cmake "$linkage"
+		check "$name: Meson, $linkage" project_of_meson "$linkage"
+	done
+}
+
+# ---- not installed ----------------------------------------------------------
+
+# The same consumer, with the library where it was built.
+check_uninstalled() {
+	pc_path=$build
+	run_path=
+	check "$name: not installed: pkg-config --cflags" prints "-I$srcdir/include" --cflags
+	check "$name: not installed: pkg-config --modversion" prints "$version" --modversion
+	for linkage in $(linkages); do
+		check "$name: not installed: $linkage" consume "$linkage" "${compiler:-gcc}" \
+			-std=c99 -D_GNU_SOURCE
+	done
 }
 
 # ---- all of it --------------------------------------------------------------
 
 # shellcheck disable=SC2086 # arguments
-install_it() {
-	compiler=$(echo "$arguments" | sed -n 's/.*CC=\([^ ]*\).*/\1/p')
+build_it() {
 	command -v "${compiler:-gcc}" >/dev/null || skip "no ${compiler:-gcc}"
 	mkdir "$build"
 	cd "$build" || return
 	quietly "$srcdir/configure" -q --prefix="$prefix" $arguments &&
-		quietly make -j"$(nproc)" && quietly make install
+		quietly make -j"$(nproc)"
 }
 
 check_build() {
 	build=$tmp/build
 	prefix=$tmp/prefix
+	compiler=$(echo "$arguments" | sed -n 's/.*CC=\([^ ]*\).*/\1/p')
 	rm -rf "$build" "$prefix"
-	check "$name: configure, make, make install" install_it || return
-	[ -d "$prefix" ] || return
+	check "$name: configure, make" build_it || return
+	[ -d "$build" ] || return
+	check_uninstalled
+	check "$name: make install" quietly make -C "$build" install || return
+	pc_path=$prefix/lib/pkgconfig
+	run_path=$prefix/lib
 	check "$name: files" files_in_place
 	check_pkg_config
 	check_consumers

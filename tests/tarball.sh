@@ -3,7 +3,8 @@
 #
 # tarball.sh - what "make dist" packs: every file of the repository but those
 # named below, what autoreconf generates, and nothing else; and the same bytes
-# whoever packs it.  configure must have been generated.
+# whoever packs it, from which copy of the commit, the tarball too.  configure
+# must have been generated.
 
 # Functions are called by name, through check:
 # shellcheck disable=SC2317
@@ -52,7 +53,7 @@ srcdir=$(cd "$(dirname "$0")/.." && pwd)
 
 # ---- tests ------------------------------------------------------------------
 
-# In a folder, under a umask and in a time zone of its own.
+# pack FOLDER UMASK ZONE SOURCE
 pack() {
 	mkdir "$tmp/$1"
 	cd "$tmp/$1" || return
@@ -60,7 +61,7 @@ pack() {
 	TZ=$3
 	export TZ
 	{
-		"$srcdir/configure" -q && make dist
+		"$4/configure" -q && make dist
 	} >"$tmp/log" 2>&1 </dev/null || {
 		tail -n 20 "$tmp/log"
 		return 1
@@ -112,12 +113,36 @@ all_that_is_generated() {
 	generated | sort | comm -13 "$tmp/packed" - | sed 's/$/ is not in the tarball/'
 }
 
+# same_bytes FOLDER: as in the first
 same_bytes() {
-	[ "$(archives first)" = "$(archives second)" ] ||
-		echo "$(archives first) and $(archives second)"
+	[ "$(archives first)" = "$(archives "$1")" ] ||
+		echo "$(archives first) and $(archives "$1")"
 	for archive in $(archives first); do
-		cmp "$tmp/first/$archive" "$tmp/second/$archive"
+		cmp "$tmp/first/$archive" "$tmp/$1/$archive"
 	done
+}
+
+# What is unpacked has neither git nor the times that the files had.
+from_itself() {
+	mkdir "$tmp/unpacked"
+	for archive in "$tmp"/first/*.tar.*; do
+		tar xf "$archive" -C "$tmp/unpacked" || return
+		break
+	done
+	pack itself 027 UTC "$(echo "$tmp"/unpacked/*)" && same_bytes itself
+}
+
+# Of what is not committed nobody else has a copy.
+from_clone() {
+	in_checkout
+	command -v autoreconf >/dev/null || skip 'no autoreconf'
+	[ -z "$(git -C "$srcdir" status --porcelain)" ] || skip 'something is not committed'
+	if ! (umask 077 && git clone -q "$srcdir" "$tmp/clone" && cd "$tmp/clone" && autoreconf -fi) \
+		>"$tmp/log" 2>&1 </dev/null; then
+		tail -n 20 "$tmp/log"
+		return 1
+	fi
+	pack cloned 022 UTC "$tmp/clone" && same_bytes cloned
 }
 
 in_checkout() {
@@ -134,9 +159,11 @@ if [ ! -x "$srcdir/configure" ]; then
 	check tarball false 'no configure: run ./bootstrap first'
 	finish
 fi
-check 'make dist' pack first 022 UTC || finish
-check 'make dist again' pack second 077 Asia/Tokyo &&
-	check 'the same bytes twice' same_bytes
+check 'make dist' pack first 022 UTC "$srcdir" || finish
+check 'make dist again' pack second 077 Asia/Tokyo "$srcdir" &&
+	check 'the same bytes twice' same_bytes second
+check 'the same bytes from the tarball itself' from_itself
+check 'the same bytes from a clone' from_clone
 packed >"$tmp/packed"
 check 'all that is generated' all_that_is_generated
 checked=$passed
