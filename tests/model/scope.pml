@@ -95,6 +95,7 @@ byte aimed;		/* bit s: a signal was sent for s, which is not over */
 bool seen[FRAMES];	/* a scope was interrupted while the call was under way */
 byte effects[FRAMES];	/* how often the kernel has carried it out */
 bool calling[FRAMES];
+bool left;		/* a handler was left by siglongjmp: blocked is pardoned, if known */
 bool finished;
 
 #define ON (top == l && !due)
@@ -378,7 +379,7 @@ inline safe_syscall()
 		assert(G2 || effects[l] == (result == OK));
 		assert(G3 || result != ERESTARTSYS || effects[l] == 0);
 		assert(G4 || result != ERESTARTSYS || seen[l]);
-		assert(G6 || l > 0 || !blocked[l]);
+		assert(G6 || l > 0 || !blocked[l] || (requeued && left));
 		calling[l] = false; seen[l] = false; effects[l] = 0;
 		result = 0; beneath = 0; ours = false }
 }
@@ -554,7 +555,7 @@ inline leave_by_siglongjmp()
 			fi
 		}
 		i = 0;
-		jumped = 1 + to;
+		jumped = 1 + to; left = true;
 		top = to }
 }
 
