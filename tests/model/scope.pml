@@ -49,7 +49,6 @@ byte current;		/* ss_thread.current */
 #define STALE 7		/* the record of a call that was left by siglongjmp */
 byte inside;		/* ss_thread.inside: 0, CALL(frame), STALE */
 bool requeued;		/* ss_thread.requeued */
-bool cleared;		/* ss_thread.cleared */
 
 /* What the stub looks at: with 32-bit words, the senders too. */
 #ifdef NARROW
@@ -68,6 +67,8 @@ byte top;		/* the frame that runs */
 #define DONE 4		/* the result is there */
 #define OUTSIDE 0
 byte pc[FRAMES];
+byte under[FRAMES];	/* ss_call: what was inside when it began */
+bool cleared[FRAMES];	/* WAKE may have been, since the call was made last */
 #define OK 1
 #define EINTR 2
 #define ERESTARTSYS 3
@@ -156,6 +157,13 @@ inline interrupted_here()
 	od
 }
 
+/* While all signals are blocked; otherwise one could be requeued in between. */
+#ifdef BREAK_LATE
+# define CLEAR_EARLY
+#else
+# define CLEAR_EARLY requeued = requeued && !for_good; for_good = false
+#endif
+
 /* take_back(): unblock tells whether the signal is to be unblocked. */
 inline take_back()
 {
@@ -180,7 +188,7 @@ inline take_back()
 	atomic { ON ->
 		masked = false;
 		if
-		:: unblock -> unblock = false; blocked[l] = false
+		:: unblock -> unblock = false; blocked[l] = false; CLEAR_EARLY
 		:: else
 		fi;
 		TO_USER }
@@ -194,14 +202,11 @@ inline repair(FOR_GOOD)
 #ifdef BREAK_REPAIR
 		requeued = !(FOR_GOOD);
 #endif
+		for_good = FOR_GOOD;
 		unblock = true };
 		take_back();
-#ifndef BREAK_REPAIR
-		atomic { ON ->
-			if
-			:: FOR_GOOD -> requeued = false
-			:: else
-			fi }
+#ifdef BREAK_LATE
+		atomic { ON -> requeued = requeued && !for_good; for_good = false }
 #endif
 	:: atomic { ON && !requeued -> skip }
 	fi
@@ -277,7 +282,7 @@ inline hook()
 /* make() */
 inline make()
 {
-	atomic { ON -> inside = CALL(l); pc[l] = START };
+	atomic { ON -> inside = CALL(l); under[l] = beneath; pc[l] = START };
 	stub();
 #ifdef BREAK_BENEATH
 	atomic { ON -> inside = 0 }
@@ -296,11 +301,21 @@ inline make()
 #else
 # define BLOCK_ALL masked = true
 #endif
-#ifdef BREAK_ZERO
-# define CLEARED false
+#if defined BREAK_ZERO
+# define NOT_CLEARED true
+#elif defined BREAK_ONCE
+# define NOT_CLEARED !cleared[0]
 #else
-# define CLEARED cleared
+# define NOT_CLEARED !cleared[l]
 #endif
+
+inline note_cleared()
+{
+	for (i : 0 .. LEVELS) {
+		cleared[i] = calling[i]
+	}
+	i = 0
+}
 
 /* look_again() */
 inline look_again()
@@ -330,10 +345,18 @@ inline look_again()
 			state[current] = state[current] | WAKE;
 			who = 0 }
 		:: atomic { ON && !yes ->
-			yes = !was && !was_senders && !CLEARED }
+			yes = !was && !was_senders && NOT_CLEARED }
 		fi;
 		atomic { ON ->
-			cleared = (was & WAKE) != 0;
+#ifdef BREAK_ONCE
+			cleared[0] = (was & WAKE) != 0;
+#else
+			if
+			:: was & WAKE -> note_cleared()
+			:: else
+			fi;
+			cleared[l] = false;
+#endif
 			was = 0; was_senders = false;
 			masked = false; TO_USER };
 		if
@@ -350,6 +373,9 @@ inline safe_syscall()
 {
 	atomic { ON ->
 		calling[l] = true; seen[l] = HERE; effects[l] = 0;
+#ifndef BREAK_ONCE
+		cleared[l] = true;
+#endif
 		ours = !inside && !requeued };
 	if
 	:: ON && ours
@@ -381,6 +407,10 @@ inline safe_syscall()
 		assert(G4 || result != ERESTARTSYS || seen[l]);
 		assert(G6 || l > 0 || !blocked[l] || (requeued && left));
 		calling[l] = false; seen[l] = false; effects[l] = 0;
+		under[l] = 0;
+#ifndef BREAK_ONCE
+		cleared[l] = false;
+#endif
 		result = 0; beneath = 0; ours = false }
 }
 
@@ -500,7 +530,7 @@ inline push()
 	TO_USER
 }
 
-#define FORGET_CALL unblock = false; s = 0; who = 0; i = 0; yes = false; taken = false; \
+#define FORGET_CALL unblock = false; for_good = false; s = 0; who = 0; i = 0; yes = false; taken = false; \
 	outermost = 0; result = 0; beneath = 0; ours = false; was = 0; was_senders = false; to = 0
 #define FORGET FORGET_CALL; phase = 0; was_inside = 0
 
@@ -547,6 +577,8 @@ inline leave_by_siglongjmp()
 			calling[i] = false;
 			seen[i] = false;
 			effects[i] = 0;
+			under[i] = 0;
+			cleared[i] = false;
 			landing[i] = false;
 			saved[i] = false;
 			if
@@ -571,7 +603,11 @@ inline call()
 
 /* wrapped(): what ss_thread.inside is while the handler runs, where it has interrupted
  * the stub. */
-#define BENEATH_IT 0
+#ifdef BREAK_WRAPPED
+# define BENEATH_IT 0
+#else
+# define BENEATH_IT under[l - 1]
+#endif
 
 /* What code in a handler may do. */
 inline act()
@@ -596,7 +632,7 @@ inline act()
 
 #define LOCALS \
 	byte s, i, to, who, phase, outermost, result, beneath, was, was_inside; \
-	bool ours, unblock, yes, taken, was_senders
+	bool ours, for_good, unblock, yes, taken, was_senders
 
 #define INTERRUPT 1	/* the interrupt signal's handler */
 #define OTHERS 2	/* one without the hook */
