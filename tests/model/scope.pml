@@ -23,9 +23,6 @@
 #ifndef QUEUED
 # define QUEUED 1	/* how many of the interrupt signal can be pending */
 #endif
-#ifndef SENDERS
-# define SENDERS 2	/* threads that interrupt */
-#endif
 
 #define OWN 0		/* the thread's own scope, A in it, B in A */
 #define A 1
@@ -105,6 +102,8 @@ bool finished;
 #define OUTWARDS(s) (s == OWN || !around[s] -> NONE : around[s] - 1)
 #define HERE (IS_INTERRUPTED(OWN) || (current >= A && IS_INTERRUPTED(A)) || \
 	(current == B && IS_INTERRUPTED(B)))
+#define INNERMOST (current == B && IS_INTERRUPTED(B) -> B : \
+	(current >= A && IS_INTERRUPTED(A) -> A : OWN))
 
 inline note_interrupt(x)
 {
@@ -144,6 +143,9 @@ inline stub()
 /* ss_interrupted_here() */
 inline interrupted_here()
 {
+#ifdef COARSE
+	atomic { ON -> yes = HERE; who = (!yes -> 0 : INNERMOST) }
+#else
 	atomic { ON -> s = current; yes = false }
 	do
 	:: atomic { ON ->
@@ -155,6 +157,7 @@ inline interrupted_here()
 		:: else
 		fi }
 	od
+#endif
 }
 
 /* While all signals are blocked; otherwise one could be requeued in between. */
@@ -238,6 +241,12 @@ inline wake_inner()
 	od
 }
 
+/* Is there a call that would not look at its flag when this handler returns? */
+#ifdef BREAK_NESTED
+# define MISSED (phase == OUTSIDE && inside)
+#else
+# define MISSED (phase == OUTSIDE -> inside : under[l - 1])
+#endif
 #ifdef BREAK_REQUEUE
 # define NO_REQUEUE true
 #else
@@ -264,14 +273,14 @@ inline hook()
 	:: atomic { ON && yes -> yes = false };
 		wake_inner();
 		if
-		:: atomic { ON && phase == OUTSIDE && inside && !NO_REQUEUE ->
+		:: atomic { ON && MISSED && !NO_REQUEUE ->
 			requeued = true };
 			atomic { ON -> blocked[l - 1] = true };
 			atomic { ON -> state[current] = state[current] | WAKE };
 			atomic { ON ->
 				RAISE; TO_USER;
 				aimed = aimed | BIT(who); who = 0 }
-		:: atomic { ON && (phase != OUTSIDE || !inside || NO_REQUEUE) -> who = 0 }
+		:: atomic { ON && (!MISSED || NO_REQUEUE) -> who = 0 }
 		fi
 	:: ON && !yes
 	fi
@@ -717,10 +726,14 @@ proctype thread()
 		rearm(REARM);
 		call()
 #endif
+#ifdef STAY
+	:: atomic { ON && outwards -> finished = true; break }
+#else
 	:: atomic { ON && outwards && current != OWN -> x = current };
 		leave(x);
 		call()
 	:: atomic { ON && outwards && current == OWN -> finished = true; break }
+#endif
 	od
 }
 
@@ -735,7 +748,7 @@ init
 		n = 0;
 		run thread();
 		run sender(TARGET1);
-#if SENDERS > 1
+#ifdef TARGET2
 		run sender(TARGET2)
 #endif
 	}

@@ -97,11 +97,14 @@ end:	do
 #ifdef BREAK_EINTR
 		rax = (rax == EINTR -> ERESTARTSYS : rax);
 #endif
+#ifdef BREAK_ABORT_LATE
+		rax = (flag -> ERESTARTSYS : rax);	/* looks once more */
+#endif
 		pc = FINAL }
 	:: atomic { ON && pc == ABORT -> rax = ERESTARTSYS; pc = FINAL }
 	:: atomic { ON && pc == FINAL ->
-		assert(G2 || effects == (rax == OK));
 		assert(G3 || rax != ERESTARTSYS || effects == 0);
+		assert(G2 || effects == (rax == OK));
 		assert(G4 || rax != ERESTARTSYS || flag);
 		assert(G5 || eintr == (rax == EINTR));
 		assert(G5 || rax != ERESTARTSYS || !partly);
