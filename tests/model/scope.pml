@@ -241,6 +241,11 @@ inline wake_inner()
 	od
 }
 
+/* What runs in a frame. */
+#define INTERRUPT 1	/* the interrupt signal's handler */
+#define OTHERS 2	/* one without the hook */
+#define WRAPPED 3	/* one by safe_syscall_sigaction() */
+
 /* Is there a call that would not look at its flag when this handler returns? */
 #ifdef BREAK_NESTED
 # define MISSED (phase == OUTSIDE && inside)
@@ -643,10 +648,6 @@ inline act()
 	byte s, i, to, who, phase, outermost, result, beneath, was, was_inside; \
 	bool ours, for_good, unblock, yes, taken, was_senders
 
-#define INTERRUPT 1	/* the interrupt signal's handler */
-#define OTHERS 2	/* one without the hook */
-#define WRAPPED 3	/* one by safe_syscall_sigaction() */
-
 #define COMES (pending && !blocked[l - 1])
 #define MAY_COME (l < LEVELS && !due)
 
@@ -725,6 +726,10 @@ proctype thread()
 #ifdef REARM
 		rearm(REARM);
 		call()
+# ifdef AGAIN
+		;
+		call()
+# endif
 #endif
 #ifdef STAY
 	:: atomic { ON && outwards -> finished = true; break }

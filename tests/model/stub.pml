@@ -210,7 +210,9 @@ end:	do
 		:: atomic { top == l && !hooked -> pop() }
 		:: top == l && hooked;
 			if
+#ifndef UNSET	/* no handler sets it */
 			:: atomic { top == l -> flag = true }
+#endif
 			:: top == l
 			fi;
 			atomic { top == l ->
@@ -219,7 +221,9 @@ end:	do
 				:: else
 				fi };
 			if
+#ifndef UNSET	/* no handler sets it */
 			:: atomic { top == l -> flag = true }
+#endif
 			:: top == l
 			fi;
 			atomic { top == l -> pop() }
@@ -241,7 +245,9 @@ init
 		fi;
 #endif
 		if
+#ifndef UNSET
 		:: flag = true
+#endif
 		:: skip
 		fi;
 		if
