@@ -96,6 +96,7 @@ lint() {
 	status=$?
 	[ $status -eq 0 ] && return
 	cat "$tmp/log" "$tmp/lintian"
+	rm "$tmp/lintian"
 	return $status
 }
 
