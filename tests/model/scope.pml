@@ -45,6 +45,7 @@ byte current;		/* ss_thread.current */
 #define CALL(frame) (1 + (frame))
 #define STALE 7		/* the record of a call that was left by siglongjmp */
 byte inside;		/* ss_thread.inside: 0, CALL(frame), STALE */
+byte below;		/* ss_thread.beneath */
 bool requeued;		/* ss_thread.requeued */
 
 /* What the stub looks at: with 32-bit words, the senders too. */
@@ -64,7 +65,6 @@ byte top;		/* the frame that runs */
 #define DONE 4		/* the result is there */
 #define OUTSIDE 0
 byte pc[FRAMES];
-byte under[FRAMES];	/* ss_call: what was inside when it began */
 bool cleared[FRAMES];	/* WAKE may have been, since the call was made last */
 #define OK 1
 #define EINTR 2
@@ -250,7 +250,7 @@ inline wake_inner()
 #ifdef BREAK_NESTED
 # define MISSED (phase == OUTSIDE && inside)
 #else
-# define MISSED (phase == OUTSIDE -> inside : under[l - 1])
+# define MISSED (phase == OUTSIDE -> inside : below)
 #endif
 #ifdef BREAK_REQUEUE
 # define NO_REQUEUE true
@@ -296,7 +296,7 @@ inline hook()
 /* make() */
 inline make()
 {
-	atomic { ON -> inside = CALL(l); under[l] = beneath; pc[l] = START };
+	atomic { ON -> inside = CALL(l); pc[l] = START };
 	stub();
 #ifdef BREAK_BENEATH
 	atomic { ON -> inside = 0 }
@@ -400,7 +400,8 @@ inline safe_syscall()
 		:: beneath == STALE -> inside = 0; beneath = 0
 		:: true
 		fi };
-		repair(OURS)
+		repair(OURS);
+		atomic { ON -> was_below = below; below = beneath }
 	fi;
 	make();
 	look_again();
@@ -421,11 +422,14 @@ inline safe_syscall()
 		assert(G4 || result != ERESTARTSYS || seen[l]);
 		assert(G6 || l > 0 || !blocked[l] || (requeued && left));
 		calling[l] = false; seen[l] = false; effects[l] = 0;
-		under[l] = 0;
+		if
+		:: !ours -> below = was_below
+		:: else
+		fi;
 #ifndef BREAK_ONCE
 		cleared[l] = false;
 #endif
-		result = 0; beneath = 0; ours = false }
+		result = 0; beneath = 0; was_below = 0; ours = false }
 }
 
 /* ---- scope.c: enter, leave, rearm, interrupt ------------------------------------- */
@@ -545,7 +549,7 @@ inline push()
 }
 
 #define FORGET_CALL unblock = false; for_good = false; s = 0; who = 0; i = 0; yes = false; taken = false; \
-	outermost = 0; result = 0; beneath = 0; ours = false; was = 0; was_senders = false; to = 0
+	outermost = 0; result = 0; beneath = 0; was_below = 0; ours = false; was = 0; was_senders = false; to = 0
 #define FORGET FORGET_CALL; phase = 0; was_inside = 0
 
 inline pop()
@@ -591,7 +595,6 @@ inline leave_by_siglongjmp()
 			calling[i] = false;
 			seen[i] = false;
 			effects[i] = 0;
-			under[i] = 0;
 			cleared[i] = false;
 			landing[i] = false;
 			saved[i] = false;
@@ -620,7 +623,7 @@ inline call()
 #ifdef BREAK_WRAPPED
 # define BENEATH_IT 0
 #else
-# define BENEATH_IT under[l - 1]
+# define BENEATH_IT below
 #endif
 
 /* What code in a handler may do. */
@@ -645,7 +648,7 @@ inline act()
 }
 
 #define LOCALS \
-	byte s, i, to, who, phase, outermost, result, beneath, was, was_inside; \
+	byte s, i, to, who, phase, outermost, result, beneath, was, was_inside, was_below; \
 	bool ours, for_good, unblock, yes, taken, was_senders
 
 #define COMES (pending && !blocked[l - 1])
