@@ -76,7 +76,7 @@ files_under() {
 }
 
 manuals() {
-	for page in "$srcdir"/man/*.[1-9]; do
+	for page in "$srcdir"/man/*.[37]; do
 		[ ! -e "$page" ] || echo "/share/man/man${page##*.}/${page##*/}"
 	done
 }
