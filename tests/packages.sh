@@ -128,7 +128,8 @@ library_files() {
 
 develop_files() {
 	documents $develop >"$tmp/expected"
-	for page in "$srcdir"/man/*.[1-9]; do
+	# the library's: that of the examples' emulator, in section 1, is not installed
+	for page in "$srcdir"/man/*.[37]; do
 		echo "/usr/share/man/man${page##*.}/${page##*/}.gz"
 	done >>"$tmp/expected"
 	cat >>"$tmp/expected" <<-END
