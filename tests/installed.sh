@@ -75,6 +75,7 @@ files_under() {
 	(cd "$1" && find . ! -type d) | sed 's/^\.//; s/\(\.so\)\.[0-9.]*$/\1.N/' | sort -u
 }
 
+# The emulator of the examples has a page in section 1, and is not installed.
 manuals() {
 	for page in "$srcdir"/man/*.[37]; do
 		[ ! -e "$page" ] || echo "/share/man/man${page##*.}/${page##*/}"

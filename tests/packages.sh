@@ -128,6 +128,7 @@ library_files() {
 
 develop_files() {
 	documents $develop >"$tmp/expected"
+	# the library's: that of the examples' emulator, in section 1, is not installed
 	for page in "$srcdir"/man/*.[37]; do
 		echo "/usr/share/man/man${page##*.}/${page##*/}.gz"
 	done >>"$tmp/expected"
