@@ -137,7 +137,7 @@ from_clone() {
 	in_checkout
 	command -v autoreconf >/dev/null || skip 'no autoreconf'
 	[ -z "$(git -C "$srcdir" status --porcelain)" ] || skip 'something is not committed'
-	if ! (umask 077 && git clone -q "$srcdir" "$tmp/clone" && cd "$tmp/clone" && autoreconf -fi) \
+	if ! (umask 077 && git clone -q "$srcdir" "$tmp/clone" && cd "$tmp/clone" && ./bootstrap) \
 		>"$tmp/log" 2>&1 </dev/null; then
 		tail -n 20 "$tmp/log"
 		return 1
