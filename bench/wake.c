@@ -106,6 +106,7 @@ static const struct way {
 } ways[] = {
 	{ "pthread_kill", block_plain, wake_plain },	/* the first is the base */
 	{ "safe_syscall_interrupt", block_safe, wake_safe },
+	{ "pthread_kill, as a control", block_plain, wake_plain },
 	{ "eventfd, ppoll", block_event, wake_event },
 	{ "futex wake", block_futex, wake_futex },
 }, *volatile way;
@@ -243,19 +244,44 @@ static double cancel_and_join(int cpu)
 	return now(CLOCK_MONOTONIC) - start;
 }
 
+/* The last is pthread_cancel. */
+static void measure_way(const char *group, int cpu, int w)
+{
+	if (w == WAYS) {
+		add(series(group, "pthread_cancel, join"), cancel_and_join(cpu));
+		return;
+	}
+	send_to_sleep(&ways[w], 1);
+	add(series(group, ways[w].name), wake(&ways[w], 0, 1));
+}
+
+/* What comes after another is slower or faster for what that has left in the caches. */
+static void shuffle(int *order, int n)
+{
+	int i, other, one;
+
+	for (i = n - 1; i > 0; i--) {
+		other = (int)(lrand48() % (i + 1));
+		one = order[i];
+		order[i] = order[other];
+		order[other] = one;
+	}
+}
+
 static void measure_where(const char *group, int cpu)
 {
+	int order[WAYS + 1];
 	int i, w;
 
 	put(sleepers[0].thread, cpu);
+	for (w = 0; w <= WAYS; w++) {
+		order[w] = w;
+		series(group, w == WAYS ? "pthread_cancel, join" : ways[w].name);
+	}
 	for (i = 0; i < 5 * repetitions; i++) {
-		for (w = 0; w < WAYS; w++) {
-			const struct way *this = &ways[i % 2 ? WAYS - 1 - w : w];
-
-			send_to_sleep(this, 1);
-			add(series(group, this->name), wake(this, 0, 1));
-		}
-		add(series(group, "pthread_cancel, join"), cancel_and_join(cpu));
+		shuffle(order, WAYS + 1);
+		for (w = 0; w <= WAYS; w++)
+			measure_way(group, cpu, order[w]);
 	}
 	print_table(group, "us", 1000);
 }
