@@ -611,11 +611,10 @@ static void *watchdog(void *unused)
 
 /* ---- the report --------------------------------------------------------- */
 
-static void print_cell(int c, int m)
+/* plain: what the plain call takes; 0 where the rows above tell. */
+static void print_cell(const char *name, int m, const struct cell *x, double plain)
 {
-	const struct cell *x = &cells[c][m];
-
-	printf("%-10s%-13s", calls[c].name, methods[m].name);
+	printf("%-10s%-13s", name, methods[m].name);
 	if (x->rounds == 0) {
 		printf("%8s%15s%14s%9s%9s%9s\n", "-", "-", "-", "-", "-", "-");
 		return;
@@ -623,45 +622,54 @@ static void print_cell(int c, int m)
 	printf("%8lu%15lu%14lu", x->rounds, x->lost_wakeups, x->lost_results);
 	if (m == SAFE)
 		printf("%9lu", x->rewound);
-	else
-		printf("%9s", "");
-	printf("%9.0f%9.2f\n", x->ns, x->ns / cells[c][PLAIN].ns);
+	if (plain > 0)
+		printf("%*.0f%9.2f", m == SAFE ? 9 : 18, x->ns, x->ns / plain);
+	printf("\n");
+}
+
+static void add_cell(struct cell *sum, const struct cell *x)
+{
+	sum->rounds += x->rounds;
+	sum->lost_wakeups += x->lost_wakeups;
+	sum->lost_results += x->lost_results;
+	sum->rewound += x->rewound;
 }
 
 static int report(void)
 {
-	struct cell safe = { 0 }, others = { 0 };
+	struct cell all[PLAIN] = { { 0 } }, others = { 0 }, *safe = &all[SAFE];
 
 	printf("call      method         rounds  lost wake-ups  lost results"
 	       "  rewound       ns  / plain\n");
 	for (int c = 0; c < CALLS; c++) {
 		for (int m = 0; m < PLAIN && wanted(c); m++) {
-			struct cell *sum = m == SAFE ? &safe : &others;
-
-			sum->lost_wakeups += cells[c][m].lost_wakeups;
-			sum->lost_results += cells[c][m].lost_results;
-			sum->rewound += cells[c][m].rewound;
-			print_cell(c, m);
+			add_cell(&all[m], &cells[c][m]);
+			print_cell(calls[c].name, m, &cells[c][m], cells[c][PLAIN].ns);
 		}
+	}
+	for (int m = 0; m < PLAIN; m++) {
+		print_cell("all", m, &all[m], 0);
+		if (m != SAFE)
+			add_cell(&others, &all[m]);
 	}
 	printf("\n"
 	       "-        ppoll, and a self-pipe, need a descriptor to poll; here is none\n"
 	       "rewound  the signal hit safe_syscall before the kernel was entered, and the\n"
 	       "         call was sent back to its check\n"
 	       "ns       a call that need not wait; then relative to the plain call\n\n");
-	if (safe.lost_wakeups + safe.lost_results) {
+	if (safe->lost_wakeups + safe->lost_results) {
 		printf("safe_syscall LOST %lu wake-ups and %lu results.\n",
-		       safe.lost_wakeups, safe.lost_results);
+		       safe->lost_wakeups, safe->lost_results);
 		return 1;
 	}
-	if (others.lost_wakeups + others.lost_results == 0 || !safe.rewound) {
+	if (others.lost_wakeups + others.lost_results == 0 || !safe->rewound) {
 		printf("The races were not hit, so this run shows nothing; "
 		       "try a larger -t.\n");
 		return 3;
 	}
 	printf("The other methods lost %lu wake-ups and %lu results; "
 	       "safe_syscall, hit %lu times in its window, lost nothing.\n",
-	       others.lost_wakeups, others.lost_results, safe.rewound);
+	       others.lost_wakeups, others.lost_results, safe->rewound);
 	return 0;
 }
 
