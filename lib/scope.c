@@ -570,8 +570,8 @@ static int is_over(const struct ss_call *beneath, const struct ss_call *call)
 
 /*
  * If it is not over as far as can be told, make the other one so that no harm is
- * done if it is: the interrupt signal is not blocked meanwhile, and is sent again
- * afterwards if the call beneath has to return.
+ * done if it is: the interrupt signal is not blocked meanwhile.  Should it arrive, its
+ * handler finds the one beneath and sends it again.
  *
  * `requeued` stays, for we may be in a handler, and beneath it the signal is still
  * blocked: enter and leave are not for handlers and clear it.  Until then each call
@@ -591,8 +591,6 @@ static SS_COLD long make_another(const struct ss_call *call)
 	result = make(call, flag_of(current()), beneath);
 	result = finish(call, result, 0, beneath);
 	ss_thread.beneath = beneath ? beneath_that : NULL;
-	if (beneath && ss_interrupted_here())
-		ss_signal_send(ss_tid());
 	return result;
 }
 

@@ -19,8 +19,8 @@
  * If the other handler leaves by siglongjmp, the call is over without having
  * returned, and the signal may remain blocked; `requeued` tells.  The next
  * safe_syscall(), enter or leave takes it back and unblocks it.  A safe_syscall()
- * in the other handler does so too, for it is to be interrupted like any, and
- * afterwards sends it again.
+ * in the other handler does so too, for it is to be interrupted like any; what it
+ * takes back it sends again, and our handler finds the call beneath as before.
  *
  * Such a handler may interrupt anything here and not come back.  Hence all signals
  * are blocked in the handler of the interrupt signal, whose return unblocks it, and

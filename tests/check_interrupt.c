@@ -182,6 +182,63 @@ START_TEST(inner_leaves_outer_alone)
 }
 END_TEST
 
+/* ---- sent, and not arrived yet -------------------------------------------------- */
+
+static void mask_interrupts(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, interrupt_signal);
+	ck_assert_int_eq(pthread_sigmask(how, &set, NULL), 0);
+}
+
+static int is_pending(void)
+{
+	sigset_t set;
+
+	ck_assert_int_eq(sigpending(&set), 0);
+	return sigismember(&set, interrupt_signal);
+}
+
+/* Blocked, it is certain not to arrive before leave or rearm; nor must it later. */
+START_TEST(taken_back)
+{
+	safe_syscall_scope scope = NEW_SCOPE;
+
+	mask_interrupts(SIG_BLOCK);
+	ck_assert_int_eq(safe_syscall_enter(&scope), 0);
+	ck_assert_int_eq(safe_syscall_interrupt(&scope), 0);
+	ck_assert_int_eq(is_pending(), 1);
+	if (_i)
+		ck_assert_int_eq(safe_syscall_rearm(&scope), 1);
+	else
+		ck_assert_int_eq(safe_syscall_leave(&scope), 1);
+	ck_assert_int_eq(is_pending(), 0);
+	ck_assert(is_blocked(interrupt_signal));
+}
+END_TEST
+
+/* Two are taken back, of which one is for a scope around: that one must arrive. */
+START_TEST(taken_back_for_a_scope_around)
+{
+	safe_syscall_scope outer = NEW_SCOPE, middle = NEW_SCOPE, inner = NEW_SCOPE;
+
+	mask_interrupts(SIG_BLOCK);
+	ck_assert_int_eq(safe_syscall_enter(&outer), 0);
+	ck_assert_int_eq(safe_syscall_enter(&middle), 0);
+	ck_assert_int_eq(safe_syscall_enter(&inner), 0);
+	ck_assert_int_eq(safe_syscall_interrupt(&outer), 0);
+	ck_assert_int_eq(safe_syscall_interrupt(&inner), 0);
+	ck_assert_int_eq(safe_syscall_leave(&inner), 1);
+	ck_assert_int_eq(is_pending(), 1);
+	mask_interrupts(SIG_UNBLOCK);
+	expect_interrupted(read_byte());
+	ck_assert_int_eq(safe_syscall_leave(&middle), 0);
+	ck_assert_int_eq(safe_syscall_leave(&outer), 1);
+}
+END_TEST
+
 /* ---- bad input ---------------------------------------------------------------- */
 
 static void expect_error(int result, int error)
@@ -631,7 +688,8 @@ static void expect_repaired(void)
 	ck_assert(!is_blocked(interrupt_signal));
 }
 
-START_TEST(foreign_handler_leaves_by_siglongjmp)
+/* Enter a scope and make a call, which a foreign handler leaves by siglongjmp. */
+static __attribute__((noinline)) void leave_call_by_siglongjmp(int mask_restored)
 {
 	pthread_t thread;
 
@@ -640,12 +698,16 @@ START_TEST(foreign_handler_leaves_by_siglongjmp)
 	jumps = 1;
 	ck_assert_int_eq(safe_syscall_enter(&scope6), 0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, signal_when_asleep, NULL), 0);
-	/* mask restored or not */
-	if (!sigsetjmp(jump, _i)) {
+	if (!sigsetjmp(jump, mask_restored)) {
 		read_byte();
 		ck_abort_msg("came back");
 	}
 	join(thread);
+}
+
+START_TEST(foreign_handler_leaves_by_siglongjmp)
+{
+	leave_call_by_siglongjmp(_i);
 	expect_interrupted(read_byte());
 	expect_repaired();
 	ck_assert_int_eq(safe_syscall_leave(&scope6), 1);
@@ -682,18 +744,7 @@ static __attribute__((noinline)) void further_down(int overwrite)
 
 START_TEST(call_further_down_after_siglongjmp)
 {
-	pthread_t thread;
-
-	handle_foreign(SA_RESTART);
-	scope6 = NEW_SCOPE;
-	jumps = 1;
-	ck_assert_int_eq(safe_syscall_enter(&scope6), 0);
-	ck_assert_int_eq(pthread_create(&thread, NULL, signal_when_asleep, NULL), 0);
-	if (!sigsetjmp(jump, _i & 1)) {
-		read_byte();
-		ck_abort_msg("came back");
-	}
-	join(thread);
+	leave_call_by_siglongjmp(_i & 1);
 	ck_assert_int_eq(safe_syscall_rearm(&scope6), 1);
 	further_down(_i & 2);
 	ck_assert_int_eq(safe_syscall_leave(&scope6), 1);
@@ -704,18 +755,7 @@ END_TEST
 /* enter and leave repair too. */
 START_TEST(siglongjmp_then_leave)
 {
-	pthread_t thread;
-
-	handle_foreign(SA_RESTART);
-	scope6 = NEW_SCOPE;
-	jumps = 1;
-	ck_assert_int_eq(safe_syscall_enter(&scope6), 0);
-	ck_assert_int_eq(pthread_create(&thread, NULL, signal_when_asleep, NULL), 0);
-	if (!sigsetjmp(jump, 1)) {
-		read_byte();
-		ck_abort_msg("came back");
-	}
-	join(thread);
+	leave_call_by_siglongjmp(1);
 	if (_i) {
 		safe_syscall_scope inner = NEW_SCOPE;
 
@@ -729,6 +769,44 @@ START_TEST(siglongjmp_then_leave)
 	ck_assert_int_eq(safe_syscall_enter(&scope6), 0);
 	expect_repaired();
 	ck_assert_int_eq(safe_syscall_leave(&scope6), 1);
+}
+END_TEST
+
+/* Nothing is left of the interrupt but that its signal is blocked. */
+static void rearms_and_jumps(int sig)
+{
+	(void)sig;
+	safe_syscall_interrupt(&scope6);
+	safe_syscall_rearm(&scope6);
+	siglongjmp(jump, 1);
+}
+
+START_TEST(rearm_and_siglongjmp)
+{
+	struct sigaction sa;
+	pthread_t thread;
+
+	memset(&sa, 0, sizeof sa);
+	sa.sa_handler = rearms_and_jumps;
+	ck_assert_int_eq(sigaction(SIGUSR2, &sa, NULL), 0);
+	scope6 = NEW_SCOPE;
+	ck_assert_int_eq(safe_syscall_enter(&scope6), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, signal_when_asleep, NULL), 0);
+	if (!sigsetjmp(jump, 0)) {
+		read_byte();
+		ck_abort_msg("came back");
+	}
+	join(thread);
+	ck_assert(is_blocked(interrupt_signal));
+	if (_i) {
+		safe_syscall_scope inner = NEW_SCOPE;
+
+		ck_assert_int_eq(safe_syscall_enter(&inner), 0);
+		ck_assert(!is_blocked(interrupt_signal));
+		ck_assert_int_eq(safe_syscall_leave(&inner), 0);
+	}
+	ck_assert_int_eq(safe_syscall_leave(&scope6), 0);
+	ck_assert(!is_blocked(interrupt_signal));
 }
 END_TEST
 
@@ -904,6 +982,44 @@ START_TEST(fork_while_another_thread_sends)
 }
 END_TEST
 
+static void *interrupt_once(void *unused)
+{
+	ck_assert_int_eq(safe_syscall_interrupt(&scope6), 0);
+	return unused;
+}
+
+/* Likewise, and certain to be there, as he finds no place for his signal. */
+START_TEST(fork_while_another_thread_can_not_send)
+{
+	struct rlimit limit, none;
+	pthread_t thread;
+	pid_t child;
+	int status;
+
+	scope6 = NEW_SCOPE;
+	ck_assert_int_eq(getrlimit(RLIMIT_SIGPENDING, &limit), 0);
+	none = limit;
+	none.rlim_cur = 0;
+	ck_assert_int_eq(safe_syscall_enter(&scope6), 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_SIGPENDING, &none), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, interrupt_once, NULL), 0);
+	while (!safe_syscall_interrupted(&scope6))
+		sched_yield();
+	child = fork();
+	ck_assert_int_ne(child, -1);
+	if (!child) {
+		alarm(10);
+		_exit(safe_syscall_leave(&scope6) == 1 ? 7 : 8);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(setrlimit(RLIMIT_SIGPENDING, &limit), 0);
+	join(thread);
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), 7);
+	ck_assert_int_eq(safe_syscall_leave(&scope6), 1);
+}
+END_TEST
+
 /* ---- safe_syscall_sigaction ------------------------------------------------------- */
 
 static volatile int plain_ran, siginfo_ran, siginfo_right;
@@ -1068,6 +1184,63 @@ START_TEST(hook_before_the_handler)
 END_TEST
 
 /* A handler may interrupt the scope that it runs in. */
+/* A fault belongs to the instruction: whoever handles it wants to see that one. */
+static uintptr_t fault_pc;
+
+static void on_fault(int sig, siginfo_t *info, void *ucontext)
+{
+	(void)sig;
+	(void)info;
+	fault_pc = ss_arch_pc(ucontext);
+	siglongjmp(jump, 1);
+}
+
+static void on_fault_after_hook(int sig, siginfo_t *info, void *ucontext)
+{
+	safe_syscall_hook(sig, info, ucontext);
+	on_fault(sig, info, ucontext);
+}
+
+typedef int set_action(int, const struct sigaction *, struct sigaction *);
+
+static __attribute__((noinline)) uintptr_t where_is_fault(set_action *set,
+		void (*on)(int, siginfo_t *, void *))
+{
+	struct sigaction sa;
+
+	memset(&sa, 0, sizeof sa);
+	sa.sa_sigaction = on;
+	sa.sa_flags = SA_SIGINFO;
+	ck_assert_int_eq(set(SIGSEGV, &sa, NULL), 0);
+	if (!sigsetjmp(jump, 1))
+		safe_syscall_raw(NULL, SYS_getppid);
+	return fault_pc;
+}
+
+START_TEST(faults_are_left_alone)
+{
+	const uintptr_t pc = where_is_fault(sigaction, on_fault);
+
+	ck_assert(where_is_fault(sigaction, on_fault_after_hook) == pc);
+	ck_assert(where_is_fault(safe_syscall_sigaction, on_fault) == pc);
+}
+END_TEST
+
+/* A handler above ours might leave by siglongjmp when ours is half way. */
+START_TEST(own_handler)
+{
+	struct sigaction sa;
+	int sig;
+
+	ck_assert_int_eq(sigaction(interrupt_signal, NULL, &sa), 0);
+	ck_assert_int_eq(sa.sa_flags & (SA_SIGINFO | SA_RESTART | SA_ONSTACK | SA_RESETHAND),
+			 SA_SIGINFO | SA_RESTART | SA_ONSTACK);
+	for (sig = 1; sig <= SIGRTMAX; sig++)
+		if (sig != SIGKILL && sig != SIGSTOP && (sig < 32 || sig >= SIGRTMIN))
+			ck_assert_int_eq(sigismember(&sa.sa_mask, sig), 1);
+}
+END_TEST
+
 static void interrupts_scope(int sig)
 {
 	(void)sig;
@@ -1189,6 +1362,8 @@ int main(void)
 	tcase_add_test(tc, nested);
 	tcase_add_test(tc, nested_in_the_own_scope);
 	tcase_add_test(tc, inner_leaves_outer_alone);
+	tcase_add_loop_test(tc, taken_back, 0, 2);
+	tcase_add_test(tc, taken_back_for_a_scope_around);
 	tcase_add_test(tc, bad_scopes);
 	tcase_add_test(tc, bad_signals);
 	tcase_add_test(tc, thread_exits_inside);
@@ -1202,16 +1377,20 @@ int main(void)
 	tcase_add_loop_test(tc, call_in_a_foreign_handler, 0, KINDS);
 	tcase_add_loop_test(tc, call_further_down_after_siglongjmp, 0, 4);
 	tcase_add_loop_test(tc, siglongjmp_then_leave, 0, 2);
+	tcase_add_loop_test(tc, rearm_and_siglongjmp, 0, 2);
 	tcase_add_test(tc, foreign_handler_in_a_hooked_one);
 	tcase_add_loop_test(tc, foreign_handler_at_every_instruction, 0, 2);
 	tcase_add_test(tc, sigaction_tells_the_truth);
 	tcase_add_test(tc, siglongjmp_out_of_interrupt);
 	tcase_add_test(tc, fork_while_another_thread_sends);
+	tcase_add_test(tc, fork_while_another_thread_can_not_send);
 	tcase_add_test(tc, sigaction_given_a_wrapper);
 	tcase_add_test(tc, sigaction_default_with_siginfo);
 	tcase_add_test(tc, sigaction_flags);
 	tcase_add_test(tc, sigaction_bad_input);
 	tcase_add_loop_test(tc, hook_before_the_handler, 0, 2);
+	tcase_add_test(tc, faults_are_left_alone);
+	tcase_add_test(tc, own_handler);
 	tcase_add_loop_test(tc, interrupt_in_a_handler, 0, 2);
 	tcase_add_test(tc, sigaction_from_several_threads);
 	tcase_add_test(tc, sigaction_after_fork);

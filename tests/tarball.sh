@@ -145,6 +145,49 @@ from_clone() {
 	pack cloned 022 UTC "$tmp/clone" && same_bytes cloned
 }
 
+# Every command but those that whoever unpacks a tarball need not have.
+without_autotools() {
+	mkdir "$tmp/bin"
+	echo "$PATH" | tr : '\n' | while read -r folder; do
+		for file in "$folder"/*; do
+			case ${file##*/} in
+			git | git-* | auto* | aclocal* | libtool* | ifnames | m4 | "*") ;;
+			*) [ -e "$tmp/bin/${file##*/}" ] || ln -s "$file" "$tmp/bin/" ;;
+			esac
+		done
+	done
+}
+
+# The first program of README.
+program_of_readme() {
+	awk '/^```$/ { on = 0 } on { print } /^```c$/ && !n++ { on = 1 }' "$1/README"
+}
+
+# As README says: only the tarball and a compiler, and then a program of one's own.
+by_hand() {
+	without_autotools
+	PATH=$tmp/bin
+	mkdir "$tmp/by_hand"
+	cd "$tmp/by_hand" || return
+	tar xf "$(echo "$tmp"/first/*.tar.gz)" && cd safe_syscall-* || return
+	{
+		! command -v autoconf && ! command -v git && ! command -v m4 &&
+			./configure --prefix="$tmp/prefix" && make && make check && make install
+	} >"$tmp/log" 2>&1 </dev/null || {
+		tail -n 20 "$tmp/log"
+		return 1
+	}
+	program_of_readme . >"$tmp/program.c"
+	PKG_CONFIG_PATH=$(dirname "$(find "$tmp/prefix" -name safe_syscall.pc)")
+	export PKG_CONFIG_PATH
+	# shellcheck disable=SC2046 # several arguments
+	cc -Wall -Wextra -Werror -o "$tmp/program" "$tmp/program.c" \
+		$(pkg-config --cflags --libs safe_syscall) || return
+	LD_LIBRARY_PATH=$(pkg-config --variable=libdir safe_syscall) \
+		"$tmp/program" >"$tmp/said" || echo "program: $?"
+	[ -s "$tmp/said" ] || echo 'program: said nothing'
+}
+
 in_checkout() {
 	command -v git >/dev/null || skip 'no git'
 	[ -e "$srcdir/.git" ] || skip 'not a git checkout'
@@ -164,6 +207,7 @@ check 'make dist again' pack second 077 Asia/Tokyo "$srcdir" &&
 	check 'the same bytes twice' same_bytes second
 check 'the same bytes from the tarball itself' from_itself
 check 'the same bytes from a clone' from_clone
+check 'configure, make, check, install and a program, with neither autotools nor git' by_hand
 packed >"$tmp/packed"
 check 'all that is generated' all_that_is_generated
 checked=$passed

@@ -405,17 +405,6 @@ inline safe_syscall()
 	fi;
 	make();
 	look_again();
-	if
-	:: atomic { ON && beneath -> skip };
-		interrupted_here();
-		if
-		:: atomic { ON && yes ->
-			RAISE; TO_USER;
-			aimed = aimed | BIT(who); yes = false; who = 0 }
-		:: atomic { ON && !yes -> skip }
-		fi
-	:: atomic { ON && !beneath -> skip }
-	fi;
 	atomic { ON ->
 		assert(G2 || effects[l] == (result == OK));
 		assert(G3 || result != ERESTARTSYS || effects[l] == 0);
