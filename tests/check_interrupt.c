@@ -967,7 +967,7 @@ START_TEST(fork_while_another_thread_sends)
 		child = fork();
 		ck_assert_int_ne(child, -1);
 		if (!child) {
-			alarm(10);
+			die_after(10);
 			safe_syscall_rearm(&scope6);
 			_exit(safe_syscall_enter(&scope6) ||
 			      safe_syscall(SYS_getppid) != getppid() ||
@@ -1008,7 +1008,7 @@ START_TEST(fork_while_another_thread_can_not_send)
 	child = fork();
 	ck_assert_int_ne(child, -1);
 	if (!child) {
-		alarm(10);
+		die_after(10);
 		_exit(safe_syscall_leave(&scope6) == 1 ? 7 : 8);
 	}
 	ck_assert_int_eq(waitpid(child, &status, 0), child);

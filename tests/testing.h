@@ -92,6 +92,13 @@ static inline void pause_ms(long ms)
 		;
 }
 
+/* In a child of a test: die if it hangs.  Check has a handler for the signal. */
+static inline void die_after(unsigned int seconds)
+{
+	signal(SIGALRM, SIG_DFL);
+	alarm(seconds);
+}
+
 /* Wait until a thread is in that state, and stays there for a moment. */
 static inline void wait_state(pid_t pid, pid_t tid, char state)
 {

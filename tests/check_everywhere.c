@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_everywhere.c - layer 3, interrupted at every instruction.
+ *
+ * A child enters a scope inside another, makes a call, and leaves both.  It is
+ * stopped after one single step, or two, or three, and so on to the last, and there
+ * gets a signal whose handler interrupts the outer scope.  Then it runs on, and
+ * sees for itself whether the guarantees have been kept.
+ *
+ * SAFE_SYSCALL_STRIDE=N: after every Nth step only, as the time it takes grows with
+ * the square of the steps.
+ */
+#include <elf.h>
+#include <setjmp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+
+#include "code.h"
+
+#ifndef PTRACE_O_EXITKILL
+# define PTRACE_O_EXITKILL 0x100000
+#endif
+
+#define NEW_SCOPE ((safe_syscall_scope)SAFE_SYSCALL_SCOPE_INIT)
+
+/* ---- the child ------------------------------------------------------------------ */
+
+/* What the handler of the signal is and does, besides interrupting. */
+static const struct kind {
+	const char *name;
+	int hooked;		/* by safe_syscall_sigaction(); else one of others */
+	int rearms;		/* takes the interrupt back, and lets the call return */
+	int calls;		/* makes a call itself */
+	int jumps;		/* leaves by siglongjmp, if it has interrupted the call */
+	int restores;		/* and that restores the mask */
+} kinds[] = {
+	{ .name = "hooked", .hooked = 1 },
+	{ .name = "of others" },
+	{ .name = "hooked, rearms", .hooked = 1, .rearms = 1 },
+	{ .name = "of others, rearms", .rearms = 1 },
+	{ .name = "hooked, calls", .hooked = 1, .calls = 1 },
+	{ .name = "of others, calls", .calls = 1 },
+	{ .name = "of others, jumps", .jumps = 1 },
+	{ .name = "of others, jumps, mask restored", .jumps = 1, .restores = 1 },
+}, *kind;
+
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+/* Is there something to read?  Was there an interrupt that has been taken back? */
+static int ready, stale;
+
+static struct code code;
+static safe_syscall_scope outer, inner;
+static int fd[2], other_fd[2], interrupt_signal;
+static sigjmp_buf jump;
+static volatile int ran, in_call, in_outer;
+
+/* Shared with the tracer. */
+static struct {
+	int failed_line;	/* where the child found that something is wrong */
+	int finished;		/* here the last of the steps has been taken */
+} volatile *shared;
+
+#define MUST(condition)							\
+	do {								\
+		if (!(condition)) {					\
+			shared->failed_line = __LINE__;		\
+			_exit(1);					\
+		}							\
+	} while (0)
+
+static long read_from(int from)
+{
+	char c;
+	long result = safe_syscall(SYS_read, (long)from, &c, 1L);
+
+	MUST(result == 1 || (result == -1 && errno == SAFE_ERESTARTSYS));
+	return result;
+}
+
+static void handler(int sig)
+{
+	(void)sig;
+	ran++;
+	MUST(safe_syscall_interrupt(&outer) == 0);
+	if (kind->calls)
+		MUST(read_from(other_fd[0]) == -1 || !in_outer);
+	if (kind->rearms) {
+		MUST(safe_syscall_rearm(&outer) == 1);
+		MUST(write(fd[1], "x", 1) == 1);
+	}
+	if (kind->jumps && in_call)
+		siglongjmp(jump, 1);
+}
+
+static void install_handler(void)
+{
+	struct sigaction sa;
+
+	memset(&sa, 0, sizeof sa);
+	sa.sa_handler = handler;
+	sa.sa_flags = SA_RESTART;
+	MUST((kind->hooked ? safe_syscall_sigaction : sigaction)(SIGUSR1, &sa, NULL) == 0);
+}
+
+static void set_up(int with_another)
+{
+	install_handler();
+	MUST(write(other_fd[1], "x", 1) == 1);
+	outer = inner = NEW_SCOPE;
+	MUST(safe_syscall_enter(&outer) == 0);
+	in_outer = 1;
+	if (with_another) {
+		MUST(safe_syscall_enter(&inner) == 0);
+		MUST(safe_syscall_interrupt(&outer) == 0);
+		MUST(read_from(fd[0]) == -1);
+		MUST(safe_syscall_rearm(&outer) == 1);
+	}
+	if (ready)
+		MUST(write(fd[1], "x", 1) == 1);
+}
+
+static int is_in(int (*get)(sigset_t *), int sig)
+{
+	sigset_t set;
+
+	MUST(get(&set) == 0);
+	return sigismember(&set, sig);
+}
+
+static int get_mask(sigset_t *set)
+{
+	return sigprocmask(SIG_BLOCK, NULL, set);
+}
+
+static void __attribute__((noreturn)) child(void)
+{
+	volatile int ran_before, ran_between, left_inner, left_outer;
+	volatile long result = 0, again;
+	int bytes;
+
+	die_after(5);
+	set_up(stale);
+	MUST(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0);
+	/* not raise(), which has much to do before it returns */
+	syscall(SYS_kill, getpid(), SIGSTOP);
+	/* a handler of others that makes a call just here is a known limit */
+	if (!stale)
+		MUST(safe_syscall_enter(&inner) == 0);
+	ran_before = ran;
+	if (!sigsetjmp(jump, kind->restores)) {
+		in_call = 1;
+		result = read_from(fd[0]);
+	}
+	in_call = 0;
+	ran_between = ran;
+	again = safe_syscall(SYS_getppid);
+	left_inner = safe_syscall_leave(&inner);
+	in_outer = 0;
+	left_outer = safe_syscall_leave(&outer);
+	shared->finished = 1;
+
+	MUST(ran == 1);
+	MUST(left_inner == 0);
+	MUST(safe_syscall_interrupted(&inner) == 0);
+	MUST(ioctl(fd[0], FIONREAD, &bytes) == 0);
+	if (result)		/* else it has been jumped out of */
+		MUST(ready + kind->rearms == bytes + (result == 1));
+	if (kind->rearms) {
+		MUST(result == 1 && again == getppid() && left_outer == 0);
+		MUST(safe_syscall_interrupted(&outer) == 0);
+	} else {
+		MUST(!ran_before || result == -1);
+		MUST(!ran_between || again == -1);
+		MUST(left_outer == 1 || !ran_between);
+		MUST(safe_syscall_interrupted(&outer) == 1);
+	}
+	/* it reaches no later operation */
+	MUST(!is_in(get_mask, interrupt_signal));
+	MUST(!is_in(sigpending, interrupt_signal));
+	MUST(poll(NULL, 0, 0) == 0);
+	MUST(safe_syscall(SYS_getppid) == getppid());
+	_exit(0);
+}
+
+/* ---- the tracer ------------------------------------------------------------------- */
+
+static uintptr_t pc_of(pid_t pid)
+{
+	ta_reg regs[64];
+	struct iovec iov = { regs, sizeof regs };
+
+	/* an assertion writes to a file each time, and this is done a million times */
+	if (ptrace(PTRACE_GETREGSET, pid, (void *)NT_PRSTATUS, &iov))
+		ck_abort_msg("PTRACE_GETREGSET");
+	return (uintptr_t)regs[TA_REG_PC];
+}
+
+/* Load-linked and store-conditional: a stop between the two makes the store fail. */
+enum { ENDLESS = 5000 };
+
+/*
+ * So many steps, but not into a call that would block, nor past the last one.  Returns
+ * how many there were; -1 where the kernel has no single steps.
+ */
+static int steps(pid_t pid, int wanted)
+{
+	int i, status;
+
+	for (i = 0; i < wanted && !shared->finished; i++) {
+		if (!ready && pc_of(pid) == code.pc[code.call])
+			break;
+		if (ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL))
+			return -1;
+		if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
+			ck_abort_msg("the child ended, line %d", shared->failed_line);
+	}
+	return i;
+}
+
+static void empty(int from)
+{
+	char c;
+	int n;
+
+	while (!ioctl(from, FIONREAD, &n) && n > 0)
+		ck_assert_int_eq(read(from, &c, 1), 1);
+}
+
+/* A child that gets the signal after so many steps.  Returns as steps(). */
+static int interrupt_after(int wanted)
+{
+	int done, status;
+	pid_t pid;
+
+	empty(fd[0]);
+	empty(other_fd[0]);
+	shared->failed_line = shared->finished = 0;
+	pid = fork();
+	ck_assert_int_ne(pid, -1);
+	if (!pid)
+		child();
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFSTOPPED(status), "the child ended, line %d", shared->failed_line);
+	ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *)PTRACE_O_EXITKILL);
+	done = steps(pid, wanted);
+	if (done == -1 || done == ENDLESS)
+		kill(pid, SIGKILL);
+	else
+		ptrace(PTRACE_DETACH, pid, NULL, (void *)SIGUSR1);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(done == -1 || done == ENDLESS || status == 0,
+		      "%s, after %d steps: line %d, status 0x%x", kind->name, done,
+		      shared->failed_line, status);
+	return done;
+}
+
+/* Returns null, or why it can't be done. */
+static const char *every_instruction(int is_ready, int is_stale)
+{
+	const char *wish = getenv("SAFE_SYSCALL_STRIDE");
+	int stride = wish && atoi(wish) > 0 ? atoi(wish) : 1;
+	int all, n, cases = 0;
+
+	ready = is_ready;
+	stale = is_stale;
+	all = interrupt_after(ENDLESS);
+	if (all == -1)
+		return "the kernel has no PTRACE_SINGLESTEP";
+	if (all == ENDLESS)
+		return "single steps don't get through load-linked and store-conditional";
+	for (n = 0; n <= all; n += stride) {
+		interrupt_after(n);
+		cases++;
+	}
+	printf("%s%s%s: %d steps, %d cases\n", kind->name, ready ? "" : ", would block",
+	       stale ? ", after another" : "", all, cases);
+	fflush(stdout);
+	return NULL;
+}
+
+/* ---- tests -------------------------------------------------------------------------- */
+
+static void setup(void)
+{
+	struct sigaction sa;
+	int sig;
+
+	ck_assert_int_eq(safe_syscall_init(0), 0);
+	for (sig = SIGRTMIN; sig <= SIGRTMAX; sig++)
+		if (!sigaction(sig, NULL, &sa) && sa.sa_flags & SA_SIGINFO)
+			interrupt_signal = sig;
+	ck_assert_int_ne(interrupt_signal, 0);
+	ck_assert(!pipe(fd) && !pipe(other_fd));
+	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert(shared != MAP_FAILED);
+	code_read(&code);
+	stay_on_one_processor();
+	/* the dynamic linker has its turn now, and not in the steps */
+	kind = kinds;
+	ck_assert_int_eq(sigsetjmp(jump, 1), 0);
+	set_up(1);
+	ck_assert_int_eq(safe_syscall_leave(&inner), 0);
+	ck_assert_int_eq(safe_syscall_leave(&outer), 0);
+}
+
+START_TEST(interrupted)
+{
+	const char *why = emulated() ? "no ptrace in an emulator of user mode" :
+		TA_NO_STEP ? "single steps are not to be relied on" : NULL;
+
+	kind = &kinds[_i];
+	if (!why)
+		why = every_instruction(0, 0);
+	if (!why)
+		why = every_instruction(1, 0);
+	if (!why)
+		why = every_instruction(0, 1);
+	if (why)
+		SKIP(why);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("everywhere");
+	TCase *tc = tcase_create("everywhere");
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_loop_test(tc, interrupted, 0, KINDS);
+	suite_add_tcase(suite, tc);
+	return run_suite(suite);
+}
