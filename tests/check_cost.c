@@ -70,6 +70,42 @@ static void interrupted(void)
 	COUNTED(safe_syscall_interrupted, &scope);
 }
 
+/*
+ * The hooks, for a handler that has interrupted the call in the stub, or other code.
+ * They look at the same memory whether they are called in one or not.
+ */
+static ucontext_t outside, inside;
+static siginfo_t info;
+
+static void keep_context(int sig, siginfo_t *unused, void *ucontext)
+{
+	(void)sig;
+	(void)unused;
+	/* the kernel's may be shorter */
+	outside.uc_mcontext = ((ucontext_t *)ucontext)->uc_mcontext;
+	inside = outside;
+}
+
+static void rewind_outside(void)
+{
+	COUNTED(safe_syscall_rewind, &outside);
+}
+
+static void rewind_inside(void)
+{
+	COUNTED(safe_syscall_rewind, &inside);
+}
+
+static void hook_outside(void)
+{
+	COUNTED(safe_syscall_hook, SIGUSR1, &info, &outside);
+}
+
+static void hook_inside(void)
+{
+	COUNTED(safe_syscall_hook, SIGUSR1, &info, &inside);
+}
+
 /* ---- stepping ------------------------------------------------------------------ */
 
 struct tracee {
@@ -234,10 +270,13 @@ static const char *count(void (*path)(void), struct tracee *t)
 
 /* The most that is allowed; 0 where no kernel has been seen to run it. */
 #ifndef TA_MOST
-# define TA_MOST { 0, 0, 0, 0 }
+# define TA_MOST { 0, 0, 0, 0, 0, 0, 0, 0 }
 #endif
 
-enum { CALL, ENTER_AND_LEAVE, INTERRUPT_AGAIN, INTERRUPTED };
+enum {
+	CALL, ENTER_AND_LEAVE, INTERRUPT_AGAIN, INTERRUPTED,
+	REWIND_OUTSIDE, REWIND_INSIDE, HOOK_OUTSIDE, HOOK_INSIDE
+};
 static const int most[] = TA_MOST;
 
 static const struct path {
@@ -251,6 +290,10 @@ static const struct path {
 	{ "enter and leave", { enter, leave }, &most[ENTER_AND_LEAVE], 0 },
 	{ "interrupt again", { interrupt_again }, &most[INTERRUPT_AGAIN], 0 },
 	{ "interrupted", { interrupted }, &most[INTERRUPTED], 0 },
+	{ "rewind, outside", { rewind_outside }, &most[REWIND_OUTSIDE], 0 },
+	{ "rewind, in the stub", { rewind_inside }, &most[REWIND_INSIDE], 0 },
+	{ "hook, outside", { hook_outside }, &most[HOOK_OUTSIDE], 0 },
+	{ "hook, in the stub", { hook_inside }, &most[HOOK_INSIDE], 0 },
 };
 
 /* Why it can't be counted, or would not be what a program has; null when it is. */
@@ -323,7 +366,15 @@ END_TEST
 
 static void setup(void)
 {
+	struct code code;
+
 	ck_assert_int_eq(safe_syscall_init(0), 0);
+	code_read(&code);
+	on_signal(SIGUSR1, 0, keep_context);
+	raise(SIGUSR1);
+	ck_assert_int_eq(safe_syscall_classify(&outside), SAFE_SYSCALL_OUTSIDE);
+	ss_arch_set_pc(&inside, code.pc[code.call]);
+	ck_assert_int_ne(safe_syscall_classify(&inside), SAFE_SYSCALL_OUTSIDE);
 }
 
 int main(void)

@@ -34,7 +34,8 @@
  *	TA_CODE_OF(function)	where its code is, if not where it points
  *	TA_MOST			for check_cost: instructions, at most, of safe_syscall(),
  *				enter and leave, a repeated interrupt, interrupted(),
- *				as gcc 12 makes them at -O2 and -O3
+ *				rewind and hook outside and in the stub, as gcc 12
+ *				makes them at -O2 and -O3
  *	TA_SYSCALL		for bench: TA_SYSCALL(number, a, b, c), inline, with 3
  *				arguments
  *	TA_RESTART_SITE		ta_restart_site(call): where restart_syscall will be
