@@ -163,6 +163,20 @@ static __attribute__((noinline)) long look_and_call(const volatile int *flag, lo
 WAY(by_function, look_and_call(&clear, number, fd, &byte, 1L))
 #endif
 WAY(by_raw, safe_syscall_raw(&clear, number, fd, &byte, 1L))
+
+/* The least that a function can do which sets errno, and so does not end in a jump. */
+static __attribute__((noinline)) long raw_with_errno(long number, long a, const void *b,
+						     long c)
+{
+	long result = safe_syscall_raw(&clear, number, a, b, c);
+
+	if (result >= 0 || result < -4095)
+		return result;
+	errno = (int)-result;
+	return -1;
+}
+
+WAY(by_raw_with_errno, raw_with_errno(number, fd, &byte, 1L))
 WAY(by_safe, safe_syscall(number, fd, &byte, 1L))
 WAY(in_scope,
 	safe_syscall_enter(&scope);
@@ -195,6 +209,7 @@ static struct way {
 	{ .name = "inline", .missing = "not written for this architecture" },
 #endif
 	{ .name = "safe_syscall_raw", .run = by_raw },
+	{ .name = "safe_syscall_raw, then errno", .run = by_raw_with_errno },
 	{ .name = "safe_syscall", .run = by_safe },
 	{ .name = "enter, safe_syscall, leave", .run = in_scope },
 	{ .name = "two sigprocmask around it", .run = masked },
