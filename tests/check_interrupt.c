@@ -988,23 +988,58 @@ static void *interrupt_once(void *unused)
 	return unused;
 }
 
-/* Likewise, and certain to be there, as he finds no place for his signal. */
-START_TEST(fork_while_another_thread_can_not_send)
+static struct rlimit queue_limit;
+static volatile int released;
+
+/* Enter a scope, and have another thread interrupt it that finds no place for its signal. */
+static pthread_t enter_with_stuck_sender(void)
 {
-	struct rlimit limit, none;
+	struct rlimit none;
 	pthread_t thread;
-	pid_t child;
-	int status;
 
 	scope6 = NEW_SCOPE;
-	ck_assert_int_eq(getrlimit(RLIMIT_SIGPENDING, &limit), 0);
-	none = limit;
+	ck_assert_int_eq(getrlimit(RLIMIT_SIGPENDING, &queue_limit), 0);
+	none = queue_limit;
 	none.rlim_cur = 0;
 	ck_assert_int_eq(safe_syscall_enter(&scope6), 0);
 	ck_assert_int_eq(setrlimit(RLIMIT_SIGPENDING, &none), 0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, interrupt_once, NULL), 0);
 	while (!safe_syscall_interrupted(&scope6))
 		sched_yield();
+	return thread;
+}
+
+static void *release_sender(void *unused)
+{
+	pause_ms(20);
+	released = 1;
+	ck_assert_int_eq(setrlimit(RLIMIT_SIGPENDING, &queue_limit), 0);
+	return unused;
+}
+
+START_TEST(leave_waits_for_a_sender)
+{
+	pthread_t sender = enter_with_stuck_sender(), other;
+
+	ck_assert_int_eq(pthread_create(&other, NULL, release_sender, NULL), 0);
+	if (_i)
+		ck_assert_int_eq(safe_syscall_rearm(&scope6), 1);
+	else
+		ck_assert_int_eq(safe_syscall_leave(&scope6), 1);
+	ck_assert_int_eq(released, 1);
+	ck_assert_int_eq(is_pending(), 0);
+	join(sender);
+	join(other);
+}
+END_TEST
+
+/* The child finds one counted who is certain not to be done, nor to be there. */
+START_TEST(fork_while_another_thread_can_not_send)
+{
+	pthread_t sender = enter_with_stuck_sender();
+	pid_t child;
+	int status;
+
 	child = fork();
 	ck_assert_int_ne(child, -1);
 	if (!child) {
@@ -1012,8 +1047,8 @@ START_TEST(fork_while_another_thread_can_not_send)
 		_exit(safe_syscall_leave(&scope6) == 1 ? 7 : 8);
 	}
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
-	ck_assert_int_eq(setrlimit(RLIMIT_SIGPENDING, &limit), 0);
-	join(thread);
+	ck_assert_int_eq(setrlimit(RLIMIT_SIGPENDING, &queue_limit), 0);
+	join(sender);
 	ck_assert(WIFEXITED(status));
 	ck_assert_int_eq(WEXITSTATUS(status), 7);
 	ck_assert_int_eq(safe_syscall_leave(&scope6), 1);
@@ -1383,6 +1418,7 @@ int main(void)
 	tcase_add_test(tc, sigaction_tells_the_truth);
 	tcase_add_test(tc, siglongjmp_out_of_interrupt);
 	tcase_add_test(tc, fork_while_another_thread_sends);
+	tcase_add_loop_test(tc, leave_waits_for_a_sender, 0, 2);
 	tcase_add_test(tc, fork_while_another_thread_can_not_send);
 	tcase_add_test(tc, sigaction_given_a_wrapper);
 	tcase_add_test(tc, sigaction_default_with_siginfo);
