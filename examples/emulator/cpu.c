@@ -211,31 +211,6 @@ static bool special2(struct cpu *cpu, uint32_t insn)
 	return false;
 }
 
-/* The few hardware registers that a program may read. */
-static bool read_hardware(struct cpu *cpu, uint32_t insn)
-{
-	static uint32_t cycles;
-
-	switch (RD) {
-	case 0:			/* the number of the processor */
-		cpu->r[RT] = 0;
-		return true;
-	case 1:			/* line size for synci: nothing to be done */
-		cpu->r[RT] = 0;
-		return true;
-	case 2:			/* a clock, */
-		cpu->r[RT] = __atomic_add_fetch(&cycles, 1, __ATOMIC_RELAXED);
-		return true;
-	case 3:			/* and its unit */
-		cpu->r[RT] = 1;
-		return true;
-	case 29:
-		cpu->r[RT] = cpu->user_local;
-		return true;
-	}
-	return false;
-}
-
 static bool special3(struct cpu *cpu, uint32_t insn)
 {
 	uint32_t v = cpu->r[RT], mask;
@@ -261,24 +236,50 @@ static bool special3(struct cpu *cpu, uint32_t insn)
 			return false;
 		cpu->r[RD] = v;
 		return true;
-	case 0x3b:
-		return read_hardware(cpu, insn);
+	case 0x3b:		/* rdhwr */
+		if (RD != 1 && RD != 29)
+			return false;
+		/* 1: the size of what synci needs be told, none; 29: thread-local storage */
+		cpu->r[RT] = RD == 29 ? cpu->user_local : 0;
+		return true;
 	}
 	return false;
 }
 
 /* ---- the loop ------------------------------------------------------------ */
 
+/* tge tgeu tlt tltu teq tne, by the end of their codes; also with a constant */
+static ALWAYS_INLINE bool traps(unsigned int code, uint32_t a, uint32_t b)
+{
+	switch (code & 7) {
+	case 0: return (int32_t)a >= (int32_t)b;
+	case 1: return a >= b;
+	case 2: return (int32_t)a < (int32_t)b;
+	case 3: return a < b;
+	case 4: return a == b;
+	default: return a != b;
+	}
+}
+
 /* An instruction that does not come to its end is the one that cpu->pc says. */
 #define LEAVE(why)	return (why)
 #define NEED(ok)	do { if (!(ok)) LEAVE(EVENT_ILLEGAL); } while (0)
+#define TRAP_IF(c)	do { if (c) LEAVE(EVENT_TRAP); } while (0)
+#define CHECKED(operation, to, a, b) do { \
+		int32_t result; \
+		if (__builtin_##operation##_overflow((int32_t)(a), (int32_t)(b), &result)) \
+			LEAVE(EVENT_OVERFLOW); \
+		(to) = (uint32_t)result; \
+	} while (0)
 #define ALIGNED(a, n)	do { \
 		if ((a) & ((n) - 1)) { \
 			cpu->bad = (a); \
 			LEAVE(EVENT_ADDRESS); \
 		} \
 	} while (0)
-#define TRAP_IF(c)	do { if (c) LEAVE(EVENT_TRAP); } while (0)
+/* From here on a is the address, of n bytes. */
+#define AT(n)		do { a += SIGNED; ALIGNED(a, n); } while (0)
+#define AT_INDEX(n)	do { a += b; ALIGNED(a, n); } while (0)
 
 /* pc is that of the delay slot by now */
 #define GO(target)	do { \
@@ -286,28 +287,25 @@ static bool special3(struct cpu *cpu, uint32_t insn)
 		if (__builtin_expect(t->pending, 0)) \
 			goto pending; \
 	} while (0)
-#define BRANCH		(pc + (SIGNED << 2))
-#define BRANCH_IF(c)	do { if (c) GO(BRANCH); } while (0)
-/* the delay slot of one that is not taken is skipped */
-#define LIKELY_IF(c)	do { \
-		if (c) \
-			GO(BRANCH); \
-		else { \
+/* The delay slot of a likely one that is not taken is skipped. */
+#define BRANCH_IF(c, likely) do { \
+		if (c) { \
+			GO(pc + (SIGNED << 2)); \
+		} else if (likely) { \
 			pc = next; \
 			next += 4; \
 		} \
 	} while (0)
+#define LIKELY		(OP(insn) & 0x10)
 
-/*
- * `big` is a constant where this is inlined, below.
- */
+/* `big` is a constant where this is inlined, below. */
 static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
 {
 	const bool swap = big != HOST_BIG;
 	struct cpu *const cpu = &t->cpu;
 	uint32_t *const r = cpu->r;
 	uint32_t pc = cpu->pc, next = cpu->next;
-	uint32_t insn, a, b, s;
+	uint32_t insn, a, b;
 
 	for (;;) {
 		cpu->pc = pc;
@@ -326,13 +324,8 @@ static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
 		case 0x00:
 			switch (FUNCTION) {
 			case 0x00: r[RD] = b << SA; break;			/* sll */
-			case 0x01:						/* movf, movt */
-				if (fpu_condition(cpu, insn >> 18 & 7) == (insn >> 16 & 1))
-					r[RD] = a;
-				break;
-			case 0x02:						/* srl, rotr */
-				r[RD] = RS & 1 ? rotate(b, SA) : b >> SA;
-				break;
+			case 0x01: r[RD] = fpu_is(cpu, insn) ? a : r[RD]; break; /* movf, movt */
+			case 0x02: r[RD] = RS & 1 ? rotate(b, SA) : b >> SA; break; /* srl, rotr */
 			case 0x03: r[RD] = sign_shift(b, SA); break;		/* sra */
 			case 0x04: r[RD] = b << (a & 31); break;		/* sllv */
 			case 0x06:						/* srlv, rotrv */
@@ -342,8 +335,8 @@ static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
 			case 0x09: r[RD] = next;				/* jalr */
 				/* fall through */
 			case 0x08: GO(a); break;				/* jr */
-			case 0x0a: if (b == 0) r[RD] = a; break;		/* movz */
-			case 0x0b: if (b != 0) r[RD] = a; break;		/* movn */
+			case 0x0a: r[RD] = b ? r[RD] : a; break;		/* movz */
+			case 0x0b: r[RD] = b ? a : r[RD]; break;		/* movn */
 			case 0x0c: LEAVE(EVENT_SYSCALL);
 			case 0x0d: LEAVE(EVENT_BREAK);
 			case 0x0f: __atomic_thread_fence(__ATOMIC_SEQ_CST); break; /* sync */
@@ -355,19 +348,9 @@ static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
 			case 0x19: set_hi_lo(cpu, multiply(a, b, false)); break; /* multu */
 			case 0x1a: divide(cpu, a, b, true); break;		/* div */
 			case 0x1b: divide(cpu, a, b, false); break;		/* divu */
-			case 0x20:						/* add */
-				s = a + b;
-				if (~(a ^ b) & (a ^ s) & 0x80000000u)
-					LEAVE(EVENT_OVERFLOW);
-				r[RD] = s;
-				break;
+			case 0x20: CHECKED(add, r[RD], a, b); break;	/* add */
 			case 0x21: r[RD] = a + b; break;			/* addu */
-			case 0x22:						/* sub */
-				s = a - b;
-				if ((a ^ b) & (a ^ s) & 0x80000000u)
-					LEAVE(EVENT_OVERFLOW);
-				r[RD] = s;
-				break;
+			case 0x22: CHECKED(sub, r[RD], a, b); break;	/* sub */
 			case 0x23: r[RD] = a - b; break;			/* subu */
 			case 0x24: r[RD] = a & b; break;			/* and */
 			case 0x25: r[RD] = a | b; break;			/* or */
@@ -375,12 +358,9 @@ static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
 			case 0x27: r[RD] = ~(a | b); break;			/* nor */
 			case 0x2a: r[RD] = (int32_t)a < (int32_t)b; break;	/* slt */
 			case 0x2b: r[RD] = a < b; break;			/* sltu */
-			case 0x30: TRAP_IF((int32_t)a >= (int32_t)b); break;	/* tge */
-			case 0x31: TRAP_IF(a >= b); break;			/* tgeu */
-			case 0x32: TRAP_IF((int32_t)a < (int32_t)b); break;	/* tlt */
-			case 0x33: TRAP_IF(a < b); break;			/* tltu */
-			case 0x34: TRAP_IF(a == b); break;			/* teq */
-			case 0x36: TRAP_IF(a != b); break;			/* tne */
+			case 0x30: case 0x31: case 0x32: case 0x33: case 0x34: case 0x36:
+				TRAP_IF(traps(FUNCTION, a, b));
+				break;
 			default: LEAVE(EVENT_ILLEGAL);
 			}
 			break;
@@ -388,16 +368,15 @@ static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
 			if (RT & 0x10 && RT < 0x14)	/* ..al: the link, taken or not */
 				r[RA] = next;
 			switch (RT) {
-			case 0x00: case 0x10: BRANCH_IF((int32_t)a < 0); break;	/* bltz */
-			case 0x01: case 0x11: BRANCH_IF((int32_t)a >= 0); break; /* bgez */
-			case 0x02: case 0x12: LIKELY_IF((int32_t)a < 0); break;
-			case 0x03: case 0x13: LIKELY_IF((int32_t)a >= 0); break;
-			case 0x08: TRAP_IF((int32_t)a >= (int32_t)SIGNED); break; /* tgei */
-			case 0x09: TRAP_IF(a >= SIGNED); break;			/* tgeiu */
-			case 0x0a: TRAP_IF((int32_t)a < (int32_t)SIGNED); break; /* tlti */
-			case 0x0b: TRAP_IF(a < SIGNED); break;			/* tltiu */
-			case 0x0c: TRAP_IF(a == SIGNED); break;			/* teqi */
-			case 0x0e: TRAP_IF(a != SIGNED); break;			/* tnei */
+			case 0x00: case 0x02: case 0x10: case 0x12:		/* bltz.. */
+				BRANCH_IF((int32_t)a < 0, RT & 2);
+				break;
+			case 0x01: case 0x03: case 0x11: case 0x13:		/* bgez.. */
+				BRANCH_IF((int32_t)a >= 0, RT & 2);
+				break;
+			case 0x08: case 0x09: case 0x0a: case 0x0b: case 0x0c: case 0x0e:
+				TRAP_IF(traps(RT, a, SIGNED));
+				break;
 			case 0x1f: break;					/* synci */
 			default: LEAVE(EVENT_ILLEGAL);
 			}
@@ -405,20 +384,11 @@ static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
 		case 0x03: r[RA] = next;					/* jal */
 			/* fall through */
 		case 0x02: GO((pc & 0xf0000000u) | (insn & 0x3ffffff) << 2); break; /* j */
-		case 0x04: BRANCH_IF(a == b); break;				/* beq */
-		case 0x05: BRANCH_IF(a != b); break;				/* bne */
-		case 0x06: BRANCH_IF((int32_t)a <= 0); break;			/* blez */
-		case 0x07: BRANCH_IF((int32_t)a > 0); break;			/* bgtz */
-		case 0x14: LIKELY_IF(a == b); break;				/* beql */
-		case 0x15: LIKELY_IF(a != b); break;
-		case 0x16: LIKELY_IF((int32_t)a <= 0); break;
-		case 0x17: LIKELY_IF((int32_t)a > 0); break;
-		case 0x08:							/* addi */
-			s = a + SIGNED;
-			if (~(a ^ SIGNED) & (a ^ s) & 0x80000000u)
-				LEAVE(EVENT_OVERFLOW);
-			r[RT] = s;
-			break;
+		case 0x04: case 0x14: BRANCH_IF(a == b, LIKELY); break;		/* beq, beql */
+		case 0x05: case 0x15: BRANCH_IF(a != b, LIKELY); break;		/* bne.. */
+		case 0x06: case 0x16: BRANCH_IF((int32_t)a <= 0, LIKELY); break; /* blez.. */
+		case 0x07: case 0x17: BRANCH_IF((int32_t)a > 0, LIKELY); break;	/* bgtz.. */
+		case 0x08: CHECKED(add, r[RT], a, SIGNED); break;		/* addi */
 		case 0x09: r[RT] = a + SIGNED; break;				/* addiu */
 		case 0x0a: r[RT] = (int32_t)a < (int32_t)SIGNED; break;		/* slti */
 		case 0x0b: r[RT] = a < SIGNED; break;				/* sltiu */
@@ -429,106 +399,44 @@ static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
 		case 0x1c: NEED(special2(cpu, insn)); break;
 		case 0x1f: NEED(special3(cpu, insn)); break;
 
-		case 0x20: r[RT] = (uint32_t)(int8_t)load8(a + SIGNED); break;	/* lb */
-		case 0x24: r[RT] = load8(a + SIGNED); break;			/* lbu */
-		case 0x21:							/* lh */
-			a += SIGNED;
-			ALIGNED(a, 2);
-			r[RT] = (uint32_t)(int16_t)load16(a, swap);
-			break;
-		case 0x25:							/* lhu */
-			a += SIGNED;
-			ALIGNED(a, 2);
-			r[RT] = load16(a, swap);
-			break;
-		case 0x23:							/* lw */
-			a += SIGNED;
-			ALIGNED(a, 4);
-			r[RT] = load32(a, swap);
-			break;
-		case 0x22: r[RT] = load_left(b, a + SIGNED, big, swap); break;	/* lwl */
-		case 0x26: r[RT] = load_right(b, a + SIGNED, big, swap); break;	/* lwr */
-		case 0x28: store8(a + SIGNED, b); break;			/* sb */
-		case 0x29:							/* sh */
-			a += SIGNED;
-			ALIGNED(a, 2);
-			store16(a, b, swap);
-			break;
-		case 0x2b:							/* sw */
-			a += SIGNED;
-			ALIGNED(a, 4);
-			store32(a, b, swap);
-			break;
-		case 0x2a: store_left(b, a + SIGNED, big); break;		/* swl */
-		case 0x2e: store_right(b, a + SIGNED, big); break;		/* swr */
-		case 0x30:							/* ll */
-			a += SIGNED;
-			ALIGNED(a, 4);
+		case 0x20: AT(1); r[RT] = (uint32_t)(int8_t)load8(a); break;	/* lb */
+		case 0x24: AT(1); r[RT] = load8(a); break;			/* lbu */
+		case 0x21: AT(2); r[RT] = (uint32_t)(int16_t)load16(a, swap); break; /* lh */
+		case 0x25: AT(2); r[RT] = load16(a, swap); break;		/* lhu */
+		case 0x23: AT(4); r[RT] = load32(a, swap); break;		/* lw */
+		case 0x22: AT(1); r[RT] = load_left(b, a, big, swap); break;	/* lwl */
+		case 0x26: AT(1); r[RT] = load_right(b, a, big, swap); break;	/* lwr */
+		case 0x28: AT(1); store8(a, b); break;				/* sb */
+		case 0x29: AT(2); store16(a, b, swap); break;			/* sh */
+		case 0x2b: AT(4); store32(a, b, swap); break;			/* sw */
+		case 0x2a: AT(1); store_left(b, a, big); break;			/* swl */
+		case 0x2e: AT(1); store_right(b, a, big); break;		/* swr */
+		case 0x30: AT(4);						/* ll */
 			cpu->linked_value = load32(a, swap);
 			cpu->linked = a;
 			r[RT] = cpu->linked_value;
 			break;
-		case 0x38:							/* sc */
-			a += SIGNED;
-			ALIGNED(a, 4);
-			r[RT] = store_conditional(cpu, a, b, swap);
-			break;
+		case 0x38: AT(4); r[RT] = store_conditional(cpu, a, b, swap); break; /* sc */
 		case 0x33: break;						/* pref */
 
 		case 0x11:
-			if (RS == 0x08) {		/* bc1f, bc1t, and likely ones */
-				s = fpu_condition(cpu, insn >> 18 & 7) == (RT & 1);
-				if (RT & 2)
-					LIKELY_IF(s);
-				else
-					BRANCH_IF(s);
-			} else if (!fpu_execute(cpu, insn)) {
-				LEAVE(cpu->bad ? EVENT_FLOAT : EVENT_ILLEGAL);
-			}
+			if (RS == 0x08)			/* bc1f, bc1t, and likely ones */
+				BRANCH_IF(fpu_is(cpu, insn), RT & 2);
+			else
+				NEED(fpu_execute(cpu, insn));
 			break;
-		case 0x31:							/* lwc1 */
-			a += SIGNED;
-			ALIGNED(a, 4);
-			cpu->f[RT] = load32(a, swap);
-			break;
-		case 0x35:							/* ldc1 */
-			a += SIGNED;
-			ALIGNED(a, 8);
-			load_double(cpu, RT, a, swap);
-			break;
-		case 0x39:							/* swc1 */
-			a += SIGNED;
-			ALIGNED(a, 4);
-			store32(a, cpu->f[RT], swap);
-			break;
-		case 0x3d:							/* sdc1 */
-			a += SIGNED;
-			ALIGNED(a, 8);
-			store_double(cpu, RT, a, swap);
-			break;
+		case 0x31: AT(4); cpu->f[RT] = load32(a, swap); break;		/* lwc1 */
+		case 0x35: AT(8); load_double(cpu, RT, a, swap); break;		/* ldc1 */
+		case 0x39: AT(4); store32(a, cpu->f[RT], swap); break;		/* swc1 */
+		case 0x3d: AT(8); store_double(cpu, RT, a, swap); break;	/* sdc1 */
 		case 0x13:
-			a += b;
 			switch (FUNCTION) {
-			case 0x00:						/* lwxc1 */
-				ALIGNED(a, 4);
-				cpu->f[SA] = load32(a, swap);
-				break;
-			case 0x01:						/* ldxc1 */
-				ALIGNED(a, 8);
-				load_double(cpu, SA, a, swap);
-				break;
-			case 0x08:						/* swxc1 */
-				ALIGNED(a, 4);
-				store32(a, cpu->f[RD], swap);
-				break;
-			case 0x09:						/* sdxc1 */
-				ALIGNED(a, 8);
-				store_double(cpu, RD, a, swap);
-				break;
+			case 0x00: AT_INDEX(4); cpu->f[SA] = load32(a, swap); break; /* lwxc1 */
+			case 0x01: AT_INDEX(8); load_double(cpu, SA, a, swap); break; /* ldxc1 */
+			case 0x08: AT_INDEX(4); store32(a, cpu->f[RD], swap); break; /* swxc1 */
+			case 0x09: AT_INDEX(8); store_double(cpu, RD, a, swap); break; /* sdxc1 */
 			case 0x0f: break;					/* prefx */
-			default:
-				if (!fpu_execute_x(cpu, insn))
-					LEAVE(cpu->bad ? EVENT_FLOAT : EVENT_ILLEGAL);
+			default: NEED(fpu_execute_x(cpu, insn));
 			}
 			break;
 		default:

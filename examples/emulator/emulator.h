@@ -47,17 +47,16 @@ enum event {
 	EVENT_PENDING,			/* the flag is set */
 	EVENT_SYSCALL,
 	EVENT_BREAK, EVENT_TRAP, EVENT_OVERFLOW, EVENT_ILLEGAL,
-	EVENT_ADDRESS, EVENT_FLOAT
+	EVENT_ADDRESS
 };
 
 struct thread;
 enum event cpu_run(struct thread *t);
-bool fpu_execute(struct cpu *cpu, uint32_t insn);	/* false: see cpu->bad */
+bool fpu_execute(struct cpu *cpu, uint32_t insn);	/* false: there is none such */
 bool fpu_execute_x(struct cpu *cpu, uint32_t insn);
-bool fpu_condition(const struct cpu *cpu, unsigned int cc);
+bool fpu_is(const struct cpu *cpu, uint32_t insn);
 void fpu_restore(const struct cpu *cpu);
 uint32_t fpu_status(struct cpu *cpu);
-int fpu_signal_code(const struct cpu *cpu);
 
 /* ---- signals ------------------------------------------------------------- */
 

@@ -53,9 +53,6 @@ static void exception(struct thread *t, enum event event)
 	case EVENT_OVERFLOW:
 		signal_force(t, GUEST_SIGFPE, FPE_INTOVF, pc);
 		break;
-	case EVENT_FLOAT:
-		signal_force(t, GUEST_SIGFPE, fpu_signal_code(&t->cpu), pc);
-		break;
 	case EVENT_ADDRESS:
 		signal_force(t, GUEST_SIGBUS, BUS_ADRALN, t->cpu.bad);
 		break;
