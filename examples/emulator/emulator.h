@@ -159,13 +159,6 @@ static inline void put16(uint32_t a, uint16_t v) { *(volatile any16 *)host(a) = 
 static inline void put32(uint32_t a, uint32_t v) { *(volatile any32 *)host(a) = order32(v); }
 static inline void put64(uint32_t a, uint64_t v) { *(volatile any64 *)host(a) = order64(v); }
 
-
-static inline void put_words(uint32_t a, const uint64_t *words, size_t count)
-{
-	for (size_t i = 0; i < count; i++, a += 4)
-		put32(a, (uint32_t)words[i]);
-}
-
 void memory_start(void);
 bool memory_is_mapped(uint32_t address);
 long memory_map(uint32_t address, uint32_t length, int prot, int flags, int fd,
@@ -179,6 +172,28 @@ long memory_break(uint32_t address);
 void memory_set_break(uint32_t end_of_bss);
 void memory_lock(void);
 void memory_unlock(void);
+
+/* ---- numbers and structures ---------------------------------------------- */
+
+struct number {
+	uint32_t host, guest;
+	const char *name;		/* null ends a table */
+};
+
+extern const struct number errors[], signals[], open_flags[], socket_types[],
+	socket_options[], limits[];
+uint32_t to_host(const struct number *table, uint32_t guest, uint32_t otherwise);
+uint32_t to_guest(const struct number *table, uint32_t host, uint32_t otherwise);
+uint32_t bits_to_host(const struct number *table, uint32_t guest);
+uint32_t bits_to_guest(const struct number *table, uint32_t host);
+const char *name_of(const struct number *table, uint32_t guest);
+int open_flags_to_host(uint32_t flags);
+int socket_type_to_host(uint32_t type);
+
+enum { STRUCT_MAX = 256 };		/* bytes, of those that have a letter */
+void *struct_get(const struct thread *t, char letter, uint32_t address, void *to);
+void struct_put(const struct thread *t, char letter, uint32_t address, const void *from);
+int struct_print(const struct thread *t, char letter, uint32_t address, char *to);
 
 /* ---- programs, threads, calls -------------------------------------------- */
 
@@ -203,30 +218,25 @@ void syscall_finish(struct thread *t, long result);
 void syscall_faulted(struct thread *t);
 long host_call(struct thread *t, long number, ...);
 
-/* Null where the guest's pointer is. */
-struct timespec;
-struct timespec *time_get(const struct thread *t, uint32_t address, struct timespec *to);
-void time_put(const struct thread *t, uint32_t address, const struct timespec *from);
-
 /* The path as the guest means it; the buffer holds PATH_MAX. */
 const char *path_get(uint32_t address);
 uint64_t pair(const uint32_t *a);	/* 64 bits in two arguments */
-int open_flags_to_host(uint32_t flags);
-uint32_t open_flags_to_guest(int flags);
-int socket_type_to_host(uint32_t type);
-uint32_t error_to_guest(int error);
-const char *error_name(int error);
 enum { MAX_IOV = 1024 };
 struct iovec;
 long iov_get(uint32_t address, uint32_t count, struct iovec *to);
 long direct(long result);		/* what syscall() returned: -errno */
 
-/* What a call of the guest is made by; in the table it is sys_name. */
+/*
+ * What a call of the guest is made by; in the table it is sys_name.  It has the
+ * arguments that the table tells, then zeroes, and the host's call if it is told.
+ */
+enum { MAX_ARGUMENTS = 10 };
 #define UNUSED __attribute__((unused))
-#define GUEST_CALL(name) long sys_##name(struct thread *t UNUSED, const uint32_t *a UNUSED)
-typedef long call_function(struct thread *t, const uint32_t *a);
+#define GUEST_CALL(name) \
+	long sys_##name(struct thread *t UNUSED, const uint32_t *a UNUSED, long call UNUSED)
+typedef long call_function(struct thread *t, const uint32_t *a, long call);
 #define HOST(number, name, arguments, restart, host)
-#define OWN(number, name, arguments, restart, function) call_function function;
+#define OWN(number, name, arguments, restart, function, host) call_function function;
 #include "syscall_table.h"
 #undef HOST
 #undef OWN

@@ -44,12 +44,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- numbers and sets ---------------------------------------------------- */
 
-static const struct { short host, guest; const char *name; } numbers[] = {
-#define X(name, guest) { name, guest, #name },
-	GUEST_SIGNALS(X)
-#undef X
-};
-
 /*
  * The C library keeps the first few real-time signals for itself, the guest's as
  * well as the host's.  So the guest's lie above the host's own, in the same order,
@@ -59,29 +53,23 @@ int signal_to_host(int guest)
 {
 	if (guest >= GUEST_SIGRTMIN && guest - GUEST_SIGRTMIN <= SIGRTMAX - SIGRTMIN)
 		return guest - GUEST_SIGRTMIN + SIGRTMIN;
-	for (unsigned int i = 0; i < COUNT(numbers); i++)
-		if (numbers[i].guest == guest)
-			return numbers[i].host;
-	return 0;
+	return (int)to_host(signals, (uint32_t)guest, 0);
 }
 
 int signal_to_guest(int host)
 {
 	if (host >= SIGRTMIN && host <= SIGRTMAX)
 		return host - SIGRTMIN + GUEST_SIGRTMIN;
-	for (unsigned int i = 0; i < COUNT(numbers); i++)
-		if (numbers[i].host == host)
-			return numbers[i].guest;
-	return 0;
+	return (int)to_guest(signals, (uint32_t)host, 0);
 }
 
 const char *signal_name(int guest)
 {
 	static __thread char name[16];
+	const char *known = name_of(signals, (uint32_t)guest);
 
-	for (unsigned int i = 0; i < COUNT(numbers); i++)
-		if (numbers[i].guest == guest)
-			return numbers[i].name;
+	if (known)
+		return known;
 	snprintf(name, sizeof name, guest < GUEST_SIGRTMIN ? "%d" : "SIGRT_%d",
 		 guest < GUEST_SIGRTMIN ? guest : guest - GUEST_SIGRTMIN);
 	return name;
@@ -745,15 +733,9 @@ GUEST_CALL(rt_sigsuspend)
 	return host_call(t, SYS_rt_sigsuspend, signal_wait_with(t, a[0], &set), KERNEL_SET);
 }
 
-GUEST_CALL(pause)
-{
-	/* not every host has pause(), and this is the same */
-	return host_call(t, SYS_ppoll, 0L, 0L, 0L, 0L, KERNEL_SET);
-}
-
 GUEST_CALL(rt_sigtimedwait)
 {
-	struct timespec room, *limit = time_get(t, a[2], &room);
+	struct timespec room, *limit = struct_get(t, 't', a[2], &room);
 	guest_sigset wanted;
 	siginfo_t info;
 	sigset_t set;
