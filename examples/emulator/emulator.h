@@ -60,7 +60,7 @@ uint32_t fpu_status(struct cpu *cpu);
 
 /* ---- signals ------------------------------------------------------------- */
 
-typedef struct { uint32_t word[4]; } guest_sigset;
+typedef unsigned __int128 guest_sigset;	/* signal n is bit n - 1 */
 
 /* What is to become of a system call that has not been made. */
 enum restart { RESTART_NONE, RESTART_SYS, RESTART_NOHAND, RESTART_ALWAYS };
@@ -111,9 +111,6 @@ int signal_to_guest(int host);
 void signal_forked(struct thread *t);
 const char *signal_name(int guest);
 const sigset_t *signal_wait_with(struct thread *t, uint32_t address, sigset_t *set);
-void sigset_to_host(const guest_sigset *from, sigset_t *to);
-guest_sigset sigset_get(uint32_t address);
-void sigset_put(uint32_t address, const guest_sigset *set);
 void siginfo_put(uint32_t address, const siginfo_t *info);
 int wait_status_to_guest(int status);
 

@@ -25,7 +25,6 @@ enum {
 enum { GUEST_SIG_BLOCK = 1, GUEST_SIG_UNBLOCK, GUEST_SIG_SETMASK };
 enum { GUEST_SIG_DFL, GUEST_SIG_IGN };
 enum { GUEST_SS_ONSTACK = 1, GUEST_SS_DISABLE };
-enum { GUEST_SI_ASYNCIO = -2, GUEST_SI_TIMER = -3, GUEST_SI_MESGQ = -4 };
 enum { GUEST_NSIG = 128, GUEST_SIGRTMIN = 32 };
 
 /* The signals that the emulator has to do with itself. */
