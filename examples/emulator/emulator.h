@@ -160,12 +160,7 @@ void memory_start(void);
 bool memory_is_mapped(uint32_t address);
 long memory_map(uint32_t address, uint32_t length, int prot, int flags, int fd,
 		uint64_t offset);	/* flags of the guest */
-long memory_unmap(uint32_t address, uint32_t length);
 long memory_protect(uint32_t address, uint32_t length, int prot);
-long memory_remap(uint32_t address, uint32_t length, uint32_t want, int flags,
-		  uint32_t to);
-long memory_advise(uint32_t address, uint32_t length, int advice);
-long memory_break(uint32_t address);
 void memory_set_break(uint32_t end_of_bss);
 void memory_lock(void);
 void memory_unlock(void);
@@ -205,10 +200,6 @@ void elf_load(struct program *p, const char *path, char **argv, char **envp);
 
 enum { FAULT = 1, END };		/* why to jump back to thread->back */
 void thread_loop(struct thread *t);
-long thread_clone(struct thread *t, uint32_t flags, uint32_t sp, uint32_t parent_tid,
-		  uint32_t tls, uint32_t child_tid);
-_Noreturn void thread_exit(struct thread *t, int status);
-void thread_forget(struct thread *t);
 
 void syscall_do(struct thread *t);
 void syscall_finish(struct thread *t, long result);

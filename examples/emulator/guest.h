@@ -9,8 +9,7 @@
 /* mmap */
 enum {
 	GUEST_MAP_PRIVATE = 0x2, GUEST_MAP_FIXED = 0x10, GUEST_MAP_NORESERVE = 0x400,
-	GUEST_MAP_ANONYMOUS = 0x800, GUEST_MAP_POPULATE = 0x10000,
-	GUEST_MAP_STACK = 0x40000, GUEST_MAP_FIXED_NOREPLACE = 0x100000
+	GUEST_MAP_ANONYMOUS = 0x800, GUEST_MAP_STACK = 0x40000
 };
 
 /* sigaction, sigprocmask, sigaltstack */
@@ -30,7 +29,7 @@ enum { GUEST_NSIG = 128, GUEST_SIGRTMIN = 32 };
 /* The signals that the emulator has to do with itself. */
 enum {
 	GUEST_SIGILL = 4, GUEST_SIGTRAP = 5, GUEST_SIGFPE = 8, GUEST_SIGKILL = 9,
-	GUEST_SIGBUS = 10, GUEST_SIGSEGV = 11, GUEST_SIGSTOP = 23
+	GUEST_SIGBUS = 10, GUEST_SIGSEGV = 11, GUEST_SIGCHLD = 18, GUEST_SIGSTOP = 23
 };
 
 /* The numbers of calls that the emulator itself has to know. */

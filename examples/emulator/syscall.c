@@ -397,91 +397,11 @@ void syscall_do(struct thread *t)
 	syscall_finish(t, result);
 }
 
-/* ---- memory, programs, threads ------------------------------------------- */
-
-GUEST_CALL(brk)
-{
-	return memory_break(a[0]);
-}
-
-GUEST_CALL(mmap2)
-{
-	uint64_t offset = (uint64_t)a[5] << 12;
-
-	if (offset % page_size)
-		return -EINVAL;
-	return memory_map(a[0], a[1], (int)a[2], (int)a[3], (int)a[4], offset);
-}
-
-GUEST_CALL(munmap)
-{
-	return memory_unmap(a[0], a[1]);
-}
-
-GUEST_CALL(mprotect)
-{
-	return memory_protect(a[0], a[1], (int)a[2]);
-}
-
-GUEST_CALL(mremap)
-{
-	return memory_remap(a[0], a[1], a[2], (int)a[3], a[4]);
-}
-
-GUEST_CALL(madvise)
-{
-	return memory_advise(a[0], a[1], (int)a[2]);
-}
+/* ---- programs ------------------------------------------------------------ */
 
 GUEST_CALL(nothing)
 {
 	return 0;
-}
-
-GUEST_CALL(set_thread_area)
-{
-	t->cpu.user_local = a[0];
-	return 0;
-}
-
-GUEST_CALL(set_tid_address)
-{
-	t->clear_tid = a[0];
-	return t->tid;
-}
-
-GUEST_CALL(set_robust_list)
-{
-	if (a[1] != 12)
-		return -EINVAL;
-	t->robust_list = a[0];
-	return 0;
-}
-
-GUEST_CALL(fork)
-{
-	return thread_clone(t, 18, 0, 0, 0, 0);		/* SIGCHLD */
-}
-
-GUEST_CALL(clone)
-{
-	return thread_clone(t, a[0], a[1], a[2], a[3], a[4]);
-}
-
-GUEST_CALL(exit)
-{
-	if (tracing)
-		trace("%s = ?\n+++ exited with %d +++\n", t->trace, a[0] & 255);
-	thread_exit(t, (int)a[0]);
-}
-
-GUEST_CALL(exit_group)
-{
-	if (tracing)
-		trace("%s = ?\n+++ exited with %d +++\n", t->trace, a[0] & 255);
-	thread_forget(t);
-	for (;;)
-		syscall(SYS_exit_group, (int)a[0]);
 }
 
 /* The strings stay where they are, as the host's exec copies them. */
