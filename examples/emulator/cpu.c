@@ -23,122 +23,75 @@
 #define SIGNED		((uint32_t)(int32_t)(int16_t)insn)
 #define UNSIGNED	(insn & 0xffff)
 
-/* ---- guest memory, for the interpreter: the order is known when compiling  */
-
-static ALWAYS_INLINE uint16_t swap16(uint16_t v, bool swap)
-{
-	return swap ? __builtin_bswap16(v) : v;
-}
-
-static ALWAYS_INLINE uint32_t swap32(uint32_t v, bool swap)
-{
-	return swap ? __builtin_bswap32(v) : v;
-}
-
-static ALWAYS_INLINE uint32_t load8(uint32_t a)
-{
-	return *(volatile uint8_t *)host(a);
-}
-
-static ALWAYS_INLINE uint32_t load16(uint32_t a, bool swap)
-{
-	return swap16(*(volatile any16 *)host(a), swap);
-}
-
-static ALWAYS_INLINE uint32_t load32(uint32_t a, bool swap)
-{
-	return swap32(*(volatile any32 *)host(a), swap);
-}
-
-static ALWAYS_INLINE void store8(uint32_t a, uint32_t v)
-{
-	*(volatile uint8_t *)host(a) = (uint8_t)v;
-}
-
-static ALWAYS_INLINE void store16(uint32_t a, uint32_t v, bool swap)
-{
-	*(volatile any16 *)host(a) = swap16((uint16_t)v, swap);
-}
-
-static ALWAYS_INLINE void store32(uint32_t a, uint32_t v, bool swap)
-{
-	*(volatile any32 *)host(a) = swap32(v, swap);
-}
+/* ---- guest memory -------------------------------------------------------- */
 
 /*
  * A double is one access of the guest, which another thread may not see in
  * halves.  In memory the byte order decides which half is first.
  */
-static ALWAYS_INLINE void load_double(struct cpu *cpu, unsigned int ft, uint32_t a,
-				      bool swap)
+static void load_double(struct cpu *cpu, unsigned int ft, uint32_t a)
 {
-	uint64_t v = *(volatile any64 *)host(a);
+	uint64_t v = get64(a);
 
-	if (swap)
-		v = __builtin_bswap64(v);
 	cpu->f[ft & ~1u] = (uint32_t)v;
 	cpu->f[ft | 1] = (uint32_t)(v >> 32);
 }
 
-static ALWAYS_INLINE void store_double(const struct cpu *cpu, unsigned int ft,
-				       uint32_t a, bool swap)
+static void store_double(const struct cpu *cpu, unsigned int ft, uint32_t a)
 {
-	uint64_t v = (uint64_t)cpu->f[ft | 1] << 32 | cpu->f[ft & ~1u];
-
-	*(volatile any64 *)host(a) = swap ? __builtin_bswap64(v) : v;
+	put64(a, (uint64_t)cpu->f[ft | 1] << 32 | cpu->f[ft & ~1u]);
 }
 
 /*
  * lwl and lwr fetch the part of a word that lies on one side of a word boundary,
- * into the upper or the lower end of the register.  `b` is the number of the
- * byte as a little-endian processor counts.
+ * into the upper or the lower end of the register.  This is the number of the byte
+ * as a little-endian processor counts.
  */
-static ALWAYS_INLINE uint32_t load_left(uint32_t old, uint32_t a, bool big, bool swap)
+static unsigned int byte_of(uint32_t a)
 {
-	unsigned int b = 8 * ((a & 3) ^ (big ? 3 : 0));
-
-	return load32(a & ~3u, swap) << (24 - b) | (old & (0x00ffffffu >> b));
+	return guest_big ? 3 - (a & 3) : a & 3;
 }
 
-static ALWAYS_INLINE uint32_t load_right(uint32_t old, uint32_t a, bool big, bool swap)
+static uint32_t load_left(uint32_t old, uint32_t a)
 {
-	unsigned int b = 8 * ((a & 3) ^ (big ? 3 : 0));
+	unsigned int bits = 8 * byte_of(a);
 
-	return load32(a & ~3u, swap) >> b | (old & ~(0xffffffffu >> b));
+	return get32(a & ~3u) << (24 - bits) | (old & (0x00ffffffu >> bits));
+}
+
+static uint32_t load_right(uint32_t old, uint32_t a)
+{
+	unsigned int bits = 8 * byte_of(a);
+
+	return get32(a & ~3u) >> bits | (old & ~(0xffffffffu >> bits));
 }
 
 /* Byte by byte: the bytes beside them may be another thread's. */
-static ALWAYS_INLINE void store_left(uint32_t v, uint32_t a, bool big)
+static void store_left(uint32_t v, uint32_t a)
 {
-	unsigned int n = ((a & 3) ^ (big ? 3 : 0)) + 1;
-
-	for (unsigned int i = 0; i < n; i++)
-		store8(big ? a + i : a - i, v >> (24 - 8 * i));
+	for (unsigned int i = 0; i <= byte_of(a); i++)
+		put8(guest_big ? a + i : a - i, v >> (24 - 8 * i));
 }
 
-static ALWAYS_INLINE void store_right(uint32_t v, uint32_t a, bool big)
+static void store_right(uint32_t v, uint32_t a)
 {
-	unsigned int n = 4 - ((a & 3) ^ (big ? 3 : 0));
-
-	for (unsigned int i = 0; i < n; i++)
-		store8(big ? a - i : a + i, v >> (8 * i));
+	for (unsigned int i = 0; i < 4 - byte_of(a); i++)
+		put8(guest_big ? a - i : a + i, v >> (8 * i));
 }
 
 /*
  * sc succeeds when the word has the value that ll saw.  That it may have had
  * another in between goes unnoticed; a signal breaks the link.
  */
-static ALWAYS_INLINE uint32_t store_conditional(struct cpu *cpu, uint32_t a,
-						uint32_t v, bool swap)
+static uint32_t store_conditional(struct cpu *cpu, uint32_t a, uint32_t v)
 {
-	any32 expected = swap32(cpu->linked_value, swap);
-	bool linked = cpu->linked == a;
+	any32 expected = order32(cpu->linked_value);
+	bool is_linked = cpu->linked == a;
 
 	cpu->linked = 1;
-	return linked && __atomic_compare_exchange_n((any32 *)host(a), &expected,
-						     swap32(v, swap), false,
-						     __ATOMIC_SEQ_CST,
-						     __ATOMIC_SEQ_CST);
+	return is_linked && __atomic_compare_exchange_n((any32 *)host(a), &expected, order32(v),
+							false, __ATOMIC_SEQ_CST,
+							__ATOMIC_SEQ_CST);
 }
 
 /* ---- integers ------------------------------------------------------------ */
@@ -175,12 +128,12 @@ static void divide(struct cpu *cpu, uint32_t a, uint32_t b, bool is_signed)
 	}
 }
 
-static ALWAYS_INLINE uint32_t rotate(uint32_t v, unsigned int n)
+static uint32_t rotate(uint32_t v, unsigned int n)
 {
 	return v >> n | v << (-n & 31);
 }
 
-static ALWAYS_INLINE uint32_t sign_shift(uint32_t v, unsigned int n)
+static uint32_t sign_shift(uint32_t v, unsigned int n)
 {
 	return (uint32_t)((int32_t)v >> n);
 }
@@ -249,7 +202,7 @@ static bool special3(struct cpu *cpu, uint32_t insn)
 /* ---- the loop ------------------------------------------------------------ */
 
 /* tge tgeu tlt tltu teq tne, by the end of their codes; also with a constant */
-static ALWAYS_INLINE bool traps(unsigned int code, uint32_t a, uint32_t b)
+static bool traps(unsigned int code, uint32_t a, uint32_t b)
 {
 	switch (code & 7) {
 	case 0: return (int32_t)a >= (int32_t)b;
@@ -298,10 +251,8 @@ static ALWAYS_INLINE bool traps(unsigned int code, uint32_t a, uint32_t b)
 	} while (0)
 #define LIKELY		(OP(insn) & 0x10)
 
-/* `big` is a constant where this is inlined, below. */
-static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
+enum event cpu_run(struct thread *t)
 {
-	const bool swap = big != HOST_BIG;
 	struct cpu *const cpu = &t->cpu;
 	uint32_t *const r = cpu->r;
 	uint32_t pc = cpu->pc, next = cpu->next;
@@ -314,7 +265,7 @@ static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
 		/* all of it in memory, where a fault finds it */
 		__asm__ volatile("" ::: "memory");
 		ALIGNED(pc, 4);
-		insn = load32(pc, swap);
+		insn = get32(pc);
 		pc = next;
 		next += 4;
 		a = r[RS];
@@ -399,24 +350,24 @@ static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
 		case 0x1c: NEED(special2(cpu, insn)); break;
 		case 0x1f: NEED(special3(cpu, insn)); break;
 
-		case 0x20: AT(1); r[RT] = (uint32_t)(int8_t)load8(a); break;	/* lb */
-		case 0x24: AT(1); r[RT] = load8(a); break;			/* lbu */
-		case 0x21: AT(2); r[RT] = (uint32_t)(int16_t)load16(a, swap); break; /* lh */
-		case 0x25: AT(2); r[RT] = load16(a, swap); break;		/* lhu */
-		case 0x23: AT(4); r[RT] = load32(a, swap); break;		/* lw */
-		case 0x22: AT(1); r[RT] = load_left(b, a, big, swap); break;	/* lwl */
-		case 0x26: AT(1); r[RT] = load_right(b, a, big, swap); break;	/* lwr */
-		case 0x28: AT(1); store8(a, b); break;				/* sb */
-		case 0x29: AT(2); store16(a, b, swap); break;			/* sh */
-		case 0x2b: AT(4); store32(a, b, swap); break;			/* sw */
-		case 0x2a: AT(1); store_left(b, a, big); break;			/* swl */
-		case 0x2e: AT(1); store_right(b, a, big); break;		/* swr */
+		case 0x20: AT(1); r[RT] = (uint32_t)(int8_t)get8(a); break;	/* lb */
+		case 0x24: AT(1); r[RT] = get8(a); break;			/* lbu */
+		case 0x21: AT(2); r[RT] = (uint32_t)(int16_t)get16(a); break; /* lh */
+		case 0x25: AT(2); r[RT] = get16(a); break;		/* lhu */
+		case 0x23: AT(4); r[RT] = get32(a); break;		/* lw */
+		case 0x22: AT(1); r[RT] = load_left(b, a); break;	/* lwl */
+		case 0x26: AT(1); r[RT] = load_right(b, a); break;	/* lwr */
+		case 0x28: AT(1); put8(a, b); break;				/* sb */
+		case 0x29: AT(2); put16(a, b); break;			/* sh */
+		case 0x2b: AT(4); put32(a, b); break;			/* sw */
+		case 0x2a: AT(1); store_left(b, a); break;			/* swl */
+		case 0x2e: AT(1); store_right(b, a); break;		/* swr */
 		case 0x30: AT(4);						/* ll */
-			cpu->linked_value = load32(a, swap);
+			cpu->linked_value = get32(a);
 			cpu->linked = a;
 			r[RT] = cpu->linked_value;
 			break;
-		case 0x38: AT(4); r[RT] = store_conditional(cpu, a, b, swap); break; /* sc */
+		case 0x38: AT(4); r[RT] = store_conditional(cpu, a, b); break; /* sc */
 		case 0x33: break;						/* pref */
 
 		case 0x11:
@@ -425,16 +376,16 @@ static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
 			else
 				NEED(fpu_execute(cpu, insn));
 			break;
-		case 0x31: AT(4); cpu->f[RT] = load32(a, swap); break;		/* lwc1 */
-		case 0x35: AT(8); load_double(cpu, RT, a, swap); break;		/* ldc1 */
-		case 0x39: AT(4); store32(a, cpu->f[RT], swap); break;		/* swc1 */
-		case 0x3d: AT(8); store_double(cpu, RT, a, swap); break;	/* sdc1 */
+		case 0x31: AT(4); cpu->f[RT] = get32(a); break;		/* lwc1 */
+		case 0x35: AT(8); load_double(cpu, RT, a); break;		/* ldc1 */
+		case 0x39: AT(4); put32(a, cpu->f[RT]); break;		/* swc1 */
+		case 0x3d: AT(8); store_double(cpu, RT, a); break;	/* sdc1 */
 		case 0x13:
 			switch (FUNCTION) {
-			case 0x00: AT_INDEX(4); cpu->f[SA] = load32(a, swap); break; /* lwxc1 */
-			case 0x01: AT_INDEX(8); load_double(cpu, SA, a, swap); break; /* ldxc1 */
-			case 0x08: AT_INDEX(4); store32(a, cpu->f[RD], swap); break; /* swxc1 */
-			case 0x09: AT_INDEX(8); store_double(cpu, RD, a, swap); break; /* sdxc1 */
+			case 0x00: AT_INDEX(4); cpu->f[SA] = get32(a); break; /* lwxc1 */
+			case 0x01: AT_INDEX(8); load_double(cpu, SA, a); break; /* ldxc1 */
+			case 0x08: AT_INDEX(4); put32(a, cpu->f[RD]); break; /* swxc1 */
+			case 0x09: AT_INDEX(8); store_double(cpu, RD, a); break; /* sdxc1 */
 			case 0x0f: break;					/* prefx */
 			default: NEED(fpu_execute_x(cpu, insn));
 			}
@@ -449,19 +400,4 @@ pending:
 	cpu->next = next;
 	r[0] = 0;
 	return EVENT_PENDING;
-}
-
-static __attribute__((noinline)) enum event run_big(struct thread *t)
-{
-	return run(t, true);
-}
-
-static __attribute__((noinline)) enum event run_little(struct thread *t)
-{
-	return run(t, false);
-}
-
-enum event cpu_run(struct thread *t)
-{
-	return guest_big ? run_big(t) : run_little(t);
 }

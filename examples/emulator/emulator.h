@@ -19,7 +19,6 @@
 #include <string.h>
 
 #define HOST_BIG (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
-#define ALWAYS_INLINE inline __attribute__((always_inline))
 #define KERNEL_SET ((long)(_NSIG / 8))	/* a sigset_t as the kernel takes it */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -145,14 +144,13 @@ static inline uint16_t order16(uint16_t v) { return swapped ? __builtin_bswap16(
 static inline uint32_t order32(uint32_t v) { return swapped ? __builtin_bswap32(v) : v; }
 static inline uint64_t order64(uint64_t v) { return swapped ? __builtin_bswap64(v) : v; }
 
-/*
- * For system calls and signal frames.  A bad address does not come back: it
- * ends in thread_loop(), which knows what the thread is about.
- */
+/* A bad address does not come back: it ends in thread_loop(), which knows why. */
+static inline uint8_t get8(uint32_t a) { return *(volatile uint8_t *)host(a); }
 static inline uint16_t get16(uint32_t a) { return order16(*(volatile any16 *)host(a)); }
 static inline uint32_t get32(uint32_t a) { return order32(*(volatile any32 *)host(a)); }
 static inline uint64_t get64(uint32_t a) { return order64(*(volatile any64 *)host(a)); }
-static inline void put16(uint32_t a, uint16_t v) { *(volatile any16 *)host(a) = order16(v); }
+static inline void put8(uint32_t a, uint32_t v) { *(volatile uint8_t *)host(a) = (uint8_t)v; }
+static inline void put16(uint32_t a, uint32_t v) { *(volatile any16 *)host(a) = order16((uint16_t)v); }
 static inline void put32(uint32_t a, uint32_t v) { *(volatile any32 *)host(a) = order32(v); }
 static inline void put64(uint32_t a, uint64_t v) { *(volatile any64 *)host(a) = order64(v); }
 
