@@ -83,9 +83,8 @@ struct thread {
 	bool is_waiting;
 	enum restart restart;
 	/* SIGSEGV and SIGBUS that the guest blocks and somebody sent */
-	siginfo_t held[2];
-	bool is_held[2];
-	uint32_t stack, stack_size, stack_flags;	/* sigaltstack */
+	siginfo_t held[2];		/* si_signo 0: none */
+	struct stack { uint32_t address, size, flags; } stack;	/* sigaltstack */
 
 	volatile enum activity activity;
 	sigjmp_buf back;
@@ -228,7 +227,6 @@ typedef long call_function(struct thread *t, const uint32_t *a, long call);
 #undef OWN
 
 extern bool tracing;
-extern char *emulator_path;
 void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void give_up(int status, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

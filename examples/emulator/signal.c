@@ -178,7 +178,6 @@ static void host_signal(int sig, siginfo_t *info, void *ucontext)
 		/* never more than one of a kind: these are not queued */
 		if (t->pending || has(t->blocked, signal_to_guest(sig))) {
 			t->held[sig == SIGBUS] = *info;
-			t->is_held[sig == SIGBUS] = true;
 			return;
 		}
 	}
@@ -205,11 +204,12 @@ void signal_set_mask(struct thread *t)
 	never_block_faults(&set);
 	host_call(t, SYS_rt_sigprocmask, (long)SIG_SETMASK, &set, 0L, KERNEL_SET);
 	for (int i = 0; i < 2; i++) {
-		if (!t->is_held[i] || has(t->blocked, i ? GUEST_SIGBUS : GUEST_SIGSEGV))
+		siginfo_t info = t->held[i];
+
+		if (!info.si_signo || has(t->blocked, signal_to_guest(info.si_signo)))
 			continue;
-		t->is_held[i] = false;
-		syscall(SYS_rt_tgsigqueueinfo, getpid(), t->tid, i ? SIGBUS : SIGSEGV,
-			&t->held[i]);
+		t->held[i].si_signo = 0;
+		syscall(SYS_rt_tgsigqueueinfo, getpid(), t->tid, info.si_signo, &info);
 	}
 }
 
@@ -275,7 +275,7 @@ void signal_forked(struct thread *t)
 {
 	pthread_mutex_init(&lock, NULL);
 	t->pending = 0;			/* what was noted is the parent's */
-	t->is_held[0] = t->is_held[1] = false;
+	t->held[0].si_signo = t->held[1].si_signo = 0;
 }
 
 GUEST_CALL(rt_sigaction)
@@ -378,14 +378,32 @@ enum {
 
 static bool on_stack(const struct thread *t, uint32_t sp)
 {
-	return t->stack_size && sp - t->stack <= t->stack_size && sp != t->stack;
+	return t->stack.size && sp - t->stack.address <= t->stack.size && sp != t->stack.address;
 }
 
-static uint32_t stack_flags(const struct thread *t)
+/* The size of none is 0. */
+static void get_stack(uint32_t at, struct stack *to)
 {
-	if (!t->stack_size)
-		return GUEST_SS_DISABLE;
-	return on_stack(t, t->cpu.r[SP]) ? GUEST_SS_ONSTACK : 0;
+	to->address = get32(at);
+	to->flags = get32(at + 8);
+	to->size = to->flags & GUEST_SS_DISABLE ? 0 : get32(at + 4);
+}
+
+static void put_stack(uint32_t at, const struct stack *from)
+{
+	put32(at, from->address);
+	put32(at + 4, from->size);
+	put32(at + 8, from->flags);
+}
+
+/* As the program sees it now. */
+static struct stack stack_of(const struct thread *t)
+{
+	struct stack s = { t->stack.address, t->stack.size, GUEST_SS_DISABLE };
+
+	if (s.size)
+		s.flags = on_stack(t, t->cpu.r[SP]) ? GUEST_SS_ONSTACK : 0;
+	return s;
 }
 
 static void put_context(struct thread *t, uint32_t at)
@@ -433,8 +451,8 @@ static uint32_t frame_at(const struct thread *t, const struct action *action,
 	if (on_stack(t, sp) && !on_stack(t, sp - size))
 		return 0;		/* it would run over: a fault */
 	sp -= 32;			/* the kernel leaves this much as well */
-	if (action->flags & GUEST_SA_ONSTACK && t->stack_size && !on_stack(t, sp))
-		sp = t->stack + t->stack_size;
+	if (action->flags & GUEST_SA_ONSTACK && t->stack.size && !on_stack(t, sp))
+		sp = t->stack.address + t->stack.size;
 	return (sp - size) & ~7u;
 }
 
@@ -443,15 +461,13 @@ static void enter_handler(struct thread *t, const struct action *action, int sig
 {
 	bool is_rt = action->flags & GUEST_SA_SIGINFO;
 	uint32_t frame = frame_at(t, action, is_rt ? RS_SIZE : SF_SIZE);
+	struct stack stack = stack_of(t);
 	struct cpu *cpu = &t->cpu;
 
 	if (is_rt) {
 		siginfo_put(frame + RS_INFO, info);
-		put32(frame + RS_UC, 0);
-		put32(frame + RS_UC + 4, 0);
-		put32(frame + RS_UC + UC_STACK, t->stack);
-		put32(frame + RS_UC + UC_STACK + 4, t->stack_size);
-		put32(frame + RS_UC + UC_STACK + 8, stack_flags(t));
+		put64(frame + RS_UC, 0);
+		put_stack(frame + RS_UC + UC_STACK, &stack);
 		put_context(t, frame + RS_UC + UC_CONTEXT);
 		sigset_put(frame + RS_UC + UC_MASK, mask);
 		cpu->r[A1] = frame + RS_INFO;
@@ -476,34 +492,32 @@ static void set_blocked(struct thread *t, guest_sigset set)
 	signal_set_mask(t);
 }
 
-GUEST_CALL(sigreturn)
+static void leave_handler(struct thread *t, uint32_t context, uint32_t mask)
 {
-	uint32_t frame = t->cpu.r[SP];
 	guest_sigset set;
 
 	t->activity = IN_SIGNAL;	/* a bad frame is a SIGSEGV, not EFAULT */
-	set = sigset_get(frame + SF_MASK);
-	get_context(t, frame + SF_CONTEXT);
+	set = sigset_get(mask);
+	get_context(t, context);
 	set_blocked(t, set);
 	t->done = true;
+}
+
+GUEST_CALL(sigreturn)
+{
+	uint32_t frame = t->cpu.r[SP];
+
+	leave_handler(t, frame + SF_CONTEXT, frame + SF_MASK);
 	return 0;
 }
 
 GUEST_CALL(rt_sigreturn)
 {
-	uint32_t uc = t->cpu.r[SP] + RS_UC, flags;
-	guest_sigset set;
+	uint32_t uc = t->cpu.r[SP] + RS_UC;
 
-	t->activity = IN_SIGNAL;
-	set = sigset_get(uc + UC_MASK);
-	flags = get32(uc + UC_STACK + 8);
-	get_context(t, uc + UC_CONTEXT);
-	if (!on_stack(t, t->cpu.r[SP])) {
-		t->stack = get32(uc + UC_STACK);
-		t->stack_size = flags & GUEST_SS_DISABLE ? 0 : get32(uc + UC_STACK + 4);
-	}
-	set_blocked(t, set);
-	t->done = true;
+	leave_handler(t, uc + UC_CONTEXT, uc + UC_MASK);
+	if (!on_stack(t, t->cpu.r[SP]))
+		get_stack(uc + UC_STACK, &t->stack);
 	return 0;
 }
 
@@ -663,8 +677,8 @@ GUEST_CALL(rt_sigpending)
 	sigpending(&pending);
 	set = sigset_to_guest(&pending);
 	for (int i = 0; i < 2; i++)
-		if (t->is_held[i])
-			set |= bit(i ? GUEST_SIGBUS : GUEST_SIGSEGV);
+		if (t->held[i].si_signo)
+			set |= bit(signal_to_guest(t->held[i].si_signo));
 	sigset_put(a[0], set);
 	return 0;
 }
@@ -714,22 +728,20 @@ GUEST_CALL(rt_sigtimedwait)
 
 GUEST_CALL(sigaltstack)
 {
-	uint32_t old[3] = { t->stack, t->stack_size, stack_flags(t) };
+	struct stack old = stack_of(t), new = t->stack;
 
 	if (a[0]) {
-		uint32_t flags = get32(a[0] + 8), size = get32(a[0] + 4);
-
-		if (on_stack(t, t->cpu.r[SP]))
+		get_stack(a[0], &new);
+		if (old.flags & GUEST_SS_ONSTACK)
 			return -EPERM;
-		if (flags & ~(uint32_t)GUEST_SS_DISABLE & ~(uint32_t)GUEST_SS_ONSTACK)
+		if (new.flags & ~(uint32_t)(GUEST_SS_DISABLE | GUEST_SS_ONSTACK))
 			return -EINVAL;
-		if (!(flags & GUEST_SS_DISABLE) && size < 2048)
+		if (!(new.flags & GUEST_SS_DISABLE) && new.size < 2048)
 			return -ENOMEM;
-		t->stack = flags & GUEST_SS_DISABLE ? 0 : get32(a[0]);
-		t->stack_size = flags & GUEST_SS_DISABLE ? 0 : size;
 	}
-	for (uint32_t i = 0; a[1] && i < 3; i++)
-		put32(a[1] + 4 * i, old[i]);
+	if (a[1])
+		put_stack(a[1], &old);
+	t->stack = new;
 	return 0;
 }
 

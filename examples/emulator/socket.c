@@ -32,8 +32,7 @@ static long get_address(uint32_t at, uint32_t size, struct sockaddr_storage *to)
 {
 	if (size > sizeof *to)
 		return -EINVAL;
-	for (uint32_t i = 0; i < size; i++)
-		((char *)to)[i] = *(volatile char *)host(at + i);
+	memcpy(to, host(at), size);
 	turn(to, size, order16(to->ss_family));
 	return size;
 }
@@ -48,8 +47,7 @@ static void put_address(uint32_t at, uint32_t size_at, struct sockaddr_storage *
 	room = get32(size_at);
 	put32(size_at, size);
 	turn(from, size, from->ss_family);
-	for (uint32_t i = 0; i < size && i < room; i++)
-		*(volatile char *)host(at + i) = ((char *)from)[i];
+	memcpy(host(at), from, size < room ? size : room);
 }
 
 GUEST_CALL(bind)

@@ -243,27 +243,22 @@ void trace(const char *format, ...)
 /* The text as far as it is there and short. */
 static int quote(char *to, uint32_t address, uint32_t length, bool is_string)
 {
-	char *p = to;
+	int n = sprintf(to, "\"");
 	uint32_t i;
 
-	*p++ = '"';
 	for (i = 0; i < length && i < 32; i++) {
-		int c = *(volatile uint8_t *)host(address + i);
+		int c = get8(address + i);
 
 		if (is_string && !c)
 			break;
 		if (c == '\n')
-			p += sprintf(p, "\\n");
+			n += sprintf(to + n, "\\n");
 		else if (c < ' ' || c > '~')
-			p += sprintf(p, "\\%o", c);
-		else {
-			if (c == '"' || c == '\\')
-				*p++ = '\\';
-			*p++ = (char)c;
-		}
+			n += sprintf(to + n, "\\%o", c);
+		else
+			n += sprintf(to + n, c == '"' || c == '\\' ? "\\%c" : "%c", c);
 	}
-	p += sprintf(p, i == 32 ? "\"..." : "\"");
-	return (int)(p - to);
+	return n + sprintf(to + n, i == 32 ? "\"..." : "\"");
 }
 
 static int print_flags(char *to, uint32_t flags)
@@ -347,7 +342,9 @@ void syscall_finish(struct thread *t, long result)
 	struct cpu *cpu = &t->cpu;
 
 	cpu->r[A3] = result < 0 && result > -4096;
-	cpu->r[V0] = cpu->r[A3] ? to_guest(errors, (uint32_t)-result, (uint32_t)-result) : (uint32_t)result;
+	cpu->r[V0] = (uint32_t)result;
+	if (cpu->r[A3])
+		cpu->r[V0] = to_guest(errors, (uint32_t)-result, (uint32_t)-result);
 	cpu->pc = cpu->next;
 	cpu->next += 4;
 }
@@ -523,8 +520,7 @@ GUEST_CALL(uname)
 
 	uname(&names);
 	strcpy(names.machine, "mips");
-	for (uint32_t i = 0; i < sizeof names; i++)
-		*(volatile char *)host(a[0] + i) = ((const char *)&names)[i];
+	memcpy(host(a[0]), &names, sizeof names);
 	return 0;
 }
 
@@ -548,12 +544,9 @@ GUEST_CALL(sysinfo)
 
 GUEST_CALL(prctl)
 {
-	switch (a[0]) {
-	case PR_SET_NAME:
-	case PR_GET_NAME:
-		return direct(prctl((int)a[0], host(a[1])));
-	}
-	return -EINVAL;
+	if (a[0] != PR_SET_NAME && a[0] != PR_GET_NAME)
+		return -EINVAL;
+	return direct(prctl((int)a[0], host(a[1])));
 }
 
 GUEST_CALL(getgroups)

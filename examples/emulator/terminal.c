@@ -62,11 +62,6 @@ static const struct number *const words[] = { input, output, control, local };
 
 enum { CHARACTERS_AT = 17, CHARACTERS = 23 };
 
-static volatile uint8_t *byte(uint32_t address)
-{
-	return host(address);
-}
-
 /* Four words, of which the third has the speed too, a byte and the characters. */
 static void put_termios(uint32_t at, const struct termios *t)
 {
@@ -75,10 +70,10 @@ static void put_termios(uint32_t at, const struct termios *t)
 	for (uint32_t i = 0; i < 4; i++)
 		put32(at + 4 * i, bits_to_guest(words[i], flags[i]) |
 				  (i == 2 ? speed_to_guest(t->c_cflag) : 0));
-	*byte(at + 16) = t->c_line;
+	put8(at + 16, t->c_line);
 	for (uint32_t i = 0; i < CHARACTERS; i++)
-		*byte(at + CHARACTERS_AT + i) =
-			i < COUNT(characters) && characters[i] >= 0 ? t->c_cc[characters[i]] : 0;
+		put8(at + CHARACTERS_AT + i, i < COUNT(characters) && characters[i] >= 0 ?
+				t->c_cc[characters[i]] : 0);
 }
 
 static void get_termios(uint32_t at, struct termios *t)
@@ -89,10 +84,10 @@ static void get_termios(uint32_t at, struct termios *t)
 	for (uint32_t i = 0; i < 4; i++)
 		flags[i] = bits_to_host(words[i], get32(at + 4 * i));
 	t->c_cflag |= speed_to_host(get32(at + 8));
-	t->c_line = *byte(at + 16);
+	t->c_line = get8(at + 16);
 	for (uint32_t i = 0; i < COUNT(characters); i++)
 		if (characters[i] >= 0)
-			t->c_cc[characters[i]] = *byte(at + CHARACTERS_AT + i);
+			t->c_cc[characters[i]] = get8(at + CHARACTERS_AT + i);
 }
 
 /*

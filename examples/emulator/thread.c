@@ -21,8 +21,8 @@ static int alive = 1;
 /* ---- the loop ------------------------------------------------------------ */
 
 /*
- * A trap or a break carries a number; two of them are the compiler's and mean
- * an integer divided by zero, or an overflow.
+ * A trap or a break carries a number; one of them is the compiler's and means an
+ * integer divided by zero.
  */
 static void trapped(struct thread *t, uint32_t number, int otherwise)
 {
@@ -30,8 +30,6 @@ static void trapped(struct thread *t, uint32_t number, int otherwise)
 
 	if (number == 7)
 		signal_force(t, GUEST_SIGFPE, FPE_INTDIV, pc);
-	else if (number == 6)
-		signal_force(t, GUEST_SIGFPE, FPE_INTOVF, pc);
 	else
 		signal_force(t, GUEST_SIGTRAP, otherwise, pc);
 }
