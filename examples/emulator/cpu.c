@@ -138,65 +138,15 @@ static uint32_t sign_shift(uint32_t v, unsigned int n)
 	return (uint32_t)((int32_t)v >> n);
 }
 
-static bool special2(struct cpu *cpu, uint32_t insn)
+static uint32_t leading_zeros(uint32_t v)
 {
-	uint32_t a = cpu->r[RS], b = cpu->r[RT];
-
-	switch (FUNCTION) {
-	case 0x00:		/* madd */
-	case 0x01:		/* maddu */
-		set_hi_lo(cpu, hi_lo(cpu) + multiply(a, b, FUNCTION == 0));
-		return true;
-	case 0x02:		/* mul */
-		cpu->r[RD] = a * b;
-		return true;
-	case 0x04:		/* msub */
-	case 0x05:		/* msubu */
-		set_hi_lo(cpu, hi_lo(cpu) - multiply(a, b, FUNCTION == 4));
-		return true;
-	case 0x21:		/* clo */
-		a = ~a;
-		/* fall through */
-	case 0x20:		/* clz */
-		cpu->r[RD] = a ? (uint32_t)__builtin_clz(a) : 32;
-		return true;
-	}
-	return false;
+	return v ? (uint32_t)__builtin_clz(v) : 32;
 }
 
-static bool special3(struct cpu *cpu, uint32_t insn)
+/* As many ones as from bit `first` to bit `last`. */
+static uint32_t ones(unsigned int first, unsigned int last)
 {
-	uint32_t v = cpu->r[RT], mask;
-
-	switch (FUNCTION) {
-	case 0x00:		/* ext */
-		cpu->r[RT] = cpu->r[RS] >> SA & (0xffffffffu >> (31 - RD));
-		return true;
-	case 0x04:		/* ins */
-		if (RD < SA)
-			return false;
-		mask = 0xffffffffu >> (31 - (RD - SA)) << SA;
-		cpu->r[RT] = (v & ~mask) | (cpu->r[RS] << SA & mask);
-		return true;
-	case 0x20:
-		if (SA == 0x02)		/* wsbh */
-			v = (v & 0x00ff00ff) << 8 | (v >> 8 & 0x00ff00ff);
-		else if (SA == 0x10)	/* seb */
-			v = (uint32_t)(int8_t)v;
-		else if (SA == 0x18)	/* seh */
-			v = (uint32_t)(int16_t)v;
-		else
-			return false;
-		cpu->r[RD] = v;
-		return true;
-	case 0x3b:		/* rdhwr */
-		if (RD != 1 && RD != 29)
-			return false;
-		/* 1: the size of what synci needs be told, none; 29: thread-local storage */
-		cpu->r[RT] = RD == 29 ? cpu->user_local : 0;
-		return true;
-	}
-	return false;
+	return 0xffffffffu >> (31 - (last - first));
 }
 
 /* ---- the loop ------------------------------------------------------------ */
@@ -347,8 +297,40 @@ enum event cpu_run(struct thread *t)
 		case 0x0d: r[RT] = a | UNSIGNED; break;				/* ori */
 		case 0x0e: r[RT] = a ^ UNSIGNED; break;				/* xori */
 		case 0x0f: r[RT] = insn << 16; break;				/* lui */
-		case 0x1c: NEED(special2(cpu, insn)); break;
-		case 0x1f: NEED(special3(cpu, insn)); break;
+		case 0x1c:
+			switch (FUNCTION) {
+			case 0x00: case 0x01:					/* madd, maddu */
+				set_hi_lo(cpu, hi_lo(cpu) + multiply(a, b, FUNCTION == 0x00));
+				break;
+			case 0x02: r[RD] = a * b; break;			/* mul */
+			case 0x04: case 0x05:					/* msub, msubu */
+				set_hi_lo(cpu, hi_lo(cpu) - multiply(a, b, FUNCTION == 0x04));
+				break;
+			case 0x20: r[RD] = leading_zeros(a); break;		/* clz */
+			case 0x21: r[RD] = leading_zeros(~a); break;		/* clo */
+			default: LEAVE(EVENT_ILLEGAL);
+			}
+			break;
+		case 0x1f:
+			switch (FUNCTION) {
+			case 0x00: r[RT] = a >> SA & ones(0, RD); break;	/* ext */
+			case 0x04:						/* ins */
+				NEED(RD >= SA);
+				r[RT] = (b & ~(ones(SA, RD) << SA)) | (a & ones(SA, RD)) << SA;
+				break;
+			case 0x20:						/* wsbh, seb, seh */
+				NEED(SA == 0x02 || SA == 0x10 || SA == 0x18);
+				r[RD] = SA == 0x10 ? (uint32_t)(int8_t)b :
+					SA == 0x18 ? (uint32_t)(int16_t)b :
+					(b & 0x00ff00ff) << 8 | (b >> 8 & 0x00ff00ff);
+				break;
+			case 0x3b:		/* rdhwr: a step for synci, thread-local storage */
+				NEED(RD == 1 || RD == 29);
+				r[RT] = RD == 29 ? cpu->user_local : 0;
+				break;
+			default: LEAVE(EVENT_ILLEGAL);
+			}
+			break;
 
 		case 0x20: AT(1); r[RT] = (uint32_t)(int8_t)get8(a); break;	/* lb */
 		case 0x24: AT(1); r[RT] = get8(a); break;			/* lbu */

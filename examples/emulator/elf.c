@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "emulator.h"
-#include "guest.h"
 
 #define PIE_BASE	0x00400000u
 #define STACK_SIZE	(8u << 20)

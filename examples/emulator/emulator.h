@@ -7,6 +7,9 @@
  * signal (signal.c), and on.  What blocks a guest signal blocks the host's:
  * the mask, the pending signals and the dispositions are left to the host's
  * kernel as far as can be, so that the emulator need not imitate it.
+ *
+ * A name that begins with GUEST_ is a number of MIPS Linux, o32, and has another
+ * value on most hosts.
  */
 #ifndef EMULATOR_H
 #define EMULATOR_H
@@ -60,6 +63,13 @@ uint32_t fpu_status(struct cpu *cpu);
 /* ---- signals ------------------------------------------------------------- */
 
 typedef unsigned __int128 guest_sigset;	/* signal n is bit n - 1 */
+
+/* The signals that the emulator has to do with itself. */
+enum {
+	GUEST_SIGILL = 4, GUEST_SIGTRAP = 5, GUEST_SIGFPE = 8, GUEST_SIGKILL = 9,
+	GUEST_SIGBUS = 10, GUEST_SIGSEGV = 11, GUEST_SIGCHLD = 18, GUEST_SIGSTOP = 23,
+	GUEST_SIGRTMIN = 32, GUEST_NSIG = 128
+};
 
 /* What is to become of a system call that has not been made. */
 enum restart { RESTART_NONE, RESTART_SYS, RESTART_NOHAND, RESTART_ALWAYS };
@@ -117,6 +127,11 @@ int wait_status_to_guest(int status);
 extern uint8_t *memory;			/* where the host has the guest's address 0 */
 extern bool guest_big, swapped;		/* other byte order than the host's */
 extern uint32_t page_size;
+
+enum {
+	GUEST_MAP_PRIVATE = 0x2, GUEST_MAP_FIXED = 0x10, GUEST_MAP_NORESERVE = 0x400,
+	GUEST_MAP_ANONYMOUS = 0x800, GUEST_MAP_STACK = 0x40000
+};
 
 enum {
 	STACK_TOP = 0x7ffe0000,		/* above it, a page with the trampolines */
@@ -198,6 +213,8 @@ void elf_load(struct program *p, const char *path, char **argv, char **envp);
 enum { FAULT = 1, END };		/* why to jump back to thread->back */
 void thread_loop(struct thread *t);
 
+/* The numbers of calls that the emulator itself has to know. */
+enum { GUEST_SIGRETURN = 4119, GUEST_RT_SIGRETURN = 4193, GUEST_CALL_BASE = 4000 };
 void syscall_do(struct thread *t);
 void syscall_finish(struct thread *t, long result);
 void syscall_faulted(struct thread *t);

@@ -18,7 +18,6 @@
 #include <safe_syscall.h>
 
 #include "emulator.h"
-#include "guest.h"
 
 /* The second descriptor comes back in a register of its own. */
 GUEST_CALL(pipe)
@@ -146,6 +145,12 @@ static long lock_file(struct thread *t, const uint32_t *a, long command, char la
 		struct_put(t, layout, a[2], &lock);
 	return result;
 }
+
+enum {
+	GUEST_F_DUPFD = 0, GUEST_F_GETFD, GUEST_F_SETFD, GUEST_F_GETFL, GUEST_F_SETFL,
+	GUEST_F_SETLK = 6, GUEST_F_SETLKW, GUEST_F_GETLK = 14, GUEST_F_GETLK64 = 33,
+	GUEST_F_SETLK64, GUEST_F_SETLKW64
+};
 
 GUEST_CALL(fcntl64)
 {

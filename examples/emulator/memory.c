@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "emulator.h"
-#include "guest.h"
 
 /* 32 bits of address space can't hold another 32. */
 _Static_assert(sizeof(void *) == 8, "the emulator needs a host with 64-bit pointers");

@@ -30,7 +30,19 @@
 #include <safe_syscall.h>
 
 #include "emulator.h"
-#include "guest.h"
+
+/* sigaction, sigprocmask, sigaltstack */
+#define GUEST_SA_NOCLDSTOP	0x00000001u
+#define GUEST_SA_SIGINFO	0x00000008u
+#define GUEST_SA_NOCLDWAIT	0x00010000u
+#define GUEST_SA_ONSTACK	0x08000000u
+#define GUEST_SA_RESTART	0x10000000u
+#define GUEST_SA_NODEFER	0x40000000u
+#define GUEST_SA_RESETHAND	0x80000000u
+
+enum { GUEST_SIG_BLOCK = 1, GUEST_SIG_UNBLOCK, GUEST_SIG_SETMASK };
+enum { GUEST_SIG_DFL, GUEST_SIG_IGN };
+enum { GUEST_SS_ONSTACK = 1, GUEST_SS_DISABLE };
 
 struct action {
 	uint32_t handler, flags;

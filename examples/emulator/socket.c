@@ -11,9 +11,10 @@
 #include <sys/un.h>
 
 #include "emulator.h"
-#include "guest.h"
 
 enum { MAX_CONTROL = 1024 };
+/* The two options are times of 64 bits, for C libraries that have no other. */
+enum { GUEST_SOL_SOCKET = 0xffff, GUEST_SO_RCVTIMEO_NEW = 66, GUEST_SO_SNDTIMEO_NEW };
 
 /* ---- addresses ----------------------------------------------------------- */
 

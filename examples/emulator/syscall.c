@@ -26,7 +26,6 @@
 #include <safe_syscall.h>
 
 #include "emulator.h"
-#include "guest.h"
 
 long direct(long result)
 {

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "emulator.h"
-#include "guest.h"
 
 enum { STACK = 256 * 1024 };		/* of the host, for the emulator itself */
 
