@@ -197,6 +197,9 @@ int socket_type_to_host(uint32_t type);
 enum { STRUCT_MAX = 256 };		/* bytes, of those that have a letter */
 void *struct_get(const struct thread *t, char letter, uint32_t address, void *to);
 void struct_put(const struct thread *t, char letter, uint32_t address, const void *from);
+/* Of sockets.  The size, or -EINVAL, which the kernel will say as well. */
+long address_get(uint32_t address, uint32_t size, void *to);
+void address_put(uint32_t address, uint32_t size_at, void *from, uint32_t size);
 int struct_print(const struct thread *t, char letter, uint32_t address, char *to);
 
 /* ---- programs, threads, calls -------------------------------------------- */

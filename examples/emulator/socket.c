@@ -29,57 +29,28 @@ static void turn(struct sockaddr_storage *address, uint32_t size, int family)
 		in6->sin6_scope_id = order32(in6->sin6_scope_id);
 }
 
-static long get_address(uint32_t at, uint32_t size, struct sockaddr_storage *to)
+long address_get(uint32_t at, uint32_t size, void *to)
 {
-	if (size > sizeof *to)
+	const struct sockaddr_storage *address = to;
+
+	if (size > sizeof *address)
 		return -EINVAL;
 	memcpy(to, host(at), size);
-	turn(to, size, order16(to->ss_family));
+	turn(to, size, order16(address->ss_family));
 	return size;
 }
 
-static void put_address(uint32_t at, uint32_t size_at, struct sockaddr_storage *from,
-			socklen_t size)
+void address_put(uint32_t at, uint32_t size_at, void *from, uint32_t size)
 {
+	const struct sockaddr_storage *address = from;
 	uint32_t room;
 
 	if (!at || !size_at)
 		return;
 	room = get32(size_at);
 	put32(size_at, size);
-	turn(from, size, from->ss_family);
+	turn(from, size, address->ss_family);
 	memcpy(host(at), from, size < room ? size : room);
-}
-
-GUEST_CALL(bind)
-{
-	struct sockaddr_storage address;
-	long size = get_address(a[1], a[2], &address);
-
-	return size < 0 ? size :
-		direct(bind((int)a[0], (struct sockaddr *)&address, (socklen_t)size));
-}
-
-GUEST_CALL(connect)
-{
-	struct sockaddr_storage address;
-	long size = get_address(a[1], a[2], &address);
-
-	return size < 0 ? size :
-		host_call(t, SYS_connect, (long)(int)a[0], &address, size);
-}
-
-/* getsockname, getpeername, accept, accept4: all give an address */
-GUEST_CALL(address)
-{
-	struct sockaddr_storage address;
-	socklen_t size = sizeof address;
-	long result = host_call(t, call, (long)(int)a[0], &address, &size,
-				(long)socket_type_to_host(a[3]));
-
-	if (result >= 0)
-		put_address(a[1], a[2], &address, size);
-	return result;
 }
 
 /* ---- options ------------------------------------------------------------- */
@@ -153,31 +124,6 @@ GUEST_CALL(getsockopt)
 }
 
 /* ---- messages ------------------------------------------------------------ */
-
-/* send, sendto */
-GUEST_CALL(sendto)
-{
-	struct sockaddr_storage address;
-	long length = get_address(a[4], a[4] ? a[5] : 0, &address);
-
-	if (length < 0)
-		return length;
-	return host_call(t, SYS_sendto, (long)(int)a[0], host(a[1]), (long)a[2],
-			 (long)(int)a[3], a[4] ? &address : NULL, length);
-}
-
-/* recv, recvfrom */
-GUEST_CALL(recvfrom)
-{
-	struct sockaddr_storage address;
-	socklen_t size = sizeof address;
-	long result = host_call(t, SYS_recvfrom, (long)(int)a[0], host(a[1]), (long)a[2],
-				(long)(int)a[3], &address, &size);
-
-	if (result >= 0)
-		put_address(a[4], a[5], &address, size);
-	return result;
-}
 
 /*
  * A message header of the guest: name, its size, vector, its count, control, its
@@ -264,7 +210,7 @@ GUEST_CALL(sendmsg)
 	long result = get_message(&msg, a[1]);
 
 	if (result >= 0 && msg.m[NAME]) {
-		result = get_address(msg.m[NAME], msg.m[NAME_SIZE], &msg.address);
+		result = address_get(msg.m[NAME], msg.m[NAME_SIZE], &msg.address);
 		msg.h.msg_name = &msg.address;
 		msg.h.msg_namelen = (socklen_t)result;
 	}
@@ -304,7 +250,7 @@ GUEST_CALL(recvmsg)
 	result = host_call(t, SYS_recvmsg, (long)(int)a[0], &msg.h, (long)(int)a[2]);
 	if (result < 0)
 		return result;
-	put_address(msg.m[NAME], a[1] + 4 * NAME_SIZE, &msg.address, msg.h.msg_namelen);
+	address_put(msg.m[NAME], a[1] + 4 * NAME_SIZE, &msg.address, msg.h.msg_namelen);
 	put32(a[1] + 4 * CONTROL_SIZE, put_control(&msg));
 	put32(a[1] + 4 * FLAGS, (uint32_t)msg.h.msg_flags);
 	return result;

@@ -107,6 +107,7 @@ const char *path_get(uint32_t address)
  *	S O T		a signal, the flags of open, a type of socket: translated
  *	L		a number of 64 bits: two, of which the first is an even one
  *	<c >c =c	a structure that is read, written, or both; see translate.c for c
+ *	@ $		two, the address of a socket and its size, or where to put both
  *	-		nothing that the host needs
  *
  * or none, for calls that the host has only in another form:
@@ -160,6 +161,8 @@ static void get_arguments(const struct thread *t, const char *letters, uint32_t 
 		case '-': i++; break;
 		case 'L':
 			i = (i + 1) & ~1u;
+			/* fall through */
+		case '@': case '$':
 			*a++ = argument(t, i++);
 			*a++ = argument(t, i++);
 			break;
@@ -172,16 +175,61 @@ static void get_arguments(const struct thread *t, const char *letters, uint32_t 
 	}
 }
 
+/* What an argument points at, as the host has it. */
+struct slot {
+	char letter;			/* to be written when the call is done; 0: nothing */
+	uint32_t address, size_at;
+	socklen_t size;
+	uint64_t room[STRUCT_MAX / 8];
+};
+
+static long take_structure(const struct thread *t, const char *letters, uint32_t address,
+			   struct slot *slot)
+{
+	memset(slot->room, 0, sizeof slot->room);
+	if (letters[0] != '<') {
+		slot->letter = letters[1];
+		slot->address = address;
+	}
+	if (letters[0] != '>')
+		struct_get(t, letters[1], address, slot->room);
+	return address ? (long)slot->room : 0;
+}
+
+static void take_address(const uint32_t *a, struct slot *slot, long *to)
+{
+	to[0] = a[0] ? (long)slot->room : 0;
+	to[1] = a[0] ? address_get(a[0], a[1], slot->room) : (long)a[1];
+}
+
+static void take_place_for_address(const uint32_t *a, struct slot *slot, long *to)
+{
+	slot->letter = '$';
+	slot->address = a[0];
+	slot->size_at = a[1];
+	slot->size = sizeof slot->room;
+	to[0] = (long)slot->room;
+	to[1] = (long)&slot->size;
+}
+
+static void give_back(const struct thread *t, struct slot *slot)
+{
+	if (slot->letter == '$')
+		address_put(slot->address, slot->size_at, slot->room, slot->size);
+	else if (slot->letter)
+		struct_put(t, slot->letter, slot->address, slot->room);
+}
+
 static long call_host(struct thread *t, const struct call *call, const uint32_t *a)
 {
-	uint64_t room[6][STRUCT_MAX / 8];	/* of the host's structures */
-	struct { char letter; uint32_t address; } out[6] = { { 0, 0 } };
+	struct slot slots[6];
 	long to[6] = { 0 }, result;
 	int n = 0;
 
-	for (const char *p = call->arguments; *p; p++) {
-		if (*p == '-')
-			continue;
+	for (int i = 0; i < 6; i++)
+		slots[i].letter = 0;
+	for (const char *p = call->arguments; *p; p++, n++, a++) {
+		p += *p == '-';
 		switch (*p) {
 		case 'A': case 'd': to[n] = (int32_t)*a; break;
 		case 'p': case 'b': to[n] = (long)host_or_null(*a); break;
@@ -195,28 +243,19 @@ static long call_host(struct thread *t, const struct call *call, const uint32_t 
 				return -EINVAL;
 			break;
 		case '<': case '>': case '=':
-			memset(room[n], 0, sizeof room[n]);
-			if (*p != '<') {
-				out[n].letter = p[1];
-				out[n].address = *a;
-			}
-			if (*a)
-				to[n] = (long)room[n];
-			if (*p++ != '>')
-				struct_get(t, *p, *a, room[n]);
+			to[n] = take_structure(t, p++, *a, &slots[n]);
 			break;
+		case '@': take_address(a++, &slots[n], &to[n]); n++; break;
+		case '$': take_place_for_address(a++, &slots[n], &to[n]); n++; break;
 		default: to[n] = *a; break;
 		}
-		n++;
-		a++;
 	}
 	if (call->restart == RESTART_NONE)
 		result = direct(syscall(call->number, to[0], to[1], to[2], to[3], to[4], to[5]));
 	else
 		result = host_call(t, call->number, to[0], to[1], to[2], to[3], to[4], to[5]);
 	for (int i = 0; i < n && result >= 0; i++)
-		if (out[i].letter)
-			struct_put(t, out[i].letter, out[i].address, room[i]);
+		give_back(t, &slots[i]);
 	return result;
 }
 
@@ -287,6 +326,8 @@ static int print_argument(const struct thread *t, char *to, const char *letter,
 	case 'S': return sprintf(to, "%s", signal_name((int)*a));
 	case 'O': return print_flags(to, *a);
 	case 'L': return sprintf(to, "%lld", (long long)pair(a));
+	case '@': return sprintf(to, "%#x, %u", a[0], a[1]);
+	case '$': return sprintf(to, "%#x, %#x", a[0], a[1]);
 	case '<': case '=': return struct_print(t, letter[1], *a, to);
 	default: return sprintf(to, "%#x", *a);
 	}
@@ -303,7 +344,7 @@ static void trace_call(struct thread *t, const struct call *call, const uint32_t
 			to += print_argument(t, to, p, a);
 			between = ", ";
 		}
-		a += *p == 'L' ? 2 : *p != '-';
+		a += strchr("L@$", *p) ? 2 : *p != '-';
 		p += strchr("<>=", *p) != NULL;
 	}
 	sprintf(to, ")");
