@@ -14,6 +14,7 @@
 #ifndef EMULATOR_H
 #define EMULATOR_H
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -174,8 +175,7 @@ long memory_map(uint32_t address, uint32_t length, int prot, int flags, int fd,
 		uint64_t offset);	/* flags of the guest */
 long memory_protect(uint32_t address, uint32_t length, int prot);
 void memory_set_break(uint32_t end_of_bss);
-void memory_lock(void);
-void memory_unlock(void);
+extern pthread_mutex_t memory_lock;
 
 /* ---- numbers and structures ---------------------------------------------- */
 

@@ -31,18 +31,8 @@ uint32_t page_size;
 static uint8_t *mapped;			/* one for each page */
 static uint32_t break_start, break_now;
 static uint32_t search = STACK_TOP;	/* where the next mapping goes, below */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
 /* Never held where guest memory is touched: a fault would not give it back. */
-void memory_lock(void)
-{
-	pthread_mutex_lock(&lock);
-}
-
-void memory_unlock(void)
-{
-	pthread_mutex_unlock(&lock);
-}
+pthread_mutex_t memory_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void *reserve(uint64_t size, int prot)
 {
@@ -169,9 +159,9 @@ long memory_map(uint32_t address, uint32_t length, int prot, int flags, int fd,
 	length = round_up(length);
 	if (!length)
 		return -ENOMEM;
-	memory_lock();
+	pthread_mutex_lock(&memory_lock);
 	result = map(address, length, prot, flags, fd, offset);
-	memory_unlock();
+	pthread_mutex_unlock(&memory_lock);
 	return result;
 }
 
@@ -191,9 +181,9 @@ GUEST_CALL(munmap)
 
 	if (!is_range(a[0], length))
 		return -EINVAL;
-	memory_lock();
+	pthread_mutex_lock(&memory_lock);
 	result = unmap(a[0], length);
-	memory_unlock();
+	pthread_mutex_unlock(&memory_lock);
 	return result;
 }
 
@@ -206,12 +196,12 @@ long memory_protect(uint32_t address, uint32_t length, int prot)
 	if (!length)
 		return 0;
 	length = round_up(length);
-	memory_lock();
+	pthread_mutex_lock(&memory_lock);
 	if (!is_range(address, length) || !is_all(address, length, true))
 		result = -ENOMEM;
 	else if (mprotect(host(address), length, host_prot(prot)))
 		result = -errno;
-	memory_unlock();
+	pthread_mutex_unlock(&memory_lock);
 	return result;
 }
 
@@ -242,14 +232,14 @@ GUEST_CALL(mremap)
 
 	if (!want || !is_range(a[0], length) || a[3] & ~(uint32_t)MREMAP_MAYMOVE)
 		return -EINVAL;
-	memory_lock();
+	pthread_mutex_lock(&memory_lock);
 	if (!is_all(a[0], length, true))
 		result = -EFAULT;
 	else if (want < length)
 		unmap(a[0] + want, length - want);
 	else if (want > length)
 		result = a[3] & MREMAP_MAYMOVE ? move(a[0], length, want) : -ENOMEM;
-	memory_unlock();
+	pthread_mutex_unlock(&memory_lock);
 	return result;
 }
 
@@ -278,7 +268,7 @@ GUEST_CALL(brk)
 	uint32_t old = round_up(break_now), want = round_up(a[0]);
 	bool ok = a[0] >= break_start && want <= STACK_TOP;
 
-	memory_lock();
+	pthread_mutex_lock(&memory_lock);
 	if (ok && want < old)
 		ok = unmap(want, old - want) == 0;
 	else if (ok && want > old)
@@ -288,6 +278,6 @@ GUEST_CALL(brk)
 	if (ok)
 		break_now = a[0];
 	want = break_now;
-	memory_unlock();
+	pthread_mutex_unlock(&memory_lock);
 	return want;
 }

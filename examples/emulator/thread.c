@@ -20,43 +20,33 @@ static int alive = 1;
 /* ---- the loop ------------------------------------------------------------ */
 
 /*
- * A trap or a break carries a number; one of them is the compiler's and means an
- * integer divided by zero.
+ * Compilers have a trap or a break for an integer divided by zero, which carries a
+ * 7; assemblers disagree on which half of a break's number it goes into.
  */
-static void trapped(struct thread *t, uint32_t number, int otherwise)
+static bool is_division(uint32_t insn)
 {
-	uint32_t pc = t->cpu.pc;
+	bool is_break = (insn & 0xfc00003f) == 0x0d;
 
-	if (number == 7)
-		signal_force(t, GUEST_SIGFPE, FPE_INTDIV, pc);
-	else
-		signal_force(t, GUEST_SIGTRAP, otherwise, pc);
+	return is_break ? insn >> 6 == 7 || insn >> 16 == 7 :
+		insn >> 26 == 0 && (insn >> 6 & 1023) == 7;
 }
 
 static void exception(struct thread *t, enum event event)
 {
-	uint32_t pc = t->cpu.pc, insn;
+	static const struct { int sig, code; } causes[] = {
+		[EVENT_BREAK] = { GUEST_SIGTRAP, TRAP_BRKPT },
+		[EVENT_TRAP] = { GUEST_SIGTRAP, 0 },
+		[EVENT_OVERFLOW] = { GUEST_SIGFPE, FPE_INTOVF },
+		[EVENT_ILLEGAL] = { GUEST_SIGILL, ILL_ILLOPC },
+		[EVENT_ADDRESS] = { GUEST_SIGBUS, BUS_ADRALN }
+	};
+	uint32_t pc = t->cpu.pc;
 
-	switch (event) {
-	case EVENT_TRAP:
-		insn = get32(pc);
-		trapped(t, insn >> 26 ? 0 : insn >> 6 & 1023, 0);
-		break;
-	case EVENT_BREAK:
-		insn = get32(pc) >> 6 & 0xfffff;
-		/* assemblers disagree on which half of the field it goes into */
-		trapped(t, insn >= 1024 ? insn >> 10 : insn, TRAP_BRKPT);
-		break;
-	case EVENT_OVERFLOW:
-		signal_force(t, GUEST_SIGFPE, FPE_INTOVF, pc);
-		break;
-	case EVENT_ADDRESS:
-		signal_force(t, GUEST_SIGBUS, BUS_ADRALN, t->cpu.bad);
-		break;
-	default:
-		signal_force(t, GUEST_SIGILL, ILL_ILLOPC, pc);
-		break;
-	}
+	if ((event == EVENT_BREAK || event == EVENT_TRAP) && is_division(get32(pc)))
+		signal_force(t, GUEST_SIGFPE, FPE_INTDIV, pc);
+	else
+		signal_force(t, causes[event].sig, causes[event].code,
+			     event == EVENT_ADDRESS ? t->cpu.bad : pc);
 }
 
 /*
@@ -364,9 +354,9 @@ static long new_process(struct thread *t, const struct clone *c)
 
 	if (is_vfork && pipe2(ends, O_CLOEXEC))
 		return -errno;
-	memory_lock();
+	pthread_mutex_lock(&memory_lock);
 	pid = fork();
-	memory_unlock();
+	pthread_mutex_unlock(&memory_lock);
 	if (pid == 0) {
 		if (is_vfork)
 			keep_end(ends);
