@@ -205,11 +205,10 @@ int struct_print(const struct thread *t, char letter, uint32_t address, char *to
 /* ---- programs, threads, calls -------------------------------------------- */
 
 struct program {
-	const char *path;		/* as found, for /proc/self/exe */
 	uint32_t entry, sp;
 };
 
-extern char program_path[];
+extern char program_path[];		/* for /proc/self/exe */
 bool elf_is_guest(const char *path);
 void elf_load(struct program *p, const char *path, char **argv, char **envp);
 
@@ -223,9 +222,7 @@ void syscall_finish(struct thread *t, long result);
 void syscall_faulted(struct thread *t);
 long host_call(struct thread *t, long number, ...);
 
-/* The path as the guest means it; the buffer holds PATH_MAX. */
-const char *path_get(uint32_t address);
-uint64_t pair(const uint32_t *a);	/* 64 bits in two arguments */
+const char *path_get(uint32_t address);	/* as the guest means it */
 enum { MAX_IOV = 1024 };
 struct iovec;
 long iov_get(uint32_t address, uint32_t count, struct iovec *to);

@@ -81,7 +81,7 @@ long host_call(struct thread *t, long number, ...)
 /* ---- arguments ----------------------------------------------------------- */
 
 /* 64 bits in two registers, or words of the stack */
-uint64_t pair(const uint32_t *a)
+static uint64_t pair(const uint32_t *a)
 {
 	return (uint64_t)a[guest_big ? 0 : 1] << 32 | a[guest_big ? 1 : 0];
 }
