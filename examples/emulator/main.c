@@ -5,7 +5,6 @@
  * Read thread.c next, for the loop that everything hangs on; then cpu.c,
  * signal.c and syscall.c, in this order.
  */
-#include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>

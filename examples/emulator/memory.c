@@ -12,7 +12,6 @@
  * reservation from one that the guest has made inaccessible.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 

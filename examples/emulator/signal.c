@@ -20,7 +20,6 @@
  * is one.  Those that somebody sent are held back here if the guest blocks them.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -154,20 +153,15 @@ int wait_status_to_guest(int status)
 
 /* ---- the host's handler -------------------------------------------------- */
 
-static bool is_in_memory(const siginfo_t *info)
-{
-	uintptr_t offset = (uintptr_t)info->si_addr - (uintptr_t)memory;
-
-	return offset < (1ULL << 32);
-}
-
 /*
  * An access to guest memory: by an instruction of the guest or on its behalf.
  * Jump to thread_loop(), which knows, with the mask of before.
  */
 static void memory_fault(int sig, const siginfo_t *info, const ucontext_t *uc)
 {
-	if (!self || self->activity == IN_EMULATOR || !is_in_memory(info)) {
+	uintptr_t offset = (uintptr_t)info->si_addr - (uintptr_t)memory;
+
+	if (!self || self->activity == IN_EMULATOR || offset >= 1ULL << 32) {
 		signal(sig, SIG_DFL);	/* our own fault: let it happen again */
 		return;
 	}
@@ -358,17 +352,6 @@ void siginfo_put(uint32_t at, const siginfo_t *info)
 	}
 	for (uint32_t i = 0; i < COUNT(word); i++)
 		put32(at + 4 * i, word[i]);
-}
-
-/* For those who queue a signal with a value. */
-static void siginfo_get(uint32_t at, siginfo_t *info, int sig)
-{
-	memset(info, 0, sizeof *info);
-	info->si_signo = sig;
-	info->si_code = (int)to_host(codes, get32(at + 4), get32(at + 4));
-	info->si_pid = (int)get32(at + 12);
-	info->si_uid = get32(at + 16);
-	info->si_value.sival_int = (int)get32(at + 20);
 }
 
 /* ---- frames -------------------------------------------------------------- */
@@ -764,6 +747,11 @@ GUEST_CALL(rt_sigqueueinfo)
 
 	if (!number)
 		return -EINVAL;
-	siginfo_get(a[2], &info, number);
-	return syscall(SYS_rt_sigqueueinfo, (int)a[0], number, &info) ? -errno : 0;
+	memset(&info, 0, sizeof info);
+	info.si_signo = number;
+	info.si_code = (int)to_host(codes, get32(a[2] + 4), get32(a[2] + 4));
+	info.si_pid = (int)get32(a[2] + 12);
+	info.si_uid = get32(a[2] + 16);
+	info.si_value.sival_int = (int)get32(a[2] + 20);
+	return direct(syscall(SYS_rt_sigqueueinfo, (int)a[0], number, &info));
 }
