@@ -220,7 +220,9 @@ enum { GUEST_SIGRETURN = 4119, GUEST_RT_SIGRETURN = 4193, GUEST_CALL_BASE = 4000
 void syscall_do(struct thread *t);
 void syscall_finish(struct thread *t, long result);
 void syscall_faulted(struct thread *t);
-long host_call(struct thread *t, long number, ...);
+long host_call_of_six(struct thread *t, long number, ...);
+/* The arguments, long or pointers, that are not told are 0. */
+#define host_call(t, ...) host_call_of_six(t, __VA_ARGS__, 0L, 0L, 0L, 0L, 0L, 0L)
 
 const char *path_get(uint32_t address);	/* as the guest means it */
 enum { MAX_IOV = 1024 };

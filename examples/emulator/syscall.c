@@ -62,8 +62,8 @@ static long racy_call(const volatile int *flag, long number, long a, long b, lon
 
 #endif
 
-/* Arguments of type long or pointers, as safe_syscall_raw() has them. */
-long host_call(struct thread *t, long number, ...)
+/* host_call() */
+long host_call_of_six(struct thread *t, long number, ...)
 {
 	long a[6];
 	va_list ap;
