@@ -15,7 +15,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -101,7 +100,8 @@ const char *path_get(uint32_t address)
  *	d u x o		a number, signed, unsigned, or bits in base 16 or 8
  *	p b		a pointer, that the host takes as it is; b: to text
  *	s		a path
- *	S O T		a signal, the flags of open, a type of socket: translated
+ *	S O T W		a signal, the flags of open, a type of socket, which limit of a
+ *			resource: translated
  *	L		a number of 64 bits: two, of which the first is an even one
  *	<c >c =c	a structure that is read, written, or both; see translate.c for c
  *	@ $		two, the address of a socket and its size, or where to put both
@@ -233,6 +233,7 @@ static long call_host(struct thread *t, const struct call *call, const uint32_t 
 		case 's': to[n] = (long)path_get(*a); break;
 		case 'O': to[n] = open_flags_to_host(*a); break;
 		case 'T': to[n] = socket_type_to_host(*a); break;
+		case 'W': to[n] = (long)to_host(limits, *a, *a); break;
 		case 'L': to[n] = (long)pair(a++); break;
 		case 'S':
 			to[n] = signal_to_host((int)*a);
@@ -521,23 +522,6 @@ GUEST_CALL(waitid)
 
 /* ---- limits, names ------------------------------------------------------- */
 
-/* Unlimited is the largest positive number for the old call. */
-static uint32_t limit32(rlim_t v)
-{
-	return v > INT32_MAX ? INT32_MAX : (uint32_t)v;
-}
-
-GUEST_CALL(getrlimit)
-{
-	struct rlimit limit;
-
-	if (getrlimit((int)to_host(limits, a[0], a[0]), &limit))
-		return -errno;
-	put32(a[1], limit32(limit.rlim_cur));
-	put32(a[1] + 4, limit32(limit.rlim_max));
-	return 0;
-}
-
 /* The address space of the emulator is not that of the guest. */
 GUEST_CALL(prlimit64)
 {
@@ -558,24 +542,6 @@ GUEST_CALL(uname)
 	uname(&names);
 	strcpy(names.machine, "mips");
 	memcpy(host(a[0]), &names, sizeof names);
-	return 0;
-}
-
-/* In pages, so that 32 bits will do. */
-GUEST_CALL(sysinfo)
-{
-	struct sysinfo i;
-
-	if (sysinfo(&i))
-		return -errno;
-	i.totalram /= 4096;
-	i.freeram /= 4096;
-	i.sharedram /= 4096;
-	i.bufferram /= 4096;
-	i.totalswap /= 4096;
-	i.freeswap /= 4096;
-	i.mem_unit *= 4096;
-	struct_put(t, 'y', a[0], &i);
 	return 0;
 }
 

@@ -156,12 +156,15 @@ int socket_type_to_host(uint32_t type)
 
 /* ---- structures ---------------------------------------------------------- */
 
-/*
- * What a field holds: a number with a sign, cut off or filled up as the sizes are;
- * one of 32 bits that has 64 bits of room; nanoseconds that the guest has as
- * microseconds; the number of a signal.
- */
-enum kind { NUMBER, WORD, MICROSECONDS, SIGNAL };
+/* What a field holds. */
+enum kind {
+	NUMBER,			/* with a sign; cut off or filled up as the sizes are */
+	WORD,			/* of 32 bits, with room for 64 */
+	LARGEST,		/* may be too large: said to be the largest then */
+	SIGNAL,
+	MICROSECONDS,		/* the host has nanoseconds */
+	PAGES, PAGE		/* the host has bytes, and 1 for the unit */
+};
 
 struct field {
 	const char *name;
@@ -187,6 +190,8 @@ static const struct layout {
 	{ 'p', false, 8, { SAME(first, 0, 4), SAME(second, 4, 4) } },
 	{ 'o', false, 8, { SAME(offset, 0, 8) } },
 	{ 'e', false, 16, { F(epoll_event, events, 0, 4), F(epoll_event, data.u64, 8, 8) } },
+	{ 'q', false, 8, {
+		FIELD(rlimit, rlim_cur, 0, 4, LARGEST), FIELD(rlimit, rlim_max, 4, 4, LARGEST) } },
 	{ 'l', false, 16, { F(rlimit, rlim_cur, 0, 8), F(rlimit, rlim_max, 8, 8) } },
 
 	{ 't', false, 8, { F(timespec, tv_sec, 0, 4), F(timespec, tv_nsec, 4, 4) } },
@@ -222,12 +227,14 @@ static const struct layout {
 		F(rusage, ru_oublock, 48, 4), F(rusage, ru_nvcsw, 64, 4),
 		F(rusage, ru_nivcsw, 68, 4) } },
 	{ 'y', false, 64, {
-		F(sysinfo, uptime, 0, 4), F(sysinfo, loads[0], 4, 4), F(sysinfo, loads[1], 8, 4),
-		F(sysinfo, loads[2], 12, 4), F(sysinfo, totalram, 16, 4),
-		F(sysinfo, freeram, 20, 4), F(sysinfo, sharedram, 24, 4),
-		F(sysinfo, bufferram, 28, 4), F(sysinfo, totalswap, 32, 4),
-		F(sysinfo, freeswap, 36, 4), F(sysinfo, procs, 40, 2),
-		F(sysinfo, mem_unit, 52, 4) } },
+		F(sysinfo, uptime, 0, 4), F(sysinfo, loads[0], 4, 4),
+		F(sysinfo, loads[1], 8, 4), F(sysinfo, loads[2], 12, 4),
+		FIELD(sysinfo, totalram, 16, 4, PAGES), FIELD(sysinfo, freeram, 20, 4, PAGES),
+		FIELD(sysinfo, sharedram, 24, 4, PAGES),
+		FIELD(sysinfo, bufferram, 28, 4, PAGES),
+		FIELD(sysinfo, totalswap, 32, 4, PAGES),
+		FIELD(sysinfo, freeswap, 36, 4, PAGES), F(sysinfo, procs, 40, 2),
+		FIELD(sysinfo, mem_unit, 52, 4, PAGE) } },
 
 	{ 'k', false, 20, {
 		F(flock, l_type, 0, 2), F(flock, l_whence, 2, 2), F(flock, l_start, 4, 4),
@@ -273,6 +280,17 @@ static const struct layout *layout_of(const struct thread *t, char letter)
 		    (!found || (layouts[i].has_wide_time && t->wide_time)))
 			found = &layouts[i];
 	return found;
+}
+
+static uint64_t converted(uint64_t v, enum kind kind)
+{
+	switch (kind) {
+	case LARGEST: return v > INT32_MAX ? INT32_MAX : v;
+	case MICROSECONDS: return v / 1000;
+	case PAGES: return v / 4096;
+	case PAGE: return v * 4096;
+	default: return v;
+	}
 }
 
 static int64_t from_guest(uint32_t base, const struct field *f)
@@ -324,8 +342,7 @@ void struct_put(const struct thread *t, char letter, uint32_t address, const voi
 		uint64_t v = f->host_size == 2 ? *(const any16 *)at :
 			f->host_size == 4 ? *(const any32 *)at : *(const any64 *)at;
 
-		if (f->kind == MICROSECONDS)
-			v /= 1000;
+		v = converted(v, f->kind);
 		if (f->size == 2)
 			put16(address + f->at, (uint16_t)v);
 		else if (f->size == 4)
