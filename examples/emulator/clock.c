@@ -16,32 +16,21 @@
 #include "emulator.h"
 
 /*
- * One that did not begin, because a signal had been noted, is interrupted for
- * the guest, with all of its time left.
+ * nanosleep, clock_nanosleep.  One that did not begin, because a signal had been
+ * noted, is interrupted for the guest, with all of its time left.
  */
-static long sleep_by(struct thread *t, long clock, long flags, uint32_t want_at,
-		     uint32_t rest_at)
+GUEST_CALL(clock_nanosleep)
 {
 	struct timespec want, rest;
 	long result;
 
-	if (!struct_get(t, 't', want_at, &want))
+	if (!struct_get(t, 't', a[2], &want))
 		return -EFAULT;
 	rest = want;
-	result = host_call(t, SYS_clock_nanosleep, clock, flags, &want, &rest);
-	if ((result == -EINTR || result == -SAFE_ERESTARTSYS) && !(flags & TIMER_ABSTIME))
-		struct_put(t, 't', rest_at, &rest);
+	result = host_call(t, SYS_clock_nanosleep, (long)(int)a[0], (long)a[1], &want, &rest);
+	if ((result == -EINTR || result == -SAFE_ERESTARTSYS) && !(a[1] & TIMER_ABSTIME))
+		struct_put(t, 't', a[3], &rest);
 	return result;
-}
-
-GUEST_CALL(nanosleep)
-{
-	return sleep_by(t, CLOCK_MONOTONIC, 0, a[0], a[1]);
-}
-
-GUEST_CALL(clock_nanosleep)
-{
-	return sleep_by(t, (clockid_t)a[0], (int)a[1], a[2], a[3]);
 }
 
 /* Not every host has alarm(). */

@@ -239,11 +239,12 @@ static void put_fds(uint32_t at, uint32_t words, const unsigned long *from)
 		put32(at + 4 * i, (uint32_t)(from[i / 2] >> (32 * (i % 2))));
 }
 
-static long select_for(struct thread *t, const uint32_t *a, char layout, uint32_t mask_at)
+/* select, pselect6: which have times of different layout, and the latter a mask */
+GUEST_CALL(select)
 {
 	unsigned long sets[3][FD_SETSIZE / 64];
 	struct { const sigset_t *set; long size; } mask = { NULL, KERNEL_SET };
-	struct timespec room, *limit = struct_get(t, layout, a[4], &room);
+	struct timespec room, *limit = struct_get(t, (char)call, a[4], &room);
 	uint32_t count = a[0] > FD_SETSIZE ? FD_SETSIZE : a[0], words = (count + 31) / 32;
 	fd_set *fds[3];
 	sigset_t set;
@@ -253,23 +254,13 @@ static long select_for(struct thread *t, const uint32_t *a, char layout, uint32_
 		return -EINVAL;
 	for (int i = 0; i < 3; i++)
 		fds[i] = get_fds(a[1 + i], words, sets[i]);
-	mask.set = signal_wait_with(t, mask_at, &set);
+	mask.set = signal_wait_with(t, a[5] ? get32(a[5]) : 0, &set);
 	result = host_call(t, SYS_pselect6, (long)count, fds[0], fds[1], fds[2], limit, &mask);
 	for (int i = 0; result >= 0 && i < 3; i++)
 		put_fds(a[1 + i], words, sets[i]);
 	if (result != -SAFE_ERESTARTSYS)
-		struct_put(t, layout, a[4], limit);
+		struct_put(t, (char)call, a[4], limit);
 	return result;
-}
-
-GUEST_CALL(select)
-{
-	return select_for(t, a, 'u', 0);
-}
-
-GUEST_CALL(pselect6)
-{
-	return select_for(t, a, 't', a[5] ? get32(a[5]) : 0);
 }
 
 /* epoll_wait, epoll_pwait */
