@@ -27,7 +27,8 @@ GUEST_CALL(clock_nanosleep)
 	if (!struct_get(t, 't', a[2], &want))
 		return -EFAULT;
 	rest = want;
-	result = host_call(t, SYS_clock_nanosleep, (long)(int)a[0], (long)a[1], &want, &rest);
+	result = host_call(t, SYS_clock_nanosleep, (long)(int)a[0], (long)a[1], &want,
+			   &rest);
 	if ((result == -EINTR || result == -SAFE_ERESTARTSYS) && !(a[1] & TIMER_ABSTIME))
 		struct_put(t, 't', a[3], &rest);
 	return result;

@@ -70,13 +70,13 @@ static uint32_t load_right(uint32_t old, uint32_t a)
 static void store_left(uint32_t v, uint32_t a)
 {
 	for (unsigned int i = 0; i <= byte_of(a); i++)
-		put8(guest_big ? a + i : a - i, v >> (24 - 8 * i));
+		put8(guest_big ? a + i : a - i, (uint8_t)(v >> (24 - 8 * i)));
 }
 
 static void store_right(uint32_t v, uint32_t a)
 {
 	for (unsigned int i = 0; i < 4 - byte_of(a); i++)
-		put8(guest_big ? a - i : a + i, v >> (8 * i));
+		put8(guest_big ? a - i : a + i, (uint8_t)(v >> (8 * i)));
 }
 
 /*
@@ -339,8 +339,8 @@ enum event cpu_run(struct thread *t)
 		case 0x23: AT(4); r[RT] = get32(a); break;		/* lw */
 		case 0x22: AT(1); r[RT] = load_left(b, a); break;	/* lwl */
 		case 0x26: AT(1); r[RT] = load_right(b, a); break;	/* lwr */
-		case 0x28: AT(1); put8(a, b); break;				/* sb */
-		case 0x29: AT(2); put16(a, b); break;			/* sh */
+		case 0x28: AT(1); put8(a, (uint8_t)b); break;				/* sb */
+		case 0x29: AT(2); put16(a, (uint16_t)b); break;		/* sh */
 		case 0x2b: AT(4); put32(a, b); break;			/* sw */
 		case 0x2a: AT(1); store_left(b, a); break;			/* swl */
 		case 0x2e: AT(1); store_right(b, a); break;		/* swr */

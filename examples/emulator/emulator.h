@@ -164,8 +164,8 @@ static inline uint8_t get8(uint32_t a) { return *(volatile uint8_t *)host(a); }
 static inline uint16_t get16(uint32_t a) { return order16(*(volatile any16 *)host(a)); }
 static inline uint32_t get32(uint32_t a) { return order32(*(volatile any32 *)host(a)); }
 static inline uint64_t get64(uint32_t a) { return order64(*(volatile any64 *)host(a)); }
-static inline void put8(uint32_t a, uint32_t v) { *(volatile uint8_t *)host(a) = (uint8_t)v; }
-static inline void put16(uint32_t a, uint32_t v) { *(volatile any16 *)host(a) = order16((uint16_t)v); }
+static inline void put8(uint32_t a, uint8_t v) { *(volatile uint8_t *)host(a) = v; }
+static inline void put16(uint32_t a, uint16_t v) { *(volatile any16 *)host(a) = order16(v); }
 static inline void put32(uint32_t a, uint32_t v) { *(volatile any32 *)host(a) = order32(v); }
 static inline void put64(uint32_t a, uint64_t v) { *(volatile any64 *)host(a) = order64(v); }
 

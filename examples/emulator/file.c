@@ -122,7 +122,8 @@ GUEST_CALL(readlinkat)
 	uint32_t n = (uint32_t)strlen(program_path);
 
 	if (path != program_path)
-		return direct(syscall(SYS_readlinkat, (int)a[0], path, host(a[2]), (long)a[3]));
+		return direct(syscall(SYS_readlinkat, (int)a[0], path, host(a[2]),
+				      (long)a[3]));
 	if (n > a[3])
 		n = a[3];
 	memcpy(host(a[2]), program_path, n);
@@ -255,7 +256,8 @@ GUEST_CALL(select)
 	for (int i = 0; i < 3; i++)
 		fds[i] = get_fds(a[1 + i], words, sets[i]);
 	mask.set = signal_wait_with(t, a[5] ? get32(a[5]) : 0, &set);
-	result = host_call(t, SYS_pselect6, (long)count, fds[0], fds[1], fds[2], limit, &mask);
+	result = host_call(t, SYS_pselect6, (long)count, fds[0], fds[1], fds[2], limit,
+			   &mask);
 	for (int i = 0; result >= 0 && i < 3; i++)
 		put_fds(a[1 + i], words, sets[i]);
 	if (result != -SAFE_ERESTARTSYS)

@@ -373,7 +373,9 @@ enum {
 
 static bool on_stack(const struct thread *t, uint32_t sp)
 {
-	return t->stack.size && sp - t->stack.address <= t->stack.size && sp != t->stack.address;
+	const struct stack *s = &t->stack;
+
+	return s->size && sp - s->address <= s->size && sp != s->address;
 }
 
 /* The size of none is 0. */

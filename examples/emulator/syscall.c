@@ -249,9 +249,11 @@ static long call_host(struct thread *t, const struct call *call, const uint32_t 
 		}
 	}
 	if (call->restart == RESTART_NONE)
-		result = direct(syscall(call->number, to[0], to[1], to[2], to[3], to[4], to[5]));
+		result = direct(syscall(call->number, to[0], to[1], to[2], to[3], to[4],
+					to[5]));
 	else
-		result = host_call(t, call->number, to[0], to[1], to[2], to[3], to[4], to[5]);
+		result = host_call(t, call->number, to[0], to[1], to[2], to[3], to[4],
+				   to[5]);
 	for (int i = 0; i < n && result >= 0; i++)
 		give_back(t, &slots[i]);
 	return result;
@@ -363,7 +365,8 @@ static void trace_result(const struct thread *t, long result)
 	else if (t->done)
 		trace("%s = ?\n", t->trace);
 	else if (result < 0 && result > -4096)
-		trace("%s = -1 %s (%s)\n", t->trace, error_name(-result), strerror((int)-result));
+		trace("%s = -1 %s (%s)\n", t->trace, error_name(-result),
+		      strerror((int)-result));
 	else
 		trace((uint32_t)result > 0x10000 ? "%s = %#x\n" : "%s = %d\n", t->trace,
 		      (uint32_t)result);
@@ -498,7 +501,8 @@ GUEST_CALL(wait4)
 {
 	struct rusage usage;
 	int status;
-	long pid = host_call(t, SYS_wait4, (long)(int)a[0], &status, (long)(int)a[2], &usage);
+	long pid = host_call(t, SYS_wait4, (long)(int)a[0], &status, (long)(int)a[2],
+			     &usage);
 
 	if (pid > 0 && a[1])
 		put32(a[1], (uint32_t)wait_status_to_guest(status));
@@ -514,7 +518,8 @@ GUEST_CALL(waitid)
 	long result;
 
 	memset(&info, 0, sizeof info);
-	result = host_call(t, SYS_waitid, (long)a[0], (long)(int)a[1], &info, (long)(int)a[3], 0L);
+	result = host_call(t, SYS_waitid, (long)a[0], (long)(int)a[1], &info,
+			   (long)(int)a[3]);
 	if (result >= 0 && a[2])
 		siginfo_put(a[2], &info);
 	return result;

@@ -189,36 +189,44 @@ static const struct layout {
 	{ 'i', false, 4, { SAME(number, 0, 4) } },
 	{ 'p', false, 8, { SAME(first, 0, 4), SAME(second, 4, 4) } },
 	{ 'o', false, 8, { SAME(offset, 0, 8) } },
-	{ 'e', false, 16, { F(epoll_event, events, 0, 4), F(epoll_event, data.u64, 8, 8) } },
+	{ 'e', false, 16, {
+		F(epoll_event, events, 0, 4), F(epoll_event, data.u64, 8, 8) } },
 	{ 'q', false, 8, {
-		FIELD(rlimit, rlim_cur, 0, 4, LARGEST), FIELD(rlimit, rlim_max, 4, 4, LARGEST) } },
+		FIELD(rlimit, rlim_cur, 0, 4, LARGEST),
+		FIELD(rlimit, rlim_max, 4, 4, LARGEST) } },
 	{ 'l', false, 16, { F(rlimit, rlim_cur, 0, 8), F(rlimit, rlim_max, 8, 8) } },
 
 	{ 't', false, 8, { F(timespec, tv_sec, 0, 4), F(timespec, tv_nsec, 4, 4) } },
 	{ 't', true, 16, {
 		F(timespec, tv_sec, 0, 8), FIELD(timespec, tv_nsec, 8, 8, WORD) } },
 	{ 'T', false, 16, {
-		F(itimerspec, it_interval.tv_sec, 0, 4), F(itimerspec, it_interval.tv_nsec, 4, 4),
-		F(itimerspec, it_value.tv_sec, 8, 4), F(itimerspec, it_value.tv_nsec, 12, 4) } },
+		F(itimerspec, it_interval.tv_sec, 0, 4),
+		F(itimerspec, it_interval.tv_nsec, 4, 4),
+		F(itimerspec, it_value.tv_sec, 8, 4),
+		F(itimerspec, it_value.tv_nsec, 12, 4) } },
 	{ 'T', true, 32, {
 		F(itimerspec, it_interval.tv_sec, 0, 8),
 		FIELD(itimerspec, it_interval.tv_nsec, 8, 8, WORD),
 		F(itimerspec, it_value.tv_sec, 16, 8),
 		FIELD(itimerspec, it_value.tv_nsec, 24, 8, WORD) } },
 	{ 'u', false, 8, {
-		F(timespec, tv_sec, 0, 4), FIELD(timespec, tv_nsec, 4, 4, MICROSECONDS) } },
+		F(timespec, tv_sec, 0, 4),
+		FIELD(timespec, tv_nsec, 4, 4, MICROSECONDS) } },
 	{ 'v', false, 8, { F(timeval, tv_sec, 0, 4), F(timeval, tv_usec, 4, 4) } },
 	{ 'v', true, 16, { F(timeval, tv_sec, 0, 8), F(timeval, tv_usec, 8, 8) } },
 	{ 'V', false, 16, {
-		F(itimerval, it_interval.tv_sec, 0, 4), F(itimerval, it_interval.tv_usec, 4, 4),
-		F(itimerval, it_value.tv_sec, 8, 4), F(itimerval, it_value.tv_usec, 12, 4) } },
+		F(itimerval, it_interval.tv_sec, 0, 4),
+		F(itimerval, it_interval.tv_usec, 4, 4),
+		F(itimerval, it_value.tv_sec, 8, 4),
+		F(itimerval, it_value.tv_usec, 12, 4) } },
 	{ 'E', false, 16, {
 		F(sigevent, sigev_value.sival_int, 0, 4),
 		FIELD(sigevent, sigev_signo, 4, 4, SIGNAL),
-		F(sigevent, sigev_notify, 8, 4), F(sigevent, sigev_notify_thread_id, 12, 4) } },
+		F(sigevent, sigev_notify, 8, 4),
+		F(sigevent, sigev_notify_thread_id, 12, 4) } },
 	{ 'm', false, 16, {
-		F(tms, tms_utime, 0, 4), F(tms, tms_stime, 4, 4), F(tms, tms_cutime, 8, 4),
-		F(tms, tms_cstime, 12, 4) } },
+		F(tms, tms_utime, 0, 4), F(tms, tms_stime, 4, 4),
+		F(tms, tms_cutime, 8, 4), F(tms, tms_cstime, 12, 4) } },
 	{ 'r', false, 72, {
 		F(rusage, ru_utime.tv_sec, 0, 4), F(rusage, ru_utime.tv_usec, 4, 4),
 		F(rusage, ru_stime.tv_sec, 8, 4), F(rusage, ru_stime.tv_usec, 12, 4),
@@ -229,7 +237,8 @@ static const struct layout {
 	{ 'y', false, 64, {
 		F(sysinfo, uptime, 0, 4), F(sysinfo, loads[0], 4, 4),
 		F(sysinfo, loads[1], 8, 4), F(sysinfo, loads[2], 12, 4),
-		FIELD(sysinfo, totalram, 16, 4, PAGES), FIELD(sysinfo, freeram, 20, 4, PAGES),
+		FIELD(sysinfo, totalram, 16, 4, PAGES),
+		FIELD(sysinfo, freeram, 20, 4, PAGES),
 		FIELD(sysinfo, sharedram, 24, 4, PAGES),
 		FIELD(sysinfo, bufferram, 28, 4, PAGES),
 		FIELD(sysinfo, totalswap, 32, 4, PAGES),
@@ -262,10 +271,11 @@ static const struct layout {
 		SAME(stx_rdev_major, 128, 4), SAME(stx_rdev_minor, 132, 4),
 		SAME(stx_dev_major, 136, 4), SAME(stx_dev_minor, 140, 4) } },
 	{ 'f', false, 92, {
-		F(statfs, f_type, 0, 4), F(statfs, f_bsize, 4, 4), F(statfs, f_frsize, 8, 4),
-		F(statfs, f_blocks, 16, 8), F(statfs, f_bfree, 24, 8), F(statfs, f_files, 32, 8),
-		F(statfs, f_ffree, 40, 8), F(statfs, f_bavail, 48, 8), F(statfs, f_namelen, 64, 4),
-		F(statfs, f_flags, 68, 4) } },
+		F(statfs, f_type, 0, 4), F(statfs, f_bsize, 4, 4),
+		F(statfs, f_frsize, 8, 4), F(statfs, f_blocks, 16, 8),
+		F(statfs, f_bfree, 24, 8), F(statfs, f_files, 32, 8),
+		F(statfs, f_ffree, 40, 8), F(statfs, f_bavail, 48, 8),
+		F(statfs, f_namelen, 64, 4), F(statfs, f_flags, 68, 4) } },
 	{ 'w', false, 8, {
 		SAME(ws_row, 0, 2), SAME(ws_col, 2, 2), SAME(ws_xpixel, 4, 2),
 		SAME(ws_ypixel, 6, 2) } }
