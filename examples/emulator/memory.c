@@ -234,8 +234,8 @@ GUEST_CALL(mremap)
 	pthread_mutex_lock(&memory_lock);
 	if (!is_all(a[0], length, true))
 		result = -EFAULT;
-	else if (want < length)
-		unmap(a[0] + want, length - want);
+	else if (want < length && unmap(a[0] + want, length - want))
+		result = -ENOMEM;
 	else if (want > length)
 		result = a[3] & MREMAP_MAYMOVE ? move(a[0], length, want) : -ENOMEM;
 	pthread_mutex_unlock(&memory_lock);
@@ -264,10 +264,11 @@ void memory_set_break(uint32_t end_of_bss)
 /* The new break or, where it can't be, the old one. */
 GUEST_CALL(brk)
 {
-	uint32_t old = round_up(break_now), want = round_up(a[0]);
+	uint32_t old, want = round_up(a[0]);
 	bool ok = a[0] >= break_start && want <= STACK_TOP;
 
 	pthread_mutex_lock(&memory_lock);
+	old = round_up(break_now);
 	if (ok && want < old)
 		ok = unmap(want, old - want) == 0;
 	else if (ok && want > old)

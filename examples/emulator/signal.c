@@ -381,9 +381,9 @@ static bool on_stack(const struct thread *t, uint32_t sp)
 /* The size of none is 0. */
 static void get_stack(uint32_t at, struct stack *to)
 {
-	to->address = get32(at);
-	to->flags = get32(at + 8);
-	to->size = to->flags & GUEST_SS_DISABLE ? 0 : get32(at + 4);
+	*to = (struct stack){ get32(at), get32(at + 4), get32(at + 8) };
+	if (to->flags & GUEST_SS_DISABLE)
+		to->address = to->size = 0;
 }
 
 static void put_stack(uint32_t at, const struct stack *from)
