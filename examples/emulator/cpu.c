@@ -23,122 +23,75 @@
 #define SIGNED		((uint32_t)(int32_t)(int16_t)insn)
 #define UNSIGNED	(insn & 0xffff)
 
-/* ---- guest memory, for the interpreter: the order is known when compiling  */
-
-static ALWAYS_INLINE uint16_t swap16(uint16_t v, bool swap)
-{
-	return swap ? __builtin_bswap16(v) : v;
-}
-
-static ALWAYS_INLINE uint32_t swap32(uint32_t v, bool swap)
-{
-	return swap ? __builtin_bswap32(v) : v;
-}
-
-static ALWAYS_INLINE uint32_t load8(uint32_t a)
-{
-	return *(volatile uint8_t *)host(a);
-}
-
-static ALWAYS_INLINE uint32_t load16(uint32_t a, bool swap)
-{
-	return swap16(*(volatile any16 *)host(a), swap);
-}
-
-static ALWAYS_INLINE uint32_t load32(uint32_t a, bool swap)
-{
-	return swap32(*(volatile any32 *)host(a), swap);
-}
-
-static ALWAYS_INLINE void store8(uint32_t a, uint32_t v)
-{
-	*(volatile uint8_t *)host(a) = (uint8_t)v;
-}
-
-static ALWAYS_INLINE void store16(uint32_t a, uint32_t v, bool swap)
-{
-	*(volatile any16 *)host(a) = swap16((uint16_t)v, swap);
-}
-
-static ALWAYS_INLINE void store32(uint32_t a, uint32_t v, bool swap)
-{
-	*(volatile any32 *)host(a) = swap32(v, swap);
-}
+/* ---- guest memory -------------------------------------------------------- */
 
 /*
  * A double is one access of the guest, which another thread may not see in
  * halves.  In memory the byte order decides which half is first.
  */
-static ALWAYS_INLINE void load_double(struct cpu *cpu, unsigned int ft, uint32_t a,
-				      bool swap)
+static void load_double(struct cpu *cpu, unsigned int ft, uint32_t a)
 {
-	uint64_t v = *(volatile any64 *)host(a);
+	uint64_t v = get64(a);
 
-	if (swap)
-		v = __builtin_bswap64(v);
 	cpu->f[ft & ~1u] = (uint32_t)v;
 	cpu->f[ft | 1] = (uint32_t)(v >> 32);
 }
 
-static ALWAYS_INLINE void store_double(const struct cpu *cpu, unsigned int ft,
-				       uint32_t a, bool swap)
+static void store_double(const struct cpu *cpu, unsigned int ft, uint32_t a)
 {
-	uint64_t v = (uint64_t)cpu->f[ft | 1] << 32 | cpu->f[ft & ~1u];
-
-	*(volatile any64 *)host(a) = swap ? __builtin_bswap64(v) : v;
+	put64(a, (uint64_t)cpu->f[ft | 1] << 32 | cpu->f[ft & ~1u]);
 }
 
 /*
  * lwl and lwr fetch the part of a word that lies on one side of a word boundary,
- * into the upper or the lower end of the register.  `b` is the number of the
- * byte as a little-endian processor counts.
+ * into the upper or the lower end of the register.  This is the number of the byte
+ * as a little-endian processor counts.
  */
-static ALWAYS_INLINE uint32_t load_left(uint32_t old, uint32_t a, bool big, bool swap)
+static unsigned int byte_of(uint32_t a)
 {
-	unsigned int b = 8 * ((a & 3) ^ (big ? 3 : 0));
-
-	return load32(a & ~3u, swap) << (24 - b) | (old & (0x00ffffffu >> b));
+	return guest_big ? 3 - (a & 3) : a & 3;
 }
 
-static ALWAYS_INLINE uint32_t load_right(uint32_t old, uint32_t a, bool big, bool swap)
+static uint32_t load_left(uint32_t old, uint32_t a)
 {
-	unsigned int b = 8 * ((a & 3) ^ (big ? 3 : 0));
+	unsigned int bits = 8 * byte_of(a);
 
-	return load32(a & ~3u, swap) >> b | (old & ~(0xffffffffu >> b));
+	return get32(a & ~3u) << (24 - bits) | (old & (0x00ffffffu >> bits));
+}
+
+static uint32_t load_right(uint32_t old, uint32_t a)
+{
+	unsigned int bits = 8 * byte_of(a);
+
+	return get32(a & ~3u) >> bits | (old & ~(0xffffffffu >> bits));
 }
 
 /* Byte by byte: the bytes beside them may be another thread's. */
-static ALWAYS_INLINE void store_left(uint32_t v, uint32_t a, bool big)
+static void store_left(uint32_t v, uint32_t a)
 {
-	unsigned int n = ((a & 3) ^ (big ? 3 : 0)) + 1;
-
-	for (unsigned int i = 0; i < n; i++)
-		store8(big ? a + i : a - i, v >> (24 - 8 * i));
+	for (unsigned int i = 0; i <= byte_of(a); i++)
+		put8(guest_big ? a + i : a - i, (uint8_t)(v >> (24 - 8 * i)));
 }
 
-static ALWAYS_INLINE void store_right(uint32_t v, uint32_t a, bool big)
+static void store_right(uint32_t v, uint32_t a)
 {
-	unsigned int n = 4 - ((a & 3) ^ (big ? 3 : 0));
-
-	for (unsigned int i = 0; i < n; i++)
-		store8(big ? a - i : a + i, v >> (8 * i));
+	for (unsigned int i = 0; i < 4 - byte_of(a); i++)
+		put8(guest_big ? a - i : a + i, (uint8_t)(v >> (8 * i)));
 }
 
 /*
  * sc succeeds when the word has the value that ll saw.  That it may have had
  * another in between goes unnoticed; a signal breaks the link.
  */
-static ALWAYS_INLINE uint32_t store_conditional(struct cpu *cpu, uint32_t a,
-						uint32_t v, bool swap)
+static uint32_t store_conditional(struct cpu *cpu, uint32_t a, uint32_t v)
 {
-	any32 expected = swap32(cpu->linked_value, swap);
-	bool linked = cpu->linked == a;
+	any32 expected = order32(cpu->linked_value);
+	bool is_linked = cpu->linked == a;
 
 	cpu->linked = 1;
-	return linked && __atomic_compare_exchange_n((any32 *)host(a), &expected,
-						     swap32(v, swap), false,
-						     __ATOMIC_SEQ_CST,
-						     __ATOMIC_SEQ_CST);
+	return is_linked && __atomic_compare_exchange_n((any32 *)host(a), &expected, order32(v),
+							false, __ATOMIC_SEQ_CST,
+							__ATOMIC_SEQ_CST);
 }
 
 /* ---- integers ------------------------------------------------------------ */
@@ -175,110 +128,61 @@ static void divide(struct cpu *cpu, uint32_t a, uint32_t b, bool is_signed)
 	}
 }
 
-static ALWAYS_INLINE uint32_t rotate(uint32_t v, unsigned int n)
+static uint32_t rotate(uint32_t v, unsigned int n)
 {
 	return v >> n | v << (-n & 31);
 }
 
-static ALWAYS_INLINE uint32_t sign_shift(uint32_t v, unsigned int n)
+static uint32_t sign_shift(uint32_t v, unsigned int n)
 {
 	return (uint32_t)((int32_t)v >> n);
 }
 
-static bool special2(struct cpu *cpu, uint32_t insn)
+static uint32_t leading_zeros(uint32_t v)
 {
-	uint32_t a = cpu->r[RS], b = cpu->r[RT];
-
-	switch (FUNCTION) {
-	case 0x00:		/* madd */
-	case 0x01:		/* maddu */
-		set_hi_lo(cpu, hi_lo(cpu) + multiply(a, b, FUNCTION == 0));
-		return true;
-	case 0x02:		/* mul */
-		cpu->r[RD] = a * b;
-		return true;
-	case 0x04:		/* msub */
-	case 0x05:		/* msubu */
-		set_hi_lo(cpu, hi_lo(cpu) - multiply(a, b, FUNCTION == 4));
-		return true;
-	case 0x21:		/* clo */
-		a = ~a;
-		/* fall through */
-	case 0x20:		/* clz */
-		cpu->r[RD] = a ? (uint32_t)__builtin_clz(a) : 32;
-		return true;
-	}
-	return false;
+	return v ? (uint32_t)__builtin_clz(v) : 32;
 }
 
-/* The few hardware registers that a program may read. */
-static bool read_hardware(struct cpu *cpu, uint32_t insn)
+/* As many ones as from bit `first` to bit `last`. */
+static uint32_t ones(unsigned int first, unsigned int last)
 {
-	static uint32_t cycles;
-
-	switch (RD) {
-	case 0:			/* the number of the processor */
-		cpu->r[RT] = 0;
-		return true;
-	case 1:			/* line size for synci: nothing to be done */
-		cpu->r[RT] = 0;
-		return true;
-	case 2:			/* a clock, */
-		cpu->r[RT] = __atomic_add_fetch(&cycles, 1, __ATOMIC_RELAXED);
-		return true;
-	case 3:			/* and its unit */
-		cpu->r[RT] = 1;
-		return true;
-	case 29:
-		cpu->r[RT] = cpu->user_local;
-		return true;
-	}
-	return false;
-}
-
-static bool special3(struct cpu *cpu, uint32_t insn)
-{
-	uint32_t v = cpu->r[RT], mask;
-
-	switch (FUNCTION) {
-	case 0x00:		/* ext */
-		cpu->r[RT] = cpu->r[RS] >> SA & (0xffffffffu >> (31 - RD));
-		return true;
-	case 0x04:		/* ins */
-		if (RD < SA)
-			return false;
-		mask = 0xffffffffu >> (31 - (RD - SA)) << SA;
-		cpu->r[RT] = (v & ~mask) | (cpu->r[RS] << SA & mask);
-		return true;
-	case 0x20:
-		if (SA == 0x02)		/* wsbh */
-			v = (v & 0x00ff00ff) << 8 | (v >> 8 & 0x00ff00ff);
-		else if (SA == 0x10)	/* seb */
-			v = (uint32_t)(int8_t)v;
-		else if (SA == 0x18)	/* seh */
-			v = (uint32_t)(int16_t)v;
-		else
-			return false;
-		cpu->r[RD] = v;
-		return true;
-	case 0x3b:
-		return read_hardware(cpu, insn);
-	}
-	return false;
+	return 0xffffffffu >> (31 - (last - first));
 }
 
 /* ---- the loop ------------------------------------------------------------ */
 
+/* tge tgeu tlt tltu teq tne, by the end of their codes; also with a constant */
+static bool traps(unsigned int code, uint32_t a, uint32_t b)
+{
+	switch (code & 7) {
+	case 0: return (int32_t)a >= (int32_t)b;
+	case 1: return a >= b;
+	case 2: return (int32_t)a < (int32_t)b;
+	case 3: return a < b;
+	case 4: return a == b;
+	default: return a != b;
+	}
+}
+
 /* An instruction that does not come to its end is the one that cpu->pc says. */
 #define LEAVE(why)	return (why)
 #define NEED(ok)	do { if (!(ok)) LEAVE(EVENT_ILLEGAL); } while (0)
+#define TRAP_IF(c)	do { if (c) LEAVE(EVENT_TRAP); } while (0)
+#define CHECKED(operation, to, a, b) do { \
+		int32_t result; \
+		if (__builtin_##operation##_overflow((int32_t)(a), (int32_t)(b), &result)) \
+			LEAVE(EVENT_OVERFLOW); \
+		(to) = (uint32_t)result; \
+	} while (0)
 #define ALIGNED(a, n)	do { \
 		if ((a) & ((n) - 1)) { \
 			cpu->bad = (a); \
 			LEAVE(EVENT_ADDRESS); \
 		} \
 	} while (0)
-#define TRAP_IF(c)	do { if (c) LEAVE(EVENT_TRAP); } while (0)
+/* From here on a is the address, of n bytes. */
+#define AT(n)		do { a += SIGNED; ALIGNED(a, n); } while (0)
+#define AT_INDEX(n)	do { a += b; ALIGNED(a, n); } while (0)
 
 /* pc is that of the delay slot by now */
 #define GO(target)	do { \
@@ -286,28 +190,23 @@ static bool special3(struct cpu *cpu, uint32_t insn)
 		if (__builtin_expect(t->pending, 0)) \
 			goto pending; \
 	} while (0)
-#define BRANCH		(pc + (SIGNED << 2))
-#define BRANCH_IF(c)	do { if (c) GO(BRANCH); } while (0)
-/* the delay slot of one that is not taken is skipped */
-#define LIKELY_IF(c)	do { \
-		if (c) \
-			GO(BRANCH); \
-		else { \
+/* The delay slot of a likely one that is not taken is skipped. */
+#define BRANCH_IF(c, likely) do { \
+		if (c) { \
+			GO(pc + (SIGNED << 2)); \
+		} else if (likely) { \
 			pc = next; \
 			next += 4; \
 		} \
 	} while (0)
+#define LIKELY		(OP(insn) & 0x10)
 
-/*
- * `big` is a constant where this is inlined, below.
- */
-static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
+enum event cpu_run(struct thread *t)
 {
-	const bool swap = big != HOST_BIG;
 	struct cpu *const cpu = &t->cpu;
 	uint32_t *const r = cpu->r;
 	uint32_t pc = cpu->pc, next = cpu->next;
-	uint32_t insn, a, b, s;
+	uint32_t insn, a, b;
 
 	for (;;) {
 		cpu->pc = pc;
@@ -316,7 +215,7 @@ static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
 		/* all of it in memory, where a fault finds it */
 		__asm__ volatile("" ::: "memory");
 		ALIGNED(pc, 4);
-		insn = load32(pc, swap);
+		insn = get32(pc);
 		pc = next;
 		next += 4;
 		a = r[RS];
@@ -326,13 +225,8 @@ static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
 		case 0x00:
 			switch (FUNCTION) {
 			case 0x00: r[RD] = b << SA; break;			/* sll */
-			case 0x01:						/* movf, movt */
-				if (fpu_condition(cpu, insn >> 18 & 7) == (insn >> 16 & 1))
-					r[RD] = a;
-				break;
-			case 0x02:						/* srl, rotr */
-				r[RD] = RS & 1 ? rotate(b, SA) : b >> SA;
-				break;
+			case 0x01: r[RD] = fpu_is(cpu, insn) ? a : r[RD]; break; /* movf, movt */
+			case 0x02: r[RD] = RS & 1 ? rotate(b, SA) : b >> SA; break; /* srl, rotr */
 			case 0x03: r[RD] = sign_shift(b, SA); break;		/* sra */
 			case 0x04: r[RD] = b << (a & 31); break;		/* sllv */
 			case 0x06:						/* srlv, rotrv */
@@ -342,8 +236,8 @@ static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
 			case 0x09: r[RD] = next;				/* jalr */
 				/* fall through */
 			case 0x08: GO(a); break;				/* jr */
-			case 0x0a: if (b == 0) r[RD] = a; break;		/* movz */
-			case 0x0b: if (b != 0) r[RD] = a; break;		/* movn */
+			case 0x0a: r[RD] = b ? r[RD] : a; break;		/* movz */
+			case 0x0b: r[RD] = b ? a : r[RD]; break;		/* movn */
 			case 0x0c: LEAVE(EVENT_SYSCALL);
 			case 0x0d: LEAVE(EVENT_BREAK);
 			case 0x0f: __atomic_thread_fence(__ATOMIC_SEQ_CST); break; /* sync */
@@ -355,19 +249,9 @@ static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
 			case 0x19: set_hi_lo(cpu, multiply(a, b, false)); break; /* multu */
 			case 0x1a: divide(cpu, a, b, true); break;		/* div */
 			case 0x1b: divide(cpu, a, b, false); break;		/* divu */
-			case 0x20:						/* add */
-				s = a + b;
-				if (~(a ^ b) & (a ^ s) & 0x80000000u)
-					LEAVE(EVENT_OVERFLOW);
-				r[RD] = s;
-				break;
+			case 0x20: CHECKED(add, r[RD], a, b); break;	/* add */
 			case 0x21: r[RD] = a + b; break;			/* addu */
-			case 0x22:						/* sub */
-				s = a - b;
-				if ((a ^ b) & (a ^ s) & 0x80000000u)
-					LEAVE(EVENT_OVERFLOW);
-				r[RD] = s;
-				break;
+			case 0x22: CHECKED(sub, r[RD], a, b); break;	/* sub */
 			case 0x23: r[RD] = a - b; break;			/* subu */
 			case 0x24: r[RD] = a & b; break;			/* and */
 			case 0x25: r[RD] = a | b; break;			/* or */
@@ -375,12 +259,9 @@ static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
 			case 0x27: r[RD] = ~(a | b); break;			/* nor */
 			case 0x2a: r[RD] = (int32_t)a < (int32_t)b; break;	/* slt */
 			case 0x2b: r[RD] = a < b; break;			/* sltu */
-			case 0x30: TRAP_IF((int32_t)a >= (int32_t)b); break;	/* tge */
-			case 0x31: TRAP_IF(a >= b); break;			/* tgeu */
-			case 0x32: TRAP_IF((int32_t)a < (int32_t)b); break;	/* tlt */
-			case 0x33: TRAP_IF(a < b); break;			/* tltu */
-			case 0x34: TRAP_IF(a == b); break;			/* teq */
-			case 0x36: TRAP_IF(a != b); break;			/* tne */
+			case 0x30: case 0x31: case 0x32: case 0x33: case 0x34: case 0x36:
+				TRAP_IF(traps(FUNCTION, a, b));
+				break;
 			default: LEAVE(EVENT_ILLEGAL);
 			}
 			break;
@@ -388,16 +269,15 @@ static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
 			if (RT & 0x10 && RT < 0x14)	/* ..al: the link, taken or not */
 				r[RA] = next;
 			switch (RT) {
-			case 0x00: case 0x10: BRANCH_IF((int32_t)a < 0); break;	/* bltz */
-			case 0x01: case 0x11: BRANCH_IF((int32_t)a >= 0); break; /* bgez */
-			case 0x02: case 0x12: LIKELY_IF((int32_t)a < 0); break;
-			case 0x03: case 0x13: LIKELY_IF((int32_t)a >= 0); break;
-			case 0x08: TRAP_IF((int32_t)a >= (int32_t)SIGNED); break; /* tgei */
-			case 0x09: TRAP_IF(a >= SIGNED); break;			/* tgeiu */
-			case 0x0a: TRAP_IF((int32_t)a < (int32_t)SIGNED); break; /* tlti */
-			case 0x0b: TRAP_IF(a < SIGNED); break;			/* tltiu */
-			case 0x0c: TRAP_IF(a == SIGNED); break;			/* teqi */
-			case 0x0e: TRAP_IF(a != SIGNED); break;			/* tnei */
+			case 0x00: case 0x02: case 0x10: case 0x12:		/* bltz.. */
+				BRANCH_IF((int32_t)a < 0, RT & 2);
+				break;
+			case 0x01: case 0x03: case 0x11: case 0x13:		/* bgez.. */
+				BRANCH_IF((int32_t)a >= 0, RT & 2);
+				break;
+			case 0x08: case 0x09: case 0x0a: case 0x0b: case 0x0c: case 0x0e:
+				TRAP_IF(traps(RT, a, SIGNED));
+				break;
 			case 0x1f: break;					/* synci */
 			default: LEAVE(EVENT_ILLEGAL);
 			}
@@ -405,20 +285,11 @@ static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
 		case 0x03: r[RA] = next;					/* jal */
 			/* fall through */
 		case 0x02: GO((pc & 0xf0000000u) | (insn & 0x3ffffff) << 2); break; /* j */
-		case 0x04: BRANCH_IF(a == b); break;				/* beq */
-		case 0x05: BRANCH_IF(a != b); break;				/* bne */
-		case 0x06: BRANCH_IF((int32_t)a <= 0); break;			/* blez */
-		case 0x07: BRANCH_IF((int32_t)a > 0); break;			/* bgtz */
-		case 0x14: LIKELY_IF(a == b); break;				/* beql */
-		case 0x15: LIKELY_IF(a != b); break;
-		case 0x16: LIKELY_IF((int32_t)a <= 0); break;
-		case 0x17: LIKELY_IF((int32_t)a > 0); break;
-		case 0x08:							/* addi */
-			s = a + SIGNED;
-			if (~(a ^ SIGNED) & (a ^ s) & 0x80000000u)
-				LEAVE(EVENT_OVERFLOW);
-			r[RT] = s;
-			break;
+		case 0x04: case 0x14: BRANCH_IF(a == b, LIKELY); break;		/* beq, beql */
+		case 0x05: case 0x15: BRANCH_IF(a != b, LIKELY); break;		/* bne.. */
+		case 0x06: case 0x16: BRANCH_IF((int32_t)a <= 0, LIKELY); break; /* blez.. */
+		case 0x07: case 0x17: BRANCH_IF((int32_t)a > 0, LIKELY); break;	/* bgtz.. */
+		case 0x08: CHECKED(add, r[RT], a, SIGNED); break;		/* addi */
 		case 0x09: r[RT] = a + SIGNED; break;				/* addiu */
 		case 0x0a: r[RT] = (int32_t)a < (int32_t)SIGNED; break;		/* slti */
 		case 0x0b: r[RT] = a < SIGNED; break;				/* sltiu */
@@ -426,109 +297,79 @@ static ALWAYS_INLINE enum event run(struct thread *t, const bool big)
 		case 0x0d: r[RT] = a | UNSIGNED; break;				/* ori */
 		case 0x0e: r[RT] = a ^ UNSIGNED; break;				/* xori */
 		case 0x0f: r[RT] = insn << 16; break;				/* lui */
-		case 0x1c: NEED(special2(cpu, insn)); break;
-		case 0x1f: NEED(special3(cpu, insn)); break;
+		case 0x1c:
+			switch (FUNCTION) {
+			case 0x00: case 0x01:					/* madd, maddu */
+				set_hi_lo(cpu, hi_lo(cpu) + multiply(a, b, FUNCTION == 0x00));
+				break;
+			case 0x02: r[RD] = a * b; break;			/* mul */
+			case 0x04: case 0x05:					/* msub, msubu */
+				set_hi_lo(cpu, hi_lo(cpu) - multiply(a, b, FUNCTION == 0x04));
+				break;
+			case 0x20: r[RD] = leading_zeros(a); break;		/* clz */
+			case 0x21: r[RD] = leading_zeros(~a); break;		/* clo */
+			default: LEAVE(EVENT_ILLEGAL);
+			}
+			break;
+		case 0x1f:
+			switch (FUNCTION) {
+			case 0x00: r[RT] = a >> SA & ones(0, RD); break;	/* ext */
+			case 0x04:						/* ins */
+				NEED(RD >= SA);
+				r[RT] = (b & ~(ones(SA, RD) << SA)) | (a & ones(SA, RD)) << SA;
+				break;
+			case 0x20:						/* wsbh, seb, seh */
+				NEED(SA == 0x02 || SA == 0x10 || SA == 0x18);
+				r[RD] = SA == 0x10 ? (uint32_t)(int8_t)b :
+					SA == 0x18 ? (uint32_t)(int16_t)b :
+					(b & 0x00ff00ff) << 8 | (b >> 8 & 0x00ff00ff);
+				break;
+			case 0x3b:		/* rdhwr: a step for synci, thread-local storage */
+				NEED(RD == 1 || RD == 29);
+				r[RT] = RD == 29 ? cpu->user_local : 0;
+				break;
+			default: LEAVE(EVENT_ILLEGAL);
+			}
+			break;
 
-		case 0x20: r[RT] = (uint32_t)(int8_t)load8(a + SIGNED); break;	/* lb */
-		case 0x24: r[RT] = load8(a + SIGNED); break;			/* lbu */
-		case 0x21:							/* lh */
-			a += SIGNED;
-			ALIGNED(a, 2);
-			r[RT] = (uint32_t)(int16_t)load16(a, swap);
-			break;
-		case 0x25:							/* lhu */
-			a += SIGNED;
-			ALIGNED(a, 2);
-			r[RT] = load16(a, swap);
-			break;
-		case 0x23:							/* lw */
-			a += SIGNED;
-			ALIGNED(a, 4);
-			r[RT] = load32(a, swap);
-			break;
-		case 0x22: r[RT] = load_left(b, a + SIGNED, big, swap); break;	/* lwl */
-		case 0x26: r[RT] = load_right(b, a + SIGNED, big, swap); break;	/* lwr */
-		case 0x28: store8(a + SIGNED, b); break;			/* sb */
-		case 0x29:							/* sh */
-			a += SIGNED;
-			ALIGNED(a, 2);
-			store16(a, b, swap);
-			break;
-		case 0x2b:							/* sw */
-			a += SIGNED;
-			ALIGNED(a, 4);
-			store32(a, b, swap);
-			break;
-		case 0x2a: store_left(b, a + SIGNED, big); break;		/* swl */
-		case 0x2e: store_right(b, a + SIGNED, big); break;		/* swr */
-		case 0x30:							/* ll */
-			a += SIGNED;
-			ALIGNED(a, 4);
-			cpu->linked_value = load32(a, swap);
+		case 0x20: AT(1); r[RT] = (uint32_t)(int8_t)get8(a); break;	/* lb */
+		case 0x24: AT(1); r[RT] = get8(a); break;			/* lbu */
+		case 0x21: AT(2); r[RT] = (uint32_t)(int16_t)get16(a); break; /* lh */
+		case 0x25: AT(2); r[RT] = get16(a); break;		/* lhu */
+		case 0x23: AT(4); r[RT] = get32(a); break;		/* lw */
+		case 0x22: AT(1); r[RT] = load_left(b, a); break;	/* lwl */
+		case 0x26: AT(1); r[RT] = load_right(b, a); break;	/* lwr */
+		case 0x28: AT(1); put8(a, (uint8_t)b); break;				/* sb */
+		case 0x29: AT(2); put16(a, (uint16_t)b); break;		/* sh */
+		case 0x2b: AT(4); put32(a, b); break;			/* sw */
+		case 0x2a: AT(1); store_left(b, a); break;			/* swl */
+		case 0x2e: AT(1); store_right(b, a); break;		/* swr */
+		case 0x30: AT(4);						/* ll */
+			cpu->linked_value = get32(a);
 			cpu->linked = a;
 			r[RT] = cpu->linked_value;
 			break;
-		case 0x38:							/* sc */
-			a += SIGNED;
-			ALIGNED(a, 4);
-			r[RT] = store_conditional(cpu, a, b, swap);
-			break;
+		case 0x38: AT(4); r[RT] = store_conditional(cpu, a, b); break; /* sc */
 		case 0x33: break;						/* pref */
 
 		case 0x11:
-			if (RS == 0x08) {		/* bc1f, bc1t, and likely ones */
-				s = fpu_condition(cpu, insn >> 18 & 7) == (RT & 1);
-				if (RT & 2)
-					LIKELY_IF(s);
-				else
-					BRANCH_IF(s);
-			} else if (!fpu_execute(cpu, insn)) {
-				LEAVE(cpu->bad ? EVENT_FLOAT : EVENT_ILLEGAL);
-			}
+			if (RS == 0x08)			/* bc1f, bc1t, and likely ones */
+				BRANCH_IF(fpu_is(cpu, insn), RT & 2);
+			else
+				NEED(fpu_execute(cpu, insn));
 			break;
-		case 0x31:							/* lwc1 */
-			a += SIGNED;
-			ALIGNED(a, 4);
-			cpu->f[RT] = load32(a, swap);
-			break;
-		case 0x35:							/* ldc1 */
-			a += SIGNED;
-			ALIGNED(a, 8);
-			load_double(cpu, RT, a, swap);
-			break;
-		case 0x39:							/* swc1 */
-			a += SIGNED;
-			ALIGNED(a, 4);
-			store32(a, cpu->f[RT], swap);
-			break;
-		case 0x3d:							/* sdc1 */
-			a += SIGNED;
-			ALIGNED(a, 8);
-			store_double(cpu, RT, a, swap);
-			break;
+		case 0x31: AT(4); cpu->f[RT] = get32(a); break;		/* lwc1 */
+		case 0x35: AT(8); load_double(cpu, RT, a); break;		/* ldc1 */
+		case 0x39: AT(4); put32(a, cpu->f[RT]); break;		/* swc1 */
+		case 0x3d: AT(8); store_double(cpu, RT, a); break;	/* sdc1 */
 		case 0x13:
-			a += b;
 			switch (FUNCTION) {
-			case 0x00:						/* lwxc1 */
-				ALIGNED(a, 4);
-				cpu->f[SA] = load32(a, swap);
-				break;
-			case 0x01:						/* ldxc1 */
-				ALIGNED(a, 8);
-				load_double(cpu, SA, a, swap);
-				break;
-			case 0x08:						/* swxc1 */
-				ALIGNED(a, 4);
-				store32(a, cpu->f[RD], swap);
-				break;
-			case 0x09:						/* sdxc1 */
-				ALIGNED(a, 8);
-				store_double(cpu, RD, a, swap);
-				break;
+			case 0x00: AT_INDEX(4); cpu->f[SA] = get32(a); break; /* lwxc1 */
+			case 0x01: AT_INDEX(8); load_double(cpu, SA, a); break; /* ldxc1 */
+			case 0x08: AT_INDEX(4); put32(a, cpu->f[RD]); break; /* swxc1 */
+			case 0x09: AT_INDEX(8); store_double(cpu, RD, a); break; /* sdxc1 */
 			case 0x0f: break;					/* prefx */
-			default:
-				if (!fpu_execute_x(cpu, insn))
-					LEAVE(cpu->bad ? EVENT_FLOAT : EVENT_ILLEGAL);
+			default: NEED(fpu_execute_x(cpu, insn));
 			}
 			break;
 		default:
@@ -541,19 +382,4 @@ pending:
 	cpu->next = next;
 	r[0] = 0;
 	return EVENT_PENDING;
-}
-
-static __attribute__((noinline)) enum event run_big(struct thread *t)
-{
-	return run(t, true);
-}
-
-static __attribute__((noinline)) enum event run_little(struct thread *t)
-{
-	return run(t, false);
-}
-
-enum event cpu_run(struct thread *t)
-{
-	return guest_big ? run_big(t) : run_little(t);
 }

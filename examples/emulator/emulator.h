@@ -7,10 +7,14 @@
  * signal (signal.c), and on.  What blocks a guest signal blocks the host's:
  * the mask, the pending signals and the dispositions are left to the host's
  * kernel as far as can be, so that the emulator need not imitate it.
+ *
+ * A name that begins with GUEST_ is a number of MIPS Linux, o32, and has another
+ * value on most hosts.
  */
 #ifndef EMULATOR_H
 #define EMULATOR_H
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -19,7 +23,6 @@
 #include <string.h>
 
 #define HOST_BIG (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
-#define ALWAYS_INLINE inline __attribute__((always_inline))
 #define KERNEL_SET ((long)(_NSIG / 8))	/* a sigset_t as the kernel takes it */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -47,21 +50,27 @@ enum event {
 	EVENT_PENDING,			/* the flag is set */
 	EVENT_SYSCALL,
 	EVENT_BREAK, EVENT_TRAP, EVENT_OVERFLOW, EVENT_ILLEGAL,
-	EVENT_ADDRESS, EVENT_FLOAT
+	EVENT_ADDRESS
 };
 
 struct thread;
 enum event cpu_run(struct thread *t);
-bool fpu_execute(struct cpu *cpu, uint32_t insn);	/* false: see cpu->bad */
+bool fpu_execute(struct cpu *cpu, uint32_t insn);	/* false: there is none such */
 bool fpu_execute_x(struct cpu *cpu, uint32_t insn);
-bool fpu_condition(const struct cpu *cpu, unsigned int cc);
+bool fpu_is(const struct cpu *cpu, uint32_t insn);
 void fpu_restore(const struct cpu *cpu);
 uint32_t fpu_status(struct cpu *cpu);
-int fpu_signal_code(const struct cpu *cpu);
 
 /* ---- signals ------------------------------------------------------------- */
 
-typedef struct { uint32_t word[4]; } guest_sigset;
+typedef unsigned __int128 guest_sigset;	/* signal n is bit n - 1 */
+
+/* The signals that the emulator has to do with itself. */
+enum {
+	GUEST_SIGILL = 4, GUEST_SIGTRAP = 5, GUEST_SIGFPE = 8, GUEST_SIGKILL = 9,
+	GUEST_SIGBUS = 10, GUEST_SIGSEGV = 11, GUEST_SIGCHLD = 18, GUEST_SIGSTOP = 23,
+	GUEST_SIGRTMIN = 32, GUEST_NSIG = 128
+};
 
 /* What is to become of a system call that has not been made. */
 enum restart { RESTART_NONE, RESTART_SYS, RESTART_NOHAND, RESTART_ALWAYS };
@@ -85,9 +94,8 @@ struct thread {
 	bool is_waiting;
 	enum restart restart;
 	/* SIGSEGV and SIGBUS that the guest blocks and somebody sent */
-	siginfo_t held[2];
-	bool is_held[2];
-	uint32_t stack, stack_size, stack_flags;	/* sigaltstack */
+	siginfo_t held[2];		/* si_signo 0: none */
+	struct stack { uint32_t address, size, flags; } stack;	/* sigaltstack */
 
 	volatile enum activity activity;
 	sigjmp_buf back;
@@ -112,9 +120,6 @@ int signal_to_guest(int host);
 void signal_forked(struct thread *t);
 const char *signal_name(int guest);
 const sigset_t *signal_wait_with(struct thread *t, uint32_t address, sigset_t *set);
-void sigset_to_host(const guest_sigset *from, sigset_t *to);
-guest_sigset sigset_get(uint32_t address);
-void sigset_put(uint32_t address, const guest_sigset *set);
 void siginfo_put(uint32_t address, const siginfo_t *info);
 int wait_status_to_guest(int status);
 
@@ -123,6 +128,11 @@ int wait_status_to_guest(int status);
 extern uint8_t *memory;			/* where the host has the guest's address 0 */
 extern bool guest_big, swapped;		/* other byte order than the host's */
 extern uint32_t page_size;
+
+enum {
+	GUEST_MAP_PRIVATE = 0x2, GUEST_MAP_FIXED = 0x10, GUEST_MAP_NORESERVE = 0x400,
+	GUEST_MAP_ANONYMOUS = 0x800, GUEST_MAP_STACK = 0x40000
+};
 
 enum {
 	STACK_TOP = 0x7ffe0000,		/* above it, a page with the trampolines */
@@ -149,91 +159,93 @@ static inline uint16_t order16(uint16_t v) { return swapped ? __builtin_bswap16(
 static inline uint32_t order32(uint32_t v) { return swapped ? __builtin_bswap32(v) : v; }
 static inline uint64_t order64(uint64_t v) { return swapped ? __builtin_bswap64(v) : v; }
 
-/*
- * For system calls and signal frames.  A bad address does not come back: it
- * ends in thread_loop(), which knows what the thread is about.
- */
+/* A bad address does not come back: it ends in thread_loop(), which knows why. */
+static inline uint8_t get8(uint32_t a) { return *(volatile uint8_t *)host(a); }
 static inline uint16_t get16(uint32_t a) { return order16(*(volatile any16 *)host(a)); }
 static inline uint32_t get32(uint32_t a) { return order32(*(volatile any32 *)host(a)); }
 static inline uint64_t get64(uint32_t a) { return order64(*(volatile any64 *)host(a)); }
+static inline void put8(uint32_t a, uint8_t v) { *(volatile uint8_t *)host(a) = v; }
 static inline void put16(uint32_t a, uint16_t v) { *(volatile any16 *)host(a) = order16(v); }
 static inline void put32(uint32_t a, uint32_t v) { *(volatile any32 *)host(a) = order32(v); }
 static inline void put64(uint32_t a, uint64_t v) { *(volatile any64 *)host(a) = order64(v); }
-
-
-static inline void put_words(uint32_t a, const uint64_t *words, size_t count)
-{
-	for (size_t i = 0; i < count; i++, a += 4)
-		put32(a, (uint32_t)words[i]);
-}
 
 void memory_start(void);
 bool memory_is_mapped(uint32_t address);
 long memory_map(uint32_t address, uint32_t length, int prot, int flags, int fd,
 		uint64_t offset);	/* flags of the guest */
-long memory_unmap(uint32_t address, uint32_t length);
 long memory_protect(uint32_t address, uint32_t length, int prot);
-long memory_remap(uint32_t address, uint32_t length, uint32_t want, int flags,
-		  uint32_t to);
-long memory_advise(uint32_t address, uint32_t length, int advice);
-long memory_break(uint32_t address);
 void memory_set_break(uint32_t end_of_bss);
-void memory_lock(void);
-void memory_unlock(void);
+extern pthread_mutex_t memory_lock;
+
+/* ---- numbers and structures ---------------------------------------------- */
+
+struct number {
+	uint32_t host, guest;
+	const char *name;		/* null ends a table */
+};
+
+extern const struct number errors[], signals[], open_flags[], socket_types[],
+	socket_options[], limits[];
+uint32_t to_host(const struct number *table, uint32_t guest, uint32_t otherwise);
+uint32_t to_guest(const struct number *table, uint32_t host, uint32_t otherwise);
+uint32_t bits_to_host(const struct number *table, uint32_t guest);
+uint32_t bits_to_guest(const struct number *table, uint32_t host);
+const char *name_of(const struct number *table, uint32_t guest);
+int open_flags_to_host(uint32_t flags);
+int socket_type_to_host(uint32_t type);
+
+enum { STRUCT_MAX = 256 };		/* bytes, of those that have a letter */
+void *struct_get(const struct thread *t, char letter, uint32_t address, void *to);
+void struct_put(const struct thread *t, char letter, uint32_t address, const void *from);
+/* Of sockets.  The size, or -EINVAL, which the kernel will say as well. */
+long address_get(uint32_t address, uint32_t size, void *to);
+void address_put(uint32_t address, uint32_t size_at, void *from, uint32_t size);
+int struct_print(const struct thread *t, char letter, uint32_t address, char *to);
 
 /* ---- programs, threads, calls -------------------------------------------- */
 
 struct program {
-	const char *path;		/* as found, for /proc/self/exe */
 	uint32_t entry, sp;
 };
 
-extern char program_path[];
+extern char program_path[];		/* for /proc/self/exe */
 bool elf_is_guest(const char *path);
 void elf_load(struct program *p, const char *path, char **argv, char **envp);
 
 enum { FAULT = 1, END };		/* why to jump back to thread->back */
 void thread_loop(struct thread *t);
-long thread_clone(struct thread *t, uint32_t flags, uint32_t sp, uint32_t parent_tid,
-		  uint32_t tls, uint32_t child_tid);
-_Noreturn void thread_exit(struct thread *t, int status);
-void thread_forget(struct thread *t);
 
+/* The numbers of calls that the emulator itself has to know. */
+enum { GUEST_SIGRETURN = 4119, GUEST_RT_SIGRETURN = 4193, GUEST_CALL_BASE = 4000 };
 void syscall_do(struct thread *t);
 void syscall_finish(struct thread *t, long result);
 void syscall_faulted(struct thread *t);
-long host_call(struct thread *t, long number, ...);
+long host_call_of_six(struct thread *t, long number, ...);
+/* The arguments, long or pointers, that are not told are 0. */
+#define host_call(t, ...) host_call_of_six(t, __VA_ARGS__, 0L, 0L, 0L, 0L, 0L, 0L)
 
-/* Null where the guest's pointer is. */
-struct timespec;
-struct timespec *time_get(const struct thread *t, uint32_t address, struct timespec *to);
-void time_put(const struct thread *t, uint32_t address, const struct timespec *from);
-
-/* The path as the guest means it; the buffer holds PATH_MAX. */
-const char *path_get(uint32_t address);
-uint64_t pair(const uint32_t *a);	/* 64 bits in two arguments */
-int open_flags_to_host(uint32_t flags);
-uint32_t open_flags_to_guest(int flags);
-int socket_type_to_host(uint32_t type);
-uint32_t error_to_guest(int error);
-const char *error_name(int error);
+const char *path_get(uint32_t address);	/* as the guest means it */
 enum { MAX_IOV = 1024 };
 struct iovec;
 long iov_get(uint32_t address, uint32_t count, struct iovec *to);
 long direct(long result);		/* what syscall() returned: -errno */
 
-/* What a call of the guest is made by; in the table it is sys_name. */
+/*
+ * What a call of the guest is made by; in the table it is sys_name.  It has the
+ * arguments that the table tells, then zeroes, and the host's call if it is told.
+ */
+enum { MAX_ARGUMENTS = 10 };
 #define UNUSED __attribute__((unused))
-#define GUEST_CALL(name) long sys_##name(struct thread *t UNUSED, const uint32_t *a UNUSED)
-typedef long call_function(struct thread *t, const uint32_t *a);
+#define GUEST_CALL(name) \
+	long sys_##name(struct thread *t UNUSED, const uint32_t *a UNUSED, long call UNUSED)
+typedef long call_function(struct thread *t, const uint32_t *a, long call);
 #define HOST(number, name, arguments, restart, host)
-#define OWN(number, name, arguments, restart, function) call_function function;
+#define OWN(number, name, arguments, restart, function, host) call_function function;
 #include "syscall_table.h"
 #undef HOST
 #undef OWN
 
 extern bool tracing;
-extern char *emulator_path;
 void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void give_up(int status, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

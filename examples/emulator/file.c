@@ -4,15 +4,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,9 +17,6 @@
 #include <safe_syscall.h>
 
 #include "emulator.h"
-#include "guest.h"
-
-/* ---- descriptors --------------------------------------------------------- */
 
 /* The second descriptor comes back in a register of its own. */
 GUEST_CALL(pipe)
@@ -33,17 +27,6 @@ GUEST_CALL(pipe)
 		return -errno;
 	t->cpu.r[V1] = (uint32_t)ends[1];
 	return ends[0];
-}
-
-GUEST_CALL(pipe2)
-{
-	int ends[2];
-
-	if (pipe2(ends, open_flags_to_host(a[1])))
-		return -errno;
-	put32(a[0], (uint32_t)ends[0]);
-	put32(a[0] + 4, (uint32_t)ends[1]);
-	return 0;
 }
 
 GUEST_CALL(dup2)
@@ -64,7 +47,8 @@ long iov_get(uint32_t address, uint32_t count, struct iovec *to)
 	return count;
 }
 
-static long vector(struct thread *t, const uint32_t *a, long call)
+/* readv, writev */
+GUEST_CALL(vector)
 {
 	struct iovec iov[MAX_IOV];
 	long count = iov_get(a[1], a[2], iov);
@@ -72,46 +56,23 @@ static long vector(struct thread *t, const uint32_t *a, long call)
 	return count < 0 ? count : host_call(t, call, (long)(int)a[0], iov, count);
 }
 
-GUEST_CALL(readv)
-{
-	return vector(t, a, SYS_readv);
-}
-
-GUEST_CALL(writev)
-{
-	return vector(t, a, SYS_writev);
-}
-
-/* The counters of these are numbers of 64 bits, read and written as a whole. */
-static bool is_counter(int fd)
+static bool is_timer(int fd)
 {
 	char path[40], target[24] = "";
 
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	return readlink(path, target, sizeof target - 1) > 0 &&
-		(!strcmp(target, "anon_inode:[eventfd]") ||
-		 !strcmp(target, "anon_inode:[timerfd]"));
+		!strcmp(target, "anon_inode:[timerfd]");
 }
 
+/* What a timerfd counts is a number of 64 bits. */
 GUEST_CALL(read)
 {
 	long result = host_call(t, SYS_read, (long)(int)a[0], host(a[1]), (long)a[2]);
 
-	if (swapped && result == 8 && is_counter((int)a[0]))
+	if (swapped && result == 8 && is_timer((int)a[0]))
 		put64(a[1], *(any64 *)host(a[1]));
 	return result;
-}
-
-GUEST_CALL(write)
-{
-	uint64_t counter;
-	void *from = host(a[1]);
-
-	if (swapped && a[2] == 8 && is_counter((int)a[0])) {
-		counter = get64(a[1]);
-		from = &counter;
-	}
-	return host_call(t, SYS_write, (long)(int)a[0], from, (long)a[2]);
 }
 
 GUEST_CALL(llseek)
@@ -124,118 +85,17 @@ GUEST_CALL(llseek)
 	return 0;
 }
 
-GUEST_CALL(sendfile)
-{
-	off_t offset = a[2] ? (off_t)get64(a[2]) : 0;
-	long result = host_call(t, SYS_sendfile, (long)(int)a[0], (long)(int)a[1],
-				a[2] ? &offset : NULL, (long)a[3]);
-
-	if (a[2])
-		put64(a[2], (uint64_t)offset);
-	return result;
-}
-
 /* ---- what is known of a file --------------------------------------------- */
 
-static long put_stat64(uint32_t at, const struct stat *s)
-{
-	const uint64_t words[] = {
-		s->st_dev, 0, 0, 0, 0, 0, s->st_mode, s->st_nlink, s->st_uid, s->st_gid,
-		s->st_rdev, 0, 0, 0, 0, 0, (uint64_t)s->st_atim.tv_sec,
-		(uint64_t)s->st_atim.tv_nsec, (uint64_t)s->st_mtim.tv_sec,
-		(uint64_t)s->st_mtim.tv_nsec, (uint64_t)s->st_ctim.tv_sec,
-		(uint64_t)s->st_ctim.tv_nsec, (uint64_t)s->st_blksize, 0, 0, 0
-	};
-
-	put_words(at, words, COUNT(words));
-	put64(at + 16, s->st_ino);
-	put64(at + 56, (uint64_t)s->st_size);
-	put64(at + 96, (uint64_t)s->st_blocks);
-	return 0;
-}
-
-static long stat_at(int dir, const char *path, int flags, uint32_t to)
+/* stat64, lstat64, fstatat64; fstat64 with no path */
+GUEST_CALL(fstatat64)
 {
 	struct stat s;
 
-	return fstatat(dir, path, &s, flags) ? -errno : put_stat64(to, &s);
-}
-
-GUEST_CALL(stat64)
-{
-	return stat_at(AT_FDCWD, path_get(a[0]), 0, a[1]);
-}
-
-GUEST_CALL(lstat64)
-{
-	return stat_at(AT_FDCWD, path_get(a[0]), AT_SYMLINK_NOFOLLOW, a[1]);
-}
-
-GUEST_CALL(fstat64)
-{
-	return stat_at((int)a[0], "", AT_EMPTY_PATH, a[1]);
-}
-
-GUEST_CALL(fstatat64)
-{
-	return stat_at((int)a[0], path_get(a[1]), (int)a[3], a[2]);
-}
-
-/* The same layout everywhere, so only the byte order is to be seen to. */
-GUEST_CALL(statx)
-{
-	static const char sizes[] = "448444228888" "844844844844" "4444844";
-	uint64_t buffer[32];
-	uint32_t at = 0;
-	long result;
-
-	result = direct(syscall(SYS_statx, (int)a[0], path_get(a[1]), (int)a[2], a[3], buffer));
-	if (result < 0)
-		return result;
-	for (uint32_t i = 0; i < 256; i += 4)
-		put32(a[4] + i, 0);
-	for (int i = 0; sizes[i]; i++) {
-		char *from = (char *)buffer + at;
-
-		if (sizes[i] == '8')
-			put64(a[4] + at, *(any64 *)from);
-		else if (sizes[i] == '4')
-			put32(a[4] + at, *(any32 *)from);
-		else
-			put16(a[4] + at, *(any16 *)from);
-		at += (uint32_t)(sizes[i] - '0');
-	}
+	if (fstatat((int)a[0], a[1] ? path_get(a[1]) : "", &s, (int)a[3]))
+		return -errno;
+	struct_put(t, 's', a[2], &s);
 	return 0;
-}
-
-static long put_statfs64(uint32_t at, const struct statfs *s)
-{
-	const uint64_t wide[] = {
-		s->f_blocks, s->f_bfree, s->f_files, s->f_ffree, s->f_bavail
-	};
-	const uint64_t words[23] = {
-		[0] = (uint64_t)s->f_type, [1] = (uint64_t)s->f_bsize,
-		[2] = (uint64_t)s->f_frsize, [16] = (uint64_t)s->f_namelen
-	};
-
-	put_words(at, words, COUNT(words));
-	for (uint32_t i = 0; i < COUNT(wide); i++)
-		put64(at + 16 + 8 * i, wide[i]);
-	return 0;
-}
-
-GUEST_CALL(statfs64)
-{
-	struct statfs s;
-
-	return statfs(path_get(a[0]), &s) ? -errno : put_statfs64(a[2], &s);
-}
-
-GUEST_CALL(fstatfs64)
-{
-	struct statfs s;
-
-	return fstatfs((int)a[0], &s) ? -errno : put_statfs64(a[2], &s);
 }
 
 /* The entries are as the guest has them, but for the byte order. */
@@ -255,80 +115,42 @@ GUEST_CALL(getdents64)
 	return size;
 }
 
-static long read_link(long dir, uint32_t path_at, uint32_t to, uint32_t size)
+/* readlink, readlinkat */
+GUEST_CALL(readlinkat)
 {
-	const char *path = path_get(path_at);
+	const char *path = path_get(a[1]);
 	uint32_t n = (uint32_t)strlen(program_path);
 
 	if (path != program_path)
-		return direct(syscall(SYS_readlinkat, dir, path, host(to), (long)size));
-	if (n > size)
-		n = size;
-	for (uint32_t i = 0; i < n; i++)
-		*(volatile char *)host(to + i) = program_path[i];
+		return direct(syscall(SYS_readlinkat, (int)a[0], path, host(a[2]),
+				      (long)a[3]));
+	if (n > a[3])
+		n = a[3];
+	memcpy(host(a[2]), program_path, n);
 	return n;
-}
-
-GUEST_CALL(readlink)
-{
-	return read_link(AT_FDCWD, a[0], a[1], a[2]);
-}
-
-GUEST_CALL(readlinkat)
-{
-	return read_link((int)a[0], a[1], a[2], a[3]);
-}
-
-GUEST_CALL(utimensat)
-{
-	struct timespec times[2];
-
-	if (a[2]) {
-		time_get(t, a[2], &times[0]);
-		time_get(t, a[2] + (t->wide_time ? 16 : 8), &times[1]);
-	}
-	return direct(syscall(SYS_utimensat, (int)a[0], a[1] ? path_get(a[1]) : NULL,
-			      a[2] ? times : NULL, (int)a[3]));
 }
 
 /* ---- fcntl --------------------------------------------------------------- */
 
-/* Both layouts begin with two 16-bit fields. */
-static void get_lock(uint32_t at, struct flock *lock, bool is_wide)
+/* By a structure with words, or with 64-bit offsets. */
+static long lock_file(struct thread *t, const uint32_t *a, long command, char layout)
 {
-	memset(lock, 0, sizeof *lock);
-	lock->l_type = (short)get16(at);
-	lock->l_whence = (short)get16(at + 2);
-	lock->l_start = is_wide ? (off_t)get64(at + 8) : (int32_t)get32(at + 4);
-	lock->l_len = is_wide ? (off_t)get64(at + 16) : (int32_t)get32(at + 8);
-}
-
-static void put_lock(uint32_t at, const struct flock *lock, bool is_wide)
-{
-	put16(at, (uint16_t)lock->l_type);
-	put16(at + 2, (uint16_t)lock->l_whence);
-	if (is_wide) {
-		put64(at + 8, (uint64_t)lock->l_start);
-		put64(at + 16, (uint64_t)lock->l_len);
-		put32(at + 24, (uint32_t)lock->l_pid);
-	} else {
-		put32(at + 4, (uint32_t)lock->l_start);
-		put32(at + 8, (uint32_t)lock->l_len);
-		put32(at + 16, (uint32_t)lock->l_pid);
-	}
-}
-
-static long lock_file(struct thread *t, const uint32_t *a, long command, bool is_wide)
-{
-	struct flock lock;
+	struct flock lock = { .l_pid = 0 };
 	long result;
 
-	get_lock(a[2], &lock, is_wide);
+	if (!struct_get(t, layout, a[2], &lock))
+		return -EFAULT;
 	result = host_call(t, SYS_fcntl, (long)(int)a[0], command, &lock);
 	if (result >= 0 && command == F_GETLK)
-		put_lock(a[2], &lock, is_wide);
+		struct_put(t, layout, a[2], &lock);
 	return result;
 }
+
+enum {
+	GUEST_F_DUPFD = 0, GUEST_F_GETFD, GUEST_F_SETFD, GUEST_F_GETFL, GUEST_F_SETFL,
+	GUEST_F_SETLK = 6, GUEST_F_SETLKW, GUEST_F_GETLK = 14, GUEST_F_GETLK64 = 33,
+	GUEST_F_SETLK64, GUEST_F_SETLKW64
+};
 
 GUEST_CALL(fcntl64)
 {
@@ -338,19 +160,17 @@ GUEST_CALL(fcntl64)
 	switch (a[1]) {
 	case GUEST_F_GETFL:
 		result = direct(fcntl(fd, F_GETFL));
-		return result < 0 ? result : open_flags_to_guest((int)result) | 0x2000;
+		/* a program of 32 bits has said O_LARGEFILE */
+		return result < 0 ? result : (result & O_ACCMODE) | 0x2000 |
+			bits_to_guest(open_flags, (uint32_t)result);
 	case GUEST_F_SETFL:
 		return direct(fcntl(fd, F_SETFL, open_flags_to_host(a[2])));
-	case GUEST_F_GETLK: return lock_file(t, a, F_GETLK, false);
-	case GUEST_F_SETLK: return lock_file(t, a, F_SETLK, false);
-	case GUEST_F_SETLKW: return lock_file(t, a, F_SETLKW, false);
-	case GUEST_F_GETLK64: return lock_file(t, a, F_GETLK, true);
-	case GUEST_F_SETLK64: return lock_file(t, a, F_SETLK, true);
-	case GUEST_F_SETLKW64: return lock_file(t, a, F_SETLKW, true);
-	case GUEST_F_SETOWN: return direct(fcntl(fd, F_SETOWN, (int)a[2]));
-	case GUEST_F_GETOWN: return direct(fcntl(fd, F_GETOWN));
-	case GUEST_F_SETSIG: return direct(fcntl(fd, F_SETSIG, signal_to_host((int)a[2])));
-	case GUEST_F_GETSIG: return signal_to_guest(fcntl(fd, F_GETSIG));
+	case GUEST_F_GETLK: return lock_file(t, a, F_GETLK, 'k');
+	case GUEST_F_SETLK: return lock_file(t, a, F_SETLK, 'k');
+	case GUEST_F_SETLKW: return lock_file(t, a, F_SETLKW, 'k');
+	case GUEST_F_GETLK64: return lock_file(t, a, F_GETLK, 'K');
+	case GUEST_F_SETLK64: return lock_file(t, a, F_SETLK, 'K');
+	case GUEST_F_SETLKW64: return lock_file(t, a, F_SETLKW, 'K');
 	case GUEST_F_DUPFD: case GUEST_F_GETFD: case GUEST_F_SETFD:
 	case F_DUPFD_CLOEXEC: case F_SETPIPE_SZ: case F_GETPIPE_SZ:
 		return direct(fcntl(fd, (int)a[1], (int)a[2]));
@@ -362,22 +182,14 @@ GUEST_CALL(fcntl64)
 
 enum { MAX_POLL = 1024 };
 
-/* Two of the bits have changed places. */
-static short poll_to_host(uint16_t events)
-{
-	return (short)((events & 0xff) | (events & 0x100 ? POLLWRBAND : 0) | (events & 0x2000));
-}
+/* The bits that are the same everywhere: all that a program of today asks for. */
+enum { POLL_BITS = 0x20ff };
 
-static uint16_t poll_to_guest(short events)
-{
-	return (uint16_t)((events & 0xff) | (events & POLLWRBAND ? 0x100 : 0) |
-			  (events & 0x2000));
-}
-
-static long poll_for(struct thread *t, uint32_t at, uint32_t count, struct timespec *limit,
-		     uint32_t mask_at)
+static long poll_for(struct thread *t, const uint32_t *a, struct timespec *limit,
+		     uint32_t limit_at, uint32_t mask_at)
 {
 	struct pollfd p[MAX_POLL];
+	uint32_t at = a[0], count = a[1];
 	sigset_t set;
 	long result;
 
@@ -385,39 +197,30 @@ static long poll_for(struct thread *t, uint32_t at, uint32_t count, struct times
 		return -EINVAL;
 	for (uint32_t i = 0; i < count; i++) {
 		p[i].fd = (int)get32(at + 8 * i);
-		p[i].events = poll_to_host(get16(at + 8 * i + 4));
+		p[i].events = (short)(get16(at + 8 * i + 4) & POLL_BITS);
 	}
 	result = host_call(t, SYS_ppoll, p, (long)count, limit,
 			   signal_wait_with(t, mask_at, &set), KERNEL_SET);
 	for (uint32_t i = 0; result >= 0 && i < count; i++)
-		put16(at + 8 * i + 6, poll_to_guest(p[i].revents));
+		put16(at + 8 * i + 6, p[i].revents & POLL_BITS);
+	if (result != -SAFE_ERESTARTSYS)
+		struct_put(t, 't', limit_at, limit);
 	return result;
-}
-
-static struct timespec *milliseconds(uint32_t ms, struct timespec *to)
-{
-	if ((int)ms < 0)
-		return NULL;
-	to->tv_sec = ms / 1000;
-	to->tv_nsec = ms % 1000 * 1000000;
-	return to;
 }
 
 GUEST_CALL(poll)
 {
-	struct timespec limit;
+	int ms = (int)a[2];
+	struct timespec limit = { ms / 1000, ms % 1000 * 1000000 };
 
-	return poll_for(t, a[0], a[1], milliseconds(a[2], &limit), 0);
+	return poll_for(t, a, ms < 0 ? NULL : &limit, 0, 0);
 }
 
 GUEST_CALL(ppoll)
 {
-	struct timespec room, *limit = time_get(t, a[2], &room);
-	long result = poll_for(t, a[0], a[1], limit, a[3]);
+	struct timespec room;
 
-	if (limit && result != -SAFE_ERESTARTSYS)
-		time_put(t, a[2], limit);
-	return result;
+	return poll_for(t, a, struct_get(t, 't', a[2], &room), a[2], a[3]);
 }
 
 /* A set of the guest has words of 32 bits. */
@@ -437,67 +240,33 @@ static void put_fds(uint32_t at, uint32_t words, const unsigned long *from)
 		put32(at + 4 * i, (uint32_t)(from[i / 2] >> (32 * (i % 2))));
 }
 
-static long select_for(struct thread *t, const uint32_t *a, struct timespec *limit,
-		       uint32_t mask_at)
+/* select, pselect6: which have times of different layout, and the latter a mask */
+GUEST_CALL(select)
 {
 	unsigned long sets[3][FD_SETSIZE / 64];
 	struct { const sigset_t *set; long size; } mask = { NULL, KERNEL_SET };
+	struct timespec room, *limit = struct_get(t, (char)call, a[4], &room);
+	uint32_t count = a[0] > FD_SETSIZE ? FD_SETSIZE : a[0], words = (count + 31) / 32;
 	fd_set *fds[3];
-	uint32_t count, words;
 	sigset_t set;
 	long result;
 
 	if ((int)a[0] < 0)
 		return -EINVAL;
-	count = a[0] > FD_SETSIZE ? FD_SETSIZE : a[0];
-	words = (count + 31) / 32;
 	for (int i = 0; i < 3; i++)
 		fds[i] = get_fds(a[1 + i], words, sets[i]);
-	mask.set = signal_wait_with(t, mask_at, &set);
+	mask.set = signal_wait_with(t, a[5] ? get32(a[5]) : 0, &set);
 	result = host_call(t, SYS_pselect6, (long)count, fds[0], fds[1], fds[2], limit,
 			   &mask);
 	for (int i = 0; result >= 0 && i < 3; i++)
 		put_fds(a[1 + i], words, sets[i]);
+	if (result != -SAFE_ERESTARTSYS)
+		struct_put(t, (char)call, a[4], limit);
 	return result;
 }
 
-GUEST_CALL(select)
-{
-	struct timespec room, *limit = time_get(t, a[4], &room);
-	long result;
-
-	if (limit)
-		limit->tv_nsec *= 1000;
-	result = select_for(t, a, limit, 0);
-	if (limit && result != -SAFE_ERESTARTSYS) {
-		limit->tv_nsec /= 1000;
-		time_put(t, a[4], limit);
-	}
-	return result;
-}
-
-GUEST_CALL(pselect6)
-{
-	struct timespec room, *limit = time_get(t, a[4], &room);
-	long result = select_for(t, a, limit, a[5] ? get32(a[5]) : 0);
-
-	if (limit && result != -SAFE_ERESTARTSYS)
-		time_put(t, a[4], limit);
-	return result;
-}
-
-GUEST_CALL(epoll_ctl)
-{
-	struct epoll_event event;
-
-	if (a[1] != EPOLL_CTL_DEL) {
-		event.events = get32(a[3]);
-		event.data.u64 = get64(a[3] + 8);
-	}
-	return direct(epoll_ctl((int)a[0], (int)a[1], (int)a[2], &event));
-}
-
-static long epoll_for(struct thread *t, const uint32_t *a, uint32_t mask_at)
+/* epoll_wait, epoll_pwait */
+GUEST_CALL(epoll_pwait)
 {
 	struct epoll_event events[256];
 	sigset_t set;
@@ -507,20 +276,8 @@ static long epoll_for(struct thread *t, const uint32_t *a, uint32_t mask_at)
 		return -EINVAL;
 	n = host_call(t, SYS_epoll_pwait, (long)(int)a[0], events,
 		      (long)(a[2] > COUNT(events) ? COUNT(events) : a[2]), (long)(int)a[3],
-		      signal_wait_with(t, mask_at, &set), KERNEL_SET);
-	for (uint32_t i = 0; n > 0 && i < (uint32_t)n; i++) {
-		put32(a[1] + 16 * i, events[i].events);
-		put64(a[1] + 16 * i + 8, events[i].data.u64);
-	}
+		      signal_wait_with(t, a[4], &set), KERNEL_SET);
+	for (uint32_t i = 0; n > 0 && i < (uint32_t)n; i++)
+		struct_put(t, 'e', a[1] + 16 * i, &events[i]);
 	return n;
-}
-
-GUEST_CALL(epoll_wait)
-{
-	return epoll_for(t, a, 0);
-}
-
-GUEST_CALL(epoll_pwait)
-{
-	return epoll_for(t, a, a[4]);
 }

@@ -5,7 +5,6 @@
  * Read thread.c next, for the loop that everything hangs on; then cpu.c,
  * signal.c and syscall.c, in this order.
  */
-#include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -37,23 +36,6 @@ static _Noreturn void usage(int status)
 	exit(status);
 }
 
-/* As a shell finds it, when it is a name without a slash that is not here. */
-static const char *find(const char *name)
-{
-	static char path[PATH_MAX];
-	const char *from = getenv("PATH"), *end;
-
-	if (strchr(name, '/') || access(name, F_OK) == 0)
-		return name;
-	for (; from && *from; from = *end ? end + 1 : end) {
-		end = from + strcspn(from, ":");
-		if ((size_t)snprintf(path, sizeof path, "%.*s/%s", (int)(end - from), from,
-				     name) < sizeof path && access(path, X_OK) == 0)
-			return path;
-	}
-	return name;
-}
-
 int main(int argc, char **argv, char **envp)
 {
 	static struct thread first;
@@ -77,7 +59,7 @@ int main(int argc, char **argv, char **envp)
 	}
 	if (i >= argc)
 		usage(2);
-	path = find(argv[i]);
+	path = argv[i];
 	if (name)
 		argv[i] = name;
 	elf_load(&program, path, argv + i, envp);

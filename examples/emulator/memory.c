@@ -12,12 +12,10 @@
  * reservation from one that the guest has made inaccessible.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "emulator.h"
-#include "guest.h"
 
 /* 32 bits of address space can't hold another 32. */
 _Static_assert(sizeof(void *) == 8, "the emulator needs a host with 64-bit pointers");
@@ -32,18 +30,8 @@ uint32_t page_size;
 static uint8_t *mapped;			/* one for each page */
 static uint32_t break_start, break_now;
 static uint32_t search = STACK_TOP;	/* where the next mapping goes, below */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
 /* Never held where guest memory is touched: a fault would not give it back. */
-void memory_lock(void)
-{
-	pthread_mutex_lock(&lock);
-}
-
-void memory_unlock(void)
-{
-	pthread_mutex_unlock(&lock);
-}
+pthread_mutex_t memory_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void *reserve(uint64_t size, int prot)
 {
@@ -71,9 +59,9 @@ bool memory_is_mapped(uint32_t address)
 	return mapped[address / page_size];
 }
 
-static bool is_free(uint32_t address, uint32_t length)
+static bool is_all(uint32_t address, uint32_t length, int is_mapped)
 {
-	return !memchr(mapped + address / page_size, 1, length / page_size);
+	return !memchr(mapped + address / page_size, !is_mapped, length / page_size);
 }
 
 static void note(uint32_t address, uint32_t length, int is_mapped)
@@ -111,10 +99,8 @@ static uint32_t find_free(uint32_t length)
 		return 0;
 	for (int turn = 0; turn < 2; turn++) {
 		for (at = search; at >= length + MAP_BOTTOM; at -= page_size) {
-			if (!is_free(at - length, length))
-				continue;
-			search = at - length;
-			return at - length;
+			if (is_all(at - length, length, false))
+				return search = at - length;
 		}
 		search = STACK_TOP;
 	}
@@ -136,40 +122,29 @@ static long unmap(uint32_t address, uint32_t length)
 	return 0;
 }
 
-static int host_flags(int flags)
+static long map(uint32_t address, uint32_t length, int prot, int flags, int fd,
+		uint64_t offset)
 {
-	int to = flags & 0xf;		/* shared, private: the same everywhere */
+	int to = flags & (MAP_SHARED | MAP_PRIVATE);	/* the same everywhere */
 
 	if (flags & GUEST_MAP_ANONYMOUS)
 		to |= MAP_ANONYMOUS;
 	if (flags & (GUEST_MAP_NORESERVE | GUEST_MAP_STACK))
 		to |= MAP_NORESERVE;
-	if (flags & GUEST_MAP_POPULATE)
-		to |= MAP_POPULATE;
-	return to;
-}
-
-static long map(uint32_t address, uint32_t length, int prot, int flags, int fd,
-		uint64_t offset)
-{
-	bool fixed = flags & (GUEST_MAP_FIXED | GUEST_MAP_FIXED_NOREPLACE);
-
-	if (fixed && !is_range(address, length))
-		return -ENOMEM;
-	if (flags & GUEST_MAP_FIXED_NOREPLACE && !is_free(address, length))
-		return -EEXIST;
-	if (!fixed) {
+	if (flags & GUEST_MAP_FIXED) {
+		if (!is_range(address, length))
+			return -ENOMEM;
+	} else {
 		address &= -page_size;
 		if (address < MAP_BOTTOM || !is_range(address, length) ||
-		    !is_free(address, length))
+		    !is_all(address, length, false))
 			address = find_free(length);
 		if (!address)
 			return -ENOMEM;
 	}
-	if (place(address, length, host_prot(prot), host_flags(flags), fd,
-		  offset) == MAP_FAILED)
+	if (place(address, length, host_prot(prot), to, fd, offset) == MAP_FAILED)
 		return -errno;
-	note(address, length, 1);
+	note(address, length, true);
 	return address;
 }
 
@@ -183,22 +158,31 @@ long memory_map(uint32_t address, uint32_t length, int prot, int flags, int fd,
 	length = round_up(length);
 	if (!length)
 		return -ENOMEM;
-	memory_lock();
+	pthread_mutex_lock(&memory_lock);
 	result = map(address, length, prot, flags, fd, offset);
-	memory_unlock();
+	pthread_mutex_unlock(&memory_lock);
 	return result;
 }
 
-long memory_unmap(uint32_t address, uint32_t length)
+GUEST_CALL(mmap2)
 {
+	uint64_t offset = (uint64_t)a[5] << 12;
+
+	if (offset % page_size)
+		return -EINVAL;
+	return memory_map(a[0], a[1], (int)a[2], (int)a[3], (int)a[4], offset);
+}
+
+GUEST_CALL(munmap)
+{
+	uint32_t length = round_up(a[1]);
 	long result;
 
-	length = round_up(length);
-	if (!is_range(address, length))
+	if (!is_range(a[0], length))
 		return -EINVAL;
-	memory_lock();
-	result = unmap(address, length);
-	memory_unlock();
+	pthread_mutex_lock(&memory_lock);
+	result = unmap(a[0], length);
+	pthread_mutex_unlock(&memory_lock);
 	return result;
 }
 
@@ -211,71 +195,65 @@ long memory_protect(uint32_t address, uint32_t length, int prot)
 	if (!length)
 		return 0;
 	length = round_up(length);
-	if (!is_range(address, length))
-		return -ENOMEM;
-	memory_lock();
-	if (memchr(mapped + address / page_size, 0, length / page_size))
+	pthread_mutex_lock(&memory_lock);
+	if (!is_range(address, length) || !is_all(address, length, true))
 		result = -ENOMEM;
 	else if (mprotect(host(address), length, host_prot(prot)))
 		result = -errno;
-	memory_unlock();
+	pthread_mutex_unlock(&memory_lock);
 	return result;
 }
 
-/* What grows moves: beside it there is only the reservation. */
-static long move(uint32_t address, uint32_t length, uint32_t want, int flags,
-		 uint32_t to)
+GUEST_CALL(mprotect)
 {
-	if (flags & MREMAP_FIXED) {
-		if (!is_range(to, want) || (to < address + length && address < to + want))
-			return -EINVAL;
-	} else {
-		to = find_free(want);
-		if (!to)
-			return -ENOMEM;
-	}
+	return memory_protect(a[0], a[1], (int)a[2]);
+}
+
+/* What grows moves: beside it there is only the reservation. */
+static long move(uint32_t address, uint32_t length, uint32_t want)
+{
+	uint32_t to = find_free(want);
+
+	if (!to)
+		return -ENOMEM;
 	if (mremap(host(address), length, want, MREMAP_MAYMOVE | MREMAP_FIXED,
 		   host(to)) == MAP_FAILED)
 		return -errno;
-	note(to, want, 1);
+	note(to, want, true);
 	unmap(address, length);
 	return to;
 }
 
-long memory_remap(uint32_t address, uint32_t length, uint32_t want, int flags,
-		  uint32_t to)
+GUEST_CALL(mremap)
 {
-	long result;
+	uint32_t length = round_up(a[1]), want = round_up(a[2]);
+	long result = a[0];
 
-	length = round_up(length);
-	want = round_up(want);
-	if (!want || !is_range(address, length) ||
-	    (flags & MREMAP_FIXED && !(flags & MREMAP_MAYMOVE)))
+	if (!want || !is_range(a[0], length) || a[3] & ~(uint32_t)MREMAP_MAYMOVE)
 		return -EINVAL;
-	memory_lock();
-	if (memchr(mapped + address / page_size, 0, length / page_size))
+	pthread_mutex_lock(&memory_lock);
+	if (!is_all(a[0], length, true))
 		result = -EFAULT;
-	else if (want <= length && !(flags & MREMAP_FIXED))
-		result = want == length ? 0 : unmap(address + want, length - want);
-	else if (!(flags & MREMAP_MAYMOVE))
+	else if (want < length && unmap(a[0] + want, length - want))
 		result = -ENOMEM;
-	else
-		result = move(address, length, want, flags, to);
-	memory_unlock();
-	return result ? result : address;
+	else if (want > length)
+		result = a[3] & MREMAP_MAYMOVE ? move(a[0], length, want) : -ENOMEM;
+	pthread_mutex_unlock(&memory_lock);
+	return result;
 }
 
 /* The only advice that a program can tell from none. */
-long memory_advise(uint32_t address, uint32_t length, int advice)
+GUEST_CALL(madvise)
 {
-	length = round_up(length);
-	if (address % page_size)
+	uint32_t length = round_up(a[1]);
+
+	if (a[0] % page_size)
 		return -EINVAL;
-	if (advice != MADV_DONTNEED || !length)
+	if (a[2] != MADV_DONTNEED || !length)
 		return 0;
-	if (!is_range(address, length))
+	if (!is_range(a[0], length))
 		return -ENOMEM;
-	return direct(madvise(host(address), length, MADV_DONTNEED));
+	return direct(madvise(host(a[0]), length, MADV_DONTNEED));
 }
 
 void memory_set_break(uint32_t end_of_bss)
@@ -283,24 +261,23 @@ void memory_set_break(uint32_t end_of_bss)
 	break_start = break_now = round_up(end_of_bss);
 }
 
-/* As the kernel's: the new break or, where it can't be, the old one. */
-long memory_break(uint32_t address)
+/* The new break or, where it can't be, the old one. */
+GUEST_CALL(brk)
 {
-	uint32_t old, want = round_up(address);
+	uint32_t old, want = round_up(a[0]);
+	bool ok = a[0] >= break_start && want <= STACK_TOP;
 
-	memory_lock();
+	pthread_mutex_lock(&memory_lock);
 	old = round_up(break_now);
-	if (address < break_start || want > STACK_TOP)
-		;
-	else if (want <= old) {
-		if (want == old || !unmap(want, old - want))
-			break_now = address;
-	} else if (is_free(old, want - old) &&
-		   map(old, want - old, PROT_READ | PROT_WRITE,
-		       GUEST_MAP_PRIVATE | GUEST_MAP_ANONYMOUS | GUEST_MAP_FIXED,
-		       -1, 0) == old)
-		break_now = address;
-	address = break_now;
-	memory_unlock();
-	return address;
+	if (ok && want < old)
+		ok = unmap(want, old - want) == 0;
+	else if (ok && want > old)
+		ok = is_all(old, want - old, false) &&
+			map(old, want - old, PROT_READ | PROT_WRITE, GUEST_MAP_PRIVATE |
+			    GUEST_MAP_ANONYMOUS | GUEST_MAP_FIXED, -1, 0) == old;
+	if (ok)
+		break_now = a[0];
+	want = break_now;
+	pthread_mutex_unlock(&memory_lock);
+	return want;
 }

@@ -20,7 +20,6 @@
  * is one.  Those that somebody sent are held back here if the guest blocks them.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -30,7 +29,19 @@
 #include <safe_syscall.h>
 
 #include "emulator.h"
-#include "guest.h"
+
+/* sigaction, sigprocmask, sigaltstack */
+#define GUEST_SA_NOCLDSTOP	0x00000001u
+#define GUEST_SA_SIGINFO	0x00000008u
+#define GUEST_SA_NOCLDWAIT	0x00010000u
+#define GUEST_SA_ONSTACK	0x08000000u
+#define GUEST_SA_RESTART	0x10000000u
+#define GUEST_SA_NODEFER	0x40000000u
+#define GUEST_SA_RESETHAND	0x80000000u
+
+enum { GUEST_SIG_BLOCK = 1, GUEST_SIG_UNBLOCK, GUEST_SIG_SETMASK };
+enum { GUEST_SIG_DFL, GUEST_SIG_IGN };
+enum { GUEST_SS_ONSTACK = 1, GUEST_SS_DISABLE };
 
 struct action {
 	uint32_t handler, flags;
@@ -44,12 +55,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- numbers and sets ---------------------------------------------------- */
 
-static const struct { short host, guest; const char *name; } numbers[] = {
-#define X(name, guest) { name, guest, #name },
-	GUEST_SIGNALS(X)
-#undef X
-};
-
 /*
  * The C library keeps the first few real-time signals for itself, the guest's as
  * well as the host's.  So the guest's lie above the host's own, in the same order,
@@ -59,71 +64,53 @@ int signal_to_host(int guest)
 {
 	if (guest >= GUEST_SIGRTMIN && guest - GUEST_SIGRTMIN <= SIGRTMAX - SIGRTMIN)
 		return guest - GUEST_SIGRTMIN + SIGRTMIN;
-	for (unsigned int i = 0; i < COUNT(numbers); i++)
-		if (numbers[i].guest == guest)
-			return numbers[i].host;
-	return 0;
+	return (int)to_host(signals, (uint32_t)guest, 0);
 }
 
 int signal_to_guest(int host)
 {
 	if (host >= SIGRTMIN && host <= SIGRTMAX)
 		return host - SIGRTMIN + GUEST_SIGRTMIN;
-	for (unsigned int i = 0; i < COUNT(numbers); i++)
-		if (numbers[i].host == host)
-			return numbers[i].guest;
-	return 0;
+	return (int)to_guest(signals, (uint32_t)host, 0);
 }
 
 const char *signal_name(int guest)
 {
 	static __thread char name[16];
+	const char *known = name_of(signals, (uint32_t)guest);
 
-	for (unsigned int i = 0; i < COUNT(numbers); i++)
-		if (numbers[i].guest == guest)
-			return numbers[i].name;
+	if (known)
+		return known;
 	snprintf(name, sizeof name, guest < GUEST_SIGRTMIN ? "%d" : "SIGRT_%d",
 		 guest < GUEST_SIGRTMIN ? guest : guest - GUEST_SIGRTMIN);
 	return name;
 }
 
-static bool has(const guest_sigset *set, int sig)
+static guest_sigset bit(int sig)
 {
-	return set->word[(sig - 1) / 32] >> ((sig - 1) % 32) & 1;
+	return (guest_sigset)1 << (sig - 1);
 }
 
-static void add(guest_sigset *set, int sig)
+static bool has(guest_sigset set, int sig)
 {
-	set->word[(sig - 1) / 32] |= 1u << ((sig - 1) % 32);
+	return set & bit(sig);
 }
 
-static void delete(guest_sigset *set, int sig)
+/* Words, the first of which has the first signals, whatever the byte order. */
+static guest_sigset sigset_get(uint32_t address)
 {
-	set->word[(sig - 1) / 32] &= ~(1u << ((sig - 1) % 32));
+	return (guest_sigset)get32(address) | (guest_sigset)get32(address + 4) << 32 |
+		(guest_sigset)get32(address + 8) << 64 |
+		(guest_sigset)get32(address + 12) << 96;
 }
 
-static void add_all(guest_sigset *to, const guest_sigset *from)
+static void sigset_put(uint32_t address, guest_sigset set)
 {
-	for (int i = 0; i < 4; i++)
-		to->word[i] |= from->word[i];
+	for (uint32_t i = 0; i < 4; i++, set >>= 32)
+		put32(address + 4 * i, (uint32_t)set);
 }
 
-guest_sigset sigset_get(uint32_t address)
-{
-	guest_sigset set;
-
-	for (uint32_t i = 0; i < 4; i++)
-		set.word[i] = get32(address + 4 * i);
-	return set;
-}
-
-void sigset_put(uint32_t address, const guest_sigset *set)
-{
-	for (uint32_t i = 0; i < 4; i++)
-		put32(address + 4 * i, set->word[i]);
-}
-
-void sigset_to_host(const guest_sigset *from, sigset_t *to)
+static void sigset_to_host(guest_sigset from, sigset_t *to)
 {
 	sigemptyset(to);
 	for (int sig = 1; sig <= GUEST_NSIG; sig++)
@@ -133,18 +120,23 @@ void sigset_to_host(const guest_sigset *from, sigset_t *to)
 
 static guest_sigset sigset_to_guest(const sigset_t *from)
 {
-	guest_sigset to = { { 0 } };
+	guest_sigset to = 0;
 
 	for (int sig = 1; sig <= SIGRTMAX; sig++)
 		if (sigismember(from, sig) == 1 && signal_to_guest(sig))
-			add(&to, signal_to_guest(sig));
+			to |= bit(signal_to_guest(sig));
 	return to;
 }
 
-/* All that can be blocked without missing a fault in guest memory. */
-static void fill(sigset_t *set)
+/* These can be neither blocked nor handled. */
+static guest_sigset without_kill(guest_sigset set)
 {
-	sigfillset(set);
+	return set & ~(bit(GUEST_SIGKILL) | bit(GUEST_SIGSTOP));
+}
+
+/* A bad access to guest memory raises one of these at any time. */
+static void never_block_faults(sigset_t *set)
+{
 	sigdelset(set, SIGSEGV);
 	sigdelset(set, SIGBUS);
 }
@@ -161,20 +153,15 @@ int wait_status_to_guest(int status)
 
 /* ---- the host's handler -------------------------------------------------- */
 
-static bool is_in_memory(const siginfo_t *info)
-{
-	uintptr_t offset = (uintptr_t)info->si_addr - (uintptr_t)memory;
-
-	return offset < (1ULL << 32);
-}
-
 /*
  * An access to guest memory: by an instruction of the guest or on its behalf.
  * Jump to thread_loop(), which knows, with the mask of before.
  */
 static void memory_fault(int sig, const siginfo_t *info, const ucontext_t *uc)
 {
-	if (!self || self->activity == IN_EMULATOR || !is_in_memory(info)) {
+	uintptr_t offset = (uintptr_t)info->si_addr - (uintptr_t)memory;
+
+	if (!self || self->activity == IN_EMULATOR || offset >= 1ULL << 32) {
 		signal(sig, SIG_DFL);	/* our own fault: let it happen again */
 		return;
 	}
@@ -195,15 +182,15 @@ static void host_signal(int sig, siginfo_t *info, void *ucontext)
 			return;
 		}
 		/* never more than one of a kind: these are not queued */
-		if (t->pending || has(&t->blocked, signal_to_guest(sig))) {
+		if (t->pending || has(t->blocked, signal_to_guest(sig))) {
 			t->held[sig == SIGBUS] = *info;
-			t->is_held[sig == SIGBUS] = true;
 			return;
 		}
 	}
 	t->info = *info;
 	t->pending = 1;
-	fill(&all);
+	sigfillset(&all);
+	never_block_faults(&all);
 	/* the kernel's frame holds so many bytes and not a whole sigset_t */
 	memcpy(&uc->uc_sigmask, &all, KERNEL_SET);
 	safe_syscall_rewind(ucontext);
@@ -218,18 +205,17 @@ static void host_signal(int sig, siginfo_t *info, void *ucontext)
 void signal_set_mask(struct thread *t)
 {
 	sigset_t set;
-	int i;
 
-	sigset_to_host(&t->blocked, &set);
-	sigdelset(&set, SIGSEGV);
-	sigdelset(&set, SIGBUS);
+	sigset_to_host(t->blocked, &set);
+	never_block_faults(&set);
 	host_call(t, SYS_rt_sigprocmask, (long)SIG_SETMASK, &set, 0L, KERNEL_SET);
-	for (i = 0; i < 2; i++) {
-		if (!t->is_held[i] || has(&t->blocked, i ? GUEST_SIGBUS : GUEST_SIGSEGV))
+	for (int i = 0; i < 2; i++) {
+		siginfo_t info = t->held[i];
+
+		if (!info.si_signo || has(t->blocked, signal_to_guest(info.si_signo)))
 			continue;
-		t->is_held[i] = false;
-		syscall(SYS_rt_tgsigqueueinfo, getpid(), t->tid, i ? SIGBUS : SIGSEGV,
-			&t->held[i]);
+		t->held[i].si_signo = 0;
+		syscall(SYS_rt_tgsigqueueinfo, getpid(), t->tid, info.si_signo, &info);
 	}
 }
 
@@ -295,7 +281,7 @@ void signal_forked(struct thread *t)
 {
 	pthread_mutex_init(&lock, NULL);
 	t->pending = 0;			/* what was noted is the parent's */
-	t->is_held[0] = t->is_held[1] = false;
+	t->held[0].si_signo = t->held[1].si_signo = 0;
 }
 
 GUEST_CALL(rt_sigaction)
@@ -306,13 +292,11 @@ GUEST_CALL(rt_sigaction)
 	if (sig < 1 || sig > GUEST_NSIG || a[3] != sizeof(guest_sigset))
 		return -EINVAL;
 	if (a[1]) {
-		if (sig == GUEST_SIGKILL || sig == GUEST_SIGSTOP)
+		if (!without_kill(bit(sig)))
 			return -EINVAL;
 		new.flags = get32(a[1]);
 		new.handler = get32(a[1] + 4);
-		new.mask = sigset_get(a[1] + 8);
-		delete(&new.mask, GUEST_SIGKILL);
-		delete(&new.mask, GUEST_SIGSTOP);
+		new.mask = without_kill(sigset_get(a[1] + 8));
 	}
 	pthread_mutex_lock(&lock);
 	old = actions[sig];
@@ -324,7 +308,7 @@ GUEST_CALL(rt_sigaction)
 	if (a[2]) {
 		put32(a[2], old.flags);
 		put32(a[2] + 4, old.handler);
-		sigset_put(a[2] + 8, &old.mask);
+		sigset_put(a[2] + 8, old.mask);
 	}
 	return 0;
 }
@@ -333,69 +317,41 @@ GUEST_CALL(rt_sigaction)
 
 enum { SIGINFO_SIZE = 128 };
 
-/* Those that the kernel has numbered otherwise; there and back it is the same. */
-static int other_code(int code, int timer, int mesgq, int asyncio, const int *to)
+/* Those that the kernel has numbered otherwise. */
+static const struct number codes[] = {
+	{ (uint32_t)SI_TIMER, (uint32_t)-3, "SI_TIMER" },
+	{ (uint32_t)SI_MESGQ, (uint32_t)-4, "SI_MESGQ" },
+	{ (uint32_t)SI_ASYNCIO, (uint32_t)-2, "SI_ASYNCIO" },
+	{ 0, 0, NULL }
+};
+
+static uint32_t code_to_guest(int code)
 {
-	return code == timer ? to[0] : code == mesgq ? to[1] : code == asyncio ? to[2] : code;
+	return to_guest(codes, (uint32_t)code, (uint32_t)code);
 }
 
-static int code_to_guest(int code)
-{
-	static const int to[] = { GUEST_SI_TIMER, GUEST_SI_MESGQ, GUEST_SI_ASYNCIO };
-
-	return other_code(code, SI_TIMER, SI_MESGQ, SI_ASYNCIO, to);
-}
-
-static int code_to_host(int code)
-{
-	static const int to[] = { SI_TIMER, SI_MESGQ, SI_ASYNCIO };
-
-	return other_code(code, GUEST_SI_TIMER, GUEST_SI_MESGQ, GUEST_SI_ASYNCIO, to);
-}
-
-/*
- * Values are passed as an int: a pointer of the guest has no more bits.  The
- * address of a fault is given as the guest's.
- */
+/* Values are passed as an int: a pointer of the guest has no more bits. */
 void siginfo_put(uint32_t at, const siginfo_t *info)
 {
 	int sig = info->si_signo, code = info->si_code;
+	uint32_t word[SIGINFO_SIZE / 4] = {
+		(uint32_t)signal_to_guest(sig), code_to_guest(code), (uint32_t)info->si_errno,
+		/* timer and overrun are where these two are */
+		(uint32_t)info->si_pid, info->si_uid, (uint32_t)info->si_value.sival_int
+	};
 
-	for (uint32_t i = 0; i < SIGINFO_SIZE; i += 4)
-		put32(at + i, 0);
-	put32(at, (uint32_t)signal_to_guest(sig));
-	put32(at + 4, (uint32_t)code_to_guest(code));
-	put32(at + 8, (uint32_t)info->si_errno);
-	if (code > 0 && (sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE ||
-			 sig == SIGILL || sig == SIGTRAP)) {
-		put32(at + 12, (uint32_t)(uintptr_t)info->si_addr);
-	} else if (code > 0 && sig == SIGIO) {
-		put32(at + 12, (uint32_t)info->si_band);
-		put32(at + 16, (uint32_t)info->si_fd);
-	} else if (sig == SIGCHLD && code > 0) {
-		put32(at + 12, (uint32_t)info->si_pid);
-		put32(at + 16, info->si_uid);
-		put32(at + 20, (uint32_t)(code == CLD_EXITED ? info->si_status :
-					  signal_to_guest(info->si_status)));
-		put32(at + 24, (uint32_t)info->si_utime);
-		put32(at + 28, (uint32_t)info->si_stime);
-	} else {
-		/* timer and overrun are where pid and uid are */
-		put32(at + 12, (uint32_t)info->si_pid);
-		put32(at + 16, info->si_uid);
-		put32(at + 20, (uint32_t)info->si_value.sival_int);
+	if (code > 0 && sig == SIGCHLD) {
+		word[5] = (uint32_t)info->si_status;
+		if (code != CLD_EXITED)
+			word[5] = (uint32_t)signal_to_guest(info->si_status);
+		word[6] = (uint32_t)info->si_utime;
+		word[7] = (uint32_t)info->si_stime;
+	} else if (code > 0) {		/* a fault; the address is the guest's */
+		word[3] = (uint32_t)(uintptr_t)info->si_addr;
+		word[4] = word[5] = 0;
 	}
-}
-
-/* For those who queue a signal with a value. */
-static void siginfo_get(uint32_t at, siginfo_t *info, int sig)
-{
-	memset(info, 0, sizeof *info);
-	info->si_signo = sig;
-	info->si_code = code_to_host((int)get32(at + 4));
-	info->si_pid = (int)get32(at + 12);
-	info->si_uid = get32(at + 16);
-	info->si_value.sival_int = (int)get32(at + 20);
+	for (uint32_t i = 0; i < COUNT(word); i++)
+		put32(at + 4 * i, word[i]);
 }
 
 /* ---- frames -------------------------------------------------------------- */
@@ -417,14 +373,34 @@ enum {
 
 static bool on_stack(const struct thread *t, uint32_t sp)
 {
-	return t->stack_size && sp - t->stack <= t->stack_size && sp != t->stack;
+	const struct stack *s = &t->stack;
+
+	return s->size && sp - s->address <= s->size && sp != s->address;
 }
 
-static uint32_t stack_flags(const struct thread *t)
+/* The size of none is 0. */
+static void get_stack(uint32_t at, struct stack *to)
 {
-	if (!t->stack_size)
-		return GUEST_SS_DISABLE;
-	return on_stack(t, t->cpu.r[SP]) ? GUEST_SS_ONSTACK : 0;
+	*to = (struct stack){ get32(at), get32(at + 4), get32(at + 8) };
+	if (to->flags & GUEST_SS_DISABLE)
+		to->address = to->size = 0;
+}
+
+static void put_stack(uint32_t at, const struct stack *from)
+{
+	put32(at, from->address);
+	put32(at + 4, from->size);
+	put32(at + 8, from->flags);
+}
+
+/* As the program sees it now. */
+static struct stack stack_of(const struct thread *t)
+{
+	struct stack s = { t->stack.address, t->stack.size, GUEST_SS_DISABLE };
+
+	if (s.size)
+		s.flags = on_stack(t, t->cpu.r[SP]) ? GUEST_SS_ONSTACK : 0;
+	return s;
 }
 
 static void put_context(struct thread *t, uint32_t at)
@@ -472,25 +448,23 @@ static uint32_t frame_at(const struct thread *t, const struct action *action,
 	if (on_stack(t, sp) && !on_stack(t, sp - size))
 		return 0;		/* it would run over: a fault */
 	sp -= 32;			/* the kernel leaves this much as well */
-	if (action->flags & GUEST_SA_ONSTACK && t->stack_size && !on_stack(t, sp))
-		sp = t->stack + t->stack_size;
+	if (action->flags & GUEST_SA_ONSTACK && t->stack.size && !on_stack(t, sp))
+		sp = t->stack.address + t->stack.size;
 	return (sp - size) & ~7u;
 }
 
 static void enter_handler(struct thread *t, const struct action *action, int sig,
-			  const siginfo_t *info, const guest_sigset *mask)
+			  const siginfo_t *info, guest_sigset mask)
 {
 	bool is_rt = action->flags & GUEST_SA_SIGINFO;
 	uint32_t frame = frame_at(t, action, is_rt ? RS_SIZE : SF_SIZE);
+	struct stack stack = stack_of(t);
 	struct cpu *cpu = &t->cpu;
 
 	if (is_rt) {
 		siginfo_put(frame + RS_INFO, info);
-		put32(frame + RS_UC, 0);
-		put32(frame + RS_UC + 4, 0);
-		put32(frame + RS_UC + UC_STACK, t->stack);
-		put32(frame + RS_UC + UC_STACK + 4, t->stack_size);
-		put32(frame + RS_UC + UC_STACK + 8, stack_flags(t));
+		put64(frame + RS_UC, 0);
+		put_stack(frame + RS_UC + UC_STACK, &stack);
 		put_context(t, frame + RS_UC + UC_CONTEXT);
 		sigset_put(frame + RS_UC + UC_MASK, mask);
 		cpu->r[A1] = frame + RS_INFO;
@@ -509,42 +483,38 @@ static void enter_handler(struct thread *t, const struct action *action, int sig
 	cpu->linked = 1;		/* sc fails */
 }
 
-static void set_blocked(struct thread *t, const guest_sigset *set)
+static void set_blocked(struct thread *t, guest_sigset set)
 {
-	t->blocked = *set;
-	delete(&t->blocked, GUEST_SIGKILL);
-	delete(&t->blocked, GUEST_SIGSTOP);
+	t->blocked = without_kill(set);
 	signal_set_mask(t);
+}
+
+static void leave_handler(struct thread *t, uint32_t context, uint32_t mask)
+{
+	guest_sigset set;
+
+	t->activity = IN_SIGNAL;	/* a bad frame is a SIGSEGV, not EFAULT */
+	set = sigset_get(mask);
+	get_context(t, context);
+	set_blocked(t, set);
+	t->done = true;
 }
 
 GUEST_CALL(sigreturn)
 {
 	uint32_t frame = t->cpu.r[SP];
-	guest_sigset set;
 
-	t->activity = IN_SIGNAL;	/* a bad frame is a SIGSEGV, not EFAULT */
-	set = sigset_get(frame + SF_MASK);
-	get_context(t, frame + SF_CONTEXT);
-	set_blocked(t, &set);
-	t->done = true;
+	leave_handler(t, frame + SF_CONTEXT, frame + SF_MASK);
 	return 0;
 }
 
 GUEST_CALL(rt_sigreturn)
 {
-	uint32_t uc = t->cpu.r[SP] + RS_UC, flags;
-	guest_sigset set;
+	uint32_t uc = t->cpu.r[SP] + RS_UC;
 
-	t->activity = IN_SIGNAL;
-	set = sigset_get(uc + UC_MASK);
-	flags = get32(uc + UC_STACK + 8);
-	get_context(t, uc + UC_CONTEXT);
-	if (!on_stack(t, t->cpu.r[SP])) {
-		t->stack = get32(uc + UC_STACK);
-		t->stack_size = flags & GUEST_SS_DISABLE ? 0 : get32(uc + UC_STACK + 4);
-	}
-	set_blocked(t, &set);
-	t->done = true;
+	leave_handler(t, uc + UC_CONTEXT, uc + UC_MASK);
+	if (!on_stack(t, t->cpu.r[SP]))
+		get_stack(uc + UC_STACK, &t->stack);
 	return 0;
 }
 
@@ -614,16 +584,16 @@ static void deliver(struct thread *t, const struct action *action, int sig,
 
 	if (tracing)
 		trace("--- %s {si_signo=%s, si_code=%d} ---\n", signal_name(sig),
-		      signal_name(sig), code_to_guest(info->si_code));
+		      signal_name(sig), (int)code_to_guest(info->si_code));
 	settle_call(t, action);
 	leave_delay_slot(&t->cpu);
 	if (t->is_waiting)
 		t->blocked = t->waiting;
 	t->is_waiting = false;
-	add_all(&t->blocked, &action->mask);
+	t->blocked |= action->mask;
 	if (!(action->flags & GUEST_SA_NODEFER))
-		add(&t->blocked, sig);
-	enter_handler(t, action, sig, info, &saved);
+		t->blocked |= bit(sig);
+	enter_handler(t, action, sig, info, saved);
 }
 
 /* The flag is set: all signals are blocked until signal_set_mask(). */
@@ -663,7 +633,7 @@ void signal_force(struct thread *t, int sig, int code, uint32_t address)
 	info.si_signo = signal_to_host(sig);
 	info.si_code = code;
 	info.si_addr = (void *)(uintptr_t)address;
-	if (has(&t->blocked, sig) || action.handler <= GUEST_SIG_IGN) {
+	if (has(t->blocked, sig) || action.handler <= GUEST_SIG_IGN) {
 		if (tracing)
 			trace("--- %s {si_signo=%s, si_code=%d, si_addr=%#x} ---\n",
 			      signal_name(sig), signal_name(sig), code, address);
@@ -679,27 +649,20 @@ void signal_force(struct thread *t, int sig, int code, uint32_t address)
 
 GUEST_CALL(rt_sigprocmask)
 {
-	guest_sigset old = t->blocked, set, new = old;
+	guest_sigset old = t->blocked, set = a[1] ? sigset_get(a[1]) : 0;
 
 	if (a[3] != sizeof(guest_sigset))
 		return -EINVAL;
-	if (a[1]) {
-		set = sigset_get(a[1]);
-		for (int i = 0; i < 4; i++) {
-			if (a[0] == GUEST_SIG_BLOCK)
-				new.word[i] |= set.word[i];
-			else if (a[0] == GUEST_SIG_UNBLOCK)
-				new.word[i] &= ~set.word[i];
-			else if (a[0] == GUEST_SIG_SETMASK)
-				new.word[i] = set.word[i];
-			else
-				return -EINVAL;
-		}
-	}
+	if (a[0] == GUEST_SIG_BLOCK || !a[1])
+		set |= old;
+	else if (a[0] == GUEST_SIG_UNBLOCK)
+		set = old & ~set;
+	else if (a[0] != GUEST_SIG_SETMASK)
+		return -EINVAL;
 	if (a[2])
-		sigset_put(a[2], &old);
+		sigset_put(a[2], old);
 	if (a[1])
-		set_blocked(t, &new);
+		set_blocked(t, set);
 	return 0;
 }
 
@@ -711,9 +674,9 @@ GUEST_CALL(rt_sigpending)
 	sigpending(&pending);
 	set = sigset_to_guest(&pending);
 	for (int i = 0; i < 2; i++)
-		if (t->is_held[i])
-			add(&set, i ? GUEST_SIGBUS : GUEST_SIGSEGV);
-	sigset_put(a[0], &set);
+		if (t->held[i].si_signo)
+			set |= bit(signal_to_guest(t->held[i].si_signo));
+	sigset_put(a[0], set);
 	return 0;
 }
 
@@ -726,13 +689,10 @@ const sigset_t *signal_wait_with(struct thread *t, uint32_t address, sigset_t *s
 {
 	if (!address)
 		return NULL;
-	t->waiting = sigset_get(address);
-	delete(&t->waiting, GUEST_SIGKILL);
-	delete(&t->waiting, GUEST_SIGSTOP);
+	t->waiting = without_kill(sigset_get(address));
 	t->is_waiting = true;
-	sigset_to_host(&t->waiting, set);
-	sigdelset(set, SIGSEGV);
-	sigdelset(set, SIGBUS);
+	sigset_to_host(t->waiting, set);
+	never_block_faults(set);
 	return set;
 }
 
@@ -745,24 +705,16 @@ GUEST_CALL(rt_sigsuspend)
 	return host_call(t, SYS_rt_sigsuspend, signal_wait_with(t, a[0], &set), KERNEL_SET);
 }
 
-GUEST_CALL(pause)
-{
-	/* not every host has pause(), and this is the same */
-	return host_call(t, SYS_ppoll, 0L, 0L, 0L, 0L, KERNEL_SET);
-}
-
 GUEST_CALL(rt_sigtimedwait)
 {
-	struct timespec room, *limit = time_get(t, a[2], &room);
-	guest_sigset wanted;
+	struct timespec room, *limit = struct_get(t, 't', a[2], &room);
 	siginfo_t info;
 	sigset_t set;
 	long result;
 
 	if (a[3] != sizeof(guest_sigset))
 		return -EINVAL;
-	wanted = sigset_get(a[0]);
-	sigset_to_host(&wanted, &set);
+	sigset_to_host(sigset_get(a[0]), &set);
 	result = host_call(t, SYS_rt_sigtimedwait, &set, &info, limit, KERNEL_SET);
 	if (result <= 0)
 		return result;
@@ -773,22 +725,20 @@ GUEST_CALL(rt_sigtimedwait)
 
 GUEST_CALL(sigaltstack)
 {
-	uint32_t old[3] = { t->stack, t->stack_size, stack_flags(t) };
+	struct stack old = stack_of(t), new = t->stack;
 
 	if (a[0]) {
-		uint32_t flags = get32(a[0] + 8), size = get32(a[0] + 4);
-
-		if (on_stack(t, t->cpu.r[SP]))
+		get_stack(a[0], &new);
+		if (old.flags & GUEST_SS_ONSTACK)
 			return -EPERM;
-		if (flags & ~(uint32_t)GUEST_SS_DISABLE & ~(uint32_t)GUEST_SS_ONSTACK)
+		if (new.flags & ~(uint32_t)(GUEST_SS_DISABLE | GUEST_SS_ONSTACK))
 			return -EINVAL;
-		if (!(flags & GUEST_SS_DISABLE) && size < 2048)
+		if (!(new.flags & GUEST_SS_DISABLE) && new.size < 2048)
 			return -ENOMEM;
-		t->stack = flags & GUEST_SS_DISABLE ? 0 : get32(a[0]);
-		t->stack_size = flags & GUEST_SS_DISABLE ? 0 : size;
 	}
-	for (uint32_t i = 0; a[1] && i < 3; i++)
-		put32(a[1] + 4 * i, old[i]);
+	if (a[1])
+		put_stack(a[1], &old);
+	t->stack = new;
 	return 0;
 }
 
@@ -799,6 +749,11 @@ GUEST_CALL(rt_sigqueueinfo)
 
 	if (!number)
 		return -EINVAL;
-	siginfo_get(a[2], &info, number);
-	return syscall(SYS_rt_sigqueueinfo, (int)a[0], number, &info) ? -errno : 0;
+	memset(&info, 0, sizeof info);
+	info.si_signo = number;
+	info.si_code = (int)to_host(codes, get32(a[2] + 4), get32(a[2] + 4));
+	info.si_pid = (int)get32(a[2] + 12);
+	info.si_uid = get32(a[2] + 16);
+	info.si_value.sival_int = (int)get32(a[2] + 20);
+	return direct(syscall(SYS_rt_sigqueueinfo, (int)a[0], number, &info));
 }

@@ -10,15 +10,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/sysinfo.h>
-#include <sys/uio.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,31 +22,6 @@
 #include <safe_syscall.h>
 
 #include "emulator.h"
-#include "guest.h"
-
-/* ---- errors -------------------------------------------------------------- */
-
-static const struct { short host, guest; const char *name; } errors[] = {
-#define X(name, guest) { name, guest, #name },
-	GUEST_ERRORS(X)
-#undef X
-};
-
-uint32_t error_to_guest(int error)
-{
-	for (unsigned int i = 0; i < COUNT(errors); i++)
-		if (errors[i].host == error)
-			return (uint32_t)errors[i].guest;
-	return (uint32_t)error;
-}
-
-const char *error_name(int error)
-{
-	for (unsigned int i = 0; i < COUNT(errors); i++)
-		if (errors[i].host == error)
-			return errors[i].name;
-	return "?";
-}
 
 long direct(long result)
 {
@@ -90,8 +61,8 @@ static long racy_call(const volatile int *flag, long number, long a, long b, lon
 
 #endif
 
-/* Arguments of type long or pointers, as safe_syscall_raw() has them. */
-long host_call(struct thread *t, long number, ...)
+/* host_call() */
+long host_call_of_six(struct thread *t, long number, ...)
 {
 	long a[6];
 	va_list ap;
@@ -106,7 +77,7 @@ long host_call(struct thread *t, long number, ...)
 /* ---- arguments ----------------------------------------------------------- */
 
 /* 64 bits in two registers, or words of the stack */
-uint64_t pair(const uint32_t *a)
+static uint64_t pair(const uint32_t *a)
 {
 	return (uint64_t)a[guest_big ? 0 : 1] << 32 | a[guest_big ? 1 : 0];
 }
@@ -114,38 +85,11 @@ uint64_t pair(const uint32_t *a)
 /* The program itself is not what the host would say. */
 const char *path_get(uint32_t address)
 {
-	const char *path = host(address);
+	const char *path = host_or_null(address);
 
-	if (!memory_is_mapped(address) || strcmp(path, "/proc/self/exe"))
+	if (!path || !memory_is_mapped(address) || strcmp(path, "/proc/self/exe"))
 		return path;
 	return program_path;
-}
-
-static const struct { int host; uint32_t guest; const char *name; } open_flags[] = {
-#define X(name, guest) { name, guest, #name },
-	GUEST_OPEN_FLAGS(X)
-#undef X
-};
-
-/* Some consist of two bits, one of which is a flag of its own. */
-int open_flags_to_host(uint32_t flags)
-{
-	int to = flags & O_ACCMODE;
-
-	for (unsigned int i = 0; i < COUNT(open_flags); i++)
-		if ((flags & open_flags[i].guest) == open_flags[i].guest)
-			to |= open_flags[i].host;
-	return to;
-}
-
-uint32_t open_flags_to_guest(int flags)
-{
-	uint32_t to = flags & O_ACCMODE;
-
-	for (unsigned int i = 0; i < COUNT(open_flags); i++)
-		if ((flags & open_flags[i].host) == open_flags[i].host)
-			to |= open_flags[i].guest;
-	return to;
 }
 
 /* ---- the table ----------------------------------------------------------- */
@@ -156,13 +100,17 @@ uint32_t open_flags_to_guest(int flags)
  *	d u x o		a number, signed, unsigned, or bits in base 16 or 8
  *	p b		a pointer, that the host takes as it is; b: to text
  *	s		a path
- *	S O T		a signal, the flags of open, a type of socket: translated
+ *	S O T W		a signal, the flags of open, a type of socket, which limit of a
+ *			resource: translated
  *	L		a number of 64 bits: two, of which the first is an even one
+ *	<c >c =c	a structure that is read, written, or both; see translate.c for c
+ *	@ $		two, the address of a socket and its size, or where to put both
+ *	-		nothing that the host needs
  *
  * or none, for calls that the host has only in another form:
  *
  *	A		AT_FDCWD
- *	0 R N		the flags 0, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW
+ *	0 R N E		the flags 0, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH
  */
 struct call {
 	const char *name;
@@ -175,8 +123,8 @@ struct call {
 static const struct call calls[] = {
 #define HOST(number, name, arguments, restart, host) \
 	[number] = { #name, arguments, restart, NULL, host },
-#define OWN(number, name, arguments, restart, function) \
-	[number] = { #name, arguments, restart, function, 0 },
+#define OWN(number, name, arguments, restart, function, host) \
+	[number] = { #name, arguments, restart, function, host },
 #include "syscall_table.h"
 #undef HOST
 #undef OWN
@@ -188,59 +136,127 @@ static const struct call *call_of(uint32_t number)
 	return number < COUNT(calls) && calls[number].name ? &calls[number] : NULL;
 }
 
-static bool takes_one(char letter)
+/* The first four are in registers, the others on the stack. */
+static uint32_t argument(const struct thread *t, uint32_t i)
 {
-	return strchr("duxopbsSOTL", letter) != NULL;
+	return i < 4 ? t->cpu.r[A0 + i] : get32(t->cpu.r[SP] + 4 * i);
 }
 
-/* The first four are in registers, the others on the stack. */
-static void get_arguments(struct thread *t, const struct call *call, uint32_t *a)
+/* In the order in which the host has them; those that are not there are 0. */
+static void get_arguments(const struct thread *t, const char *letters, uint32_t *a)
 {
-	int count = 0;
+	uint32_t i = 0;
 
-	for (const char *p = call->arguments; *p; p++)
-		if (*p == 'L')
-			count = ((count + 1) & ~1) + 2;
-		else
-			count += takes_one(*p);
-	for (int i = 0; i < 8; i++)
-		a[i] = i < 4 ? t->cpu.r[A0 + i] :
-			i < count ? get32(t->cpu.r[SP] + 4 * (uint32_t)i) : 0;
+	memset(a, 0, MAX_ARGUMENTS * sizeof *a);
+	for (const char *p = letters; *p; p++) {
+		switch (*p) {
+		case 'A': *a++ = (uint32_t)AT_FDCWD; break;
+		case '0': *a++ = 0; break;
+		case 'R': *a++ = AT_REMOVEDIR; break;
+		case 'N': *a++ = AT_SYMLINK_NOFOLLOW; break;
+		case 'E': *a++ = AT_EMPTY_PATH; break;
+		case '-': i++; break;
+		case 'L':
+			i = (i + 1) & ~1u;
+			/* fall through */
+		case '@': case '$':
+			*a++ = argument(t, i++);
+			*a++ = argument(t, i++);
+			break;
+		case '<': case '>': case '=':
+			p++;
+			/* fall through */
+		default:
+			*a++ = argument(t, i++);
+		}
+	}
+}
+
+/* What an argument points at, as the host has it. */
+struct slot {
+	char letter;			/* to be written when the call is done; 0: nothing */
+	uint32_t address, size_at;
+	socklen_t size;
+	uint64_t room[STRUCT_MAX / 8];
+};
+
+static long take_structure(const struct thread *t, const char *letters, uint32_t address,
+			   struct slot *slot)
+{
+	memset(slot->room, 0, sizeof slot->room);
+	if (letters[0] != '<') {
+		slot->letter = letters[1];
+		slot->address = address;
+	}
+	if (letters[0] != '>')
+		struct_get(t, letters[1], address, slot->room);
+	return address ? (long)slot->room : 0;
+}
+
+static void take_address(const uint32_t *a, struct slot *slot, long *to)
+{
+	to[0] = a[0] ? (long)slot->room : 0;
+	to[1] = a[0] ? address_get(a[0], a[1], slot->room) : (long)a[1];
+}
+
+static void take_place_for_address(const uint32_t *a, struct slot *slot, long *to)
+{
+	slot->letter = '$';
+	slot->address = a[0];
+	slot->size_at = a[1];
+	slot->size = sizeof slot->room;
+	to[0] = (long)slot->room;
+	to[1] = (long)&slot->size;
+}
+
+static void give_back(const struct thread *t, struct slot *slot)
+{
+	if (slot->letter == '$')
+		address_put(slot->address, slot->size_at, slot->room, slot->size);
+	else if (slot->letter)
+		struct_put(t, slot->letter, slot->address, slot->room);
 }
 
 static long call_host(struct thread *t, const struct call *call, const uint32_t *a)
 {
-	long to[8] = { 0 };
-	int n = 0, i = 0;
+	struct slot slots[6];
+	long to[6] = { 0 }, result;
+	int n = 0;
 
-	for (const char *p = call->arguments; *p; p++) {
+	for (int i = 0; i < 6; i++)
+		slots[i].letter = 0;
+	for (const char *p = call->arguments; *p; p++, n++, a++) {
+		p += *p == '-';
 		switch (*p) {
-		case 'd': to[n++] = (int32_t)a[i++]; break;
-		case 'p': case 'b': to[n++] = (long)host_or_null(a[i++]); break;
-		case 's': to[n++] = (long)path_get(a[i++]); break;
+		case 'A': case 'd': to[n] = (int32_t)*a; break;
+		case 'p': case 'b': to[n] = (long)host_or_null(*a); break;
+		case 's': to[n] = (long)path_get(*a); break;
+		case 'O': to[n] = open_flags_to_host(*a); break;
+		case 'T': to[n] = socket_type_to_host(*a); break;
+		case 'W': to[n] = (long)to_host(limits, *a, *a); break;
+		case 'L': to[n] = (long)pair(a++); break;
 		case 'S':
-			to[n] = signal_to_host((int)a[i]);
-			if (a[i++] && !to[n])
+			to[n] = signal_to_host((int)*a);
+			if (*a && !to[n])
 				return -EINVAL;
-			n++;
 			break;
-		case 'O': to[n++] = open_flags_to_host(a[i++]); break;
-		case 'T': to[n++] = socket_type_to_host(a[i++]); break;
-		case 'A': to[n++] = AT_FDCWD; break;
-		case '0': to[n++] = 0; break;
-		case 'R': to[n++] = AT_REMOVEDIR; break;
-		case 'N': to[n++] = AT_SYMLINK_NOFOLLOW; break;
-		case 'L':
-			i = (i + 1) & ~1;
-			to[n++] = (long)pair(a + i);
-			i += 2;
+		case '<': case '>': case '=':
+			to[n] = take_structure(t, p++, *a, &slots[n]);
 			break;
-		default: to[n++] = a[i++]; break;
+		case '@': take_address(a++, &slots[n], &to[n]); n++; break;
+		case '$': take_place_for_address(a++, &slots[n], &to[n]); n++; break;
+		default: to[n] = *a; break;
 		}
 	}
 	if (call->restart == RESTART_NONE)
-		return direct(syscall(call->number, to[0], to[1], to[2], to[3], to[4], to[5]));
-	return host_call(t, call->number, to[0], to[1], to[2], to[3], to[4], to[5]);
+		result = direct(syscall(call->number, to[0], to[1], to[2], to[3], to[4],
+					to[5]));
+	else
+		result = host_call(t, call->number, to[0], to[1], to[2], to[3], to[4],
+				   to[5]);
+	for (int i = 0; i < n && result >= 0; i++)
+		give_back(t, &slots[i]);
+	return result;
 }
 
 /* ---- the trace ----------------------------------------------------------- */
@@ -265,74 +281,80 @@ void trace(const char *format, ...)
 /* The text as far as it is there and short. */
 static int quote(char *to, uint32_t address, uint32_t length, bool is_string)
 {
-	char *p = to;
+	int n = sprintf(to, "\"");
 	uint32_t i;
 
-	*p++ = '"';
 	for (i = 0; i < length && i < 32; i++) {
-		int c = *(volatile uint8_t *)host(address + i);
+		int c = get8(address + i);
 
 		if (is_string && !c)
 			break;
 		if (c == '\n')
-			p += sprintf(p, "\\n");
+			n += sprintf(to + n, "\\n");
 		else if (c < ' ' || c > '~')
-			p += sprintf(p, "\\%o", c);
-		else {
-			if (c == '"' || c == '\\')
-				*p++ = '\\';
-			*p++ = (char)c;
-		}
+			n += sprintf(to + n, "\\%o", c);
+		else
+			n += sprintf(to + n, c == '"' || c == '\\' ? "\\%c" : "%c", c);
 	}
-	p += sprintf(p, i == 32 ? "\"..." : "\"");
-	return (int)(p - to);
+	return n + sprintf(to + n, i == 32 ? "\"..." : "\"");
 }
 
-static int name_flags(char *to, uint32_t flags)
+static int print_flags(char *to, uint32_t flags)
 {
 	static const char *const modes[] = { "O_RDONLY", "O_WRONLY", "O_RDWR", "3" };
-	char *p = to + sprintf(to, "%s", modes[flags & 3]);
+	int n = sprintf(to, "%s", modes[flags & 3]);
 
-	for (unsigned int i = 0; i < COUNT(open_flags); i++)
-		if ((flags & open_flags[i].guest) == open_flags[i].guest)
-			p += sprintf(p, "|%s", open_flags[i].name);
-	return (int)(p - to);
+	for (const struct number *f = open_flags; f->name; f++)
+		if ((flags & f->guest) == f->guest)
+			n += sprintf(to + n, "|%s", f->name);
+	return n;
+}
+
+static int print_argument(const struct thread *t, char *to, const char *letter,
+			  const uint32_t *a)
+{
+	bool is_text = (*letter == 's' || *letter == 'b') && memory_is_mapped(*a);
+
+	if (strchr("psb<>=", *letter) && !*a)
+		return sprintf(to, "NULL");
+	if (is_text)
+		return quote(to, *a, *letter == 's' ? UINT32_MAX : a[1], *letter == 's');
+	switch (*letter) {
+	case 'd': return sprintf(to, "%d", (int)*a);
+	case 'u': return sprintf(to, "%u", *a);
+	case 'o': return sprintf(to, "%#o", *a);
+	case 'S': return sprintf(to, "%s", signal_name((int)*a));
+	case 'O': return print_flags(to, *a);
+	case 'L': return sprintf(to, "%lld", (long long)pair(a));
+	case '@': return sprintf(to, "%#x, %u", a[0], a[1]);
+	case '$': return sprintf(to, "%#x, %#x", a[0], a[1]);
+	case '<': case '=': return struct_print(t, letter[1], *a, to);
+	default: return sprintf(to, "%#x", *a);
+	}
 }
 
 static void trace_call(struct thread *t, const struct call *call, const uint32_t *a)
 {
-	char *line = t->trace, *p = line;
-	int i = 0;
+	char *to = t->trace + sprintf(t->trace, "%s(", call->name);
+	const char *between = "";
 
-	p += sprintf(p, "%s(", call->name);
-	for (const char *c = call->arguments; *c; c++) {
-		if (!takes_one(*c))
-			continue;
-		if (i)
-			p += sprintf(p, ", ");
-		if (*c == 'L')
-			i = (i + 1) & ~1;
-		if (strchr("psb", *c) && !a[i])
-			p += sprintf(p, "NULL");
-		else if (*c == 'd')
-			p += sprintf(p, "%d", (int)a[i]);
-		else if (*c == 'u')
-			p += sprintf(p, "%u", a[i]);
-		else if (*c == 'o')
-			p += sprintf(p, "%#o", a[i]);
-		else if (*c == 'S')
-			p += sprintf(p, "%s", signal_name((int)a[i]));
-		else if (*c == 'O')
-			p += name_flags(p, a[i]);
-		else if (*c == 'L')
-			p += sprintf(p, "%lld", (long long)pair(a + i));
-		else if ((*c == 's' || *c == 'b') && memory_is_mapped(a[i]))
-			p += quote(p, a[i], *c == 's' ? UINT32_MAX : a[i + 1], *c == 's');
-		else
-			p += sprintf(p, "%#x", a[i]);
-		i += *c == 'L' ? 2 : 1;
+	for (const char *p = call->arguments; *p; p++) {
+		if (!strchr("A0RNE-", *p)) {
+			to += sprintf(to, "%s", between);
+			to += print_argument(t, to, p, a);
+			between = ", ";
+		}
+		a += strchr("L@$", *p) ? 2 : *p != '-';
+		p += strchr("<>=", *p) != NULL;
 	}
-	sprintf(p, ")");
+	sprintf(to, ")");
+}
+
+static const char *error_name(long error)
+{
+	const char *name = name_of(errors, to_guest(errors, (uint32_t)error, 0));
+
+	return name ? name : "?";
 }
 
 static void trace_result(const struct thread *t, long result)
@@ -343,7 +365,7 @@ static void trace_result(const struct thread *t, long result)
 	else if (t->done)
 		trace("%s = ?\n", t->trace);
 	else if (result < 0 && result > -4096)
-		trace("%s = -1 %s (%s)\n", t->trace, error_name((int)-result),
+		trace("%s = -1 %s (%s)\n", t->trace, error_name(-result),
 		      strerror((int)-result));
 	else
 		trace((uint32_t)result > 0x10000 ? "%s = %#x\n" : "%s = %d\n", t->trace,
@@ -361,7 +383,9 @@ void syscall_finish(struct thread *t, long result)
 	struct cpu *cpu = &t->cpu;
 
 	cpu->r[A3] = result < 0 && result > -4096;
-	cpu->r[V0] = cpu->r[A3] ? error_to_guest((int)-result) : (uint32_t)result;
+	cpu->r[V0] = (uint32_t)result;
+	if (cpu->r[A3])
+		cpu->r[V0] = to_guest(errors, (uint32_t)-result, (uint32_t)-result);
 	cpu->pc = cpu->next;
 	cpu->next += 4;
 }
@@ -377,7 +401,7 @@ void syscall_faulted(struct thread *t)
 void syscall_do(struct thread *t)
 {
 	const struct call *call = call_of(t->cpu.r[V0]);
-	uint32_t a[8];
+	uint32_t a[MAX_ARGUMENTS];
 	long result;
 
 	t->restart = RESTART_NONE;
@@ -391,10 +415,10 @@ void syscall_do(struct thread *t)
 		syscall_finish(t, -ENOSYS);
 		return;
 	}
-	get_arguments(t, call, a);
+	get_arguments(t, call->arguments, a);
 	if (tracing)
 		trace_call(t, call, a);
-	result = call->function ? call->function(t, a) : call_host(t, call, a);
+	result = call->function ? call->function(t, a, call->number) : call_host(t, call, a);
 	if (tracing)
 		trace_result(t, result);
 	/* the mask of a ppoll that has a result is gone when a signal comes */
@@ -411,91 +435,11 @@ void syscall_do(struct thread *t)
 	syscall_finish(t, result);
 }
 
-/* ---- memory, programs, threads ------------------------------------------- */
-
-GUEST_CALL(brk)
-{
-	return memory_break(a[0]);
-}
-
-GUEST_CALL(mmap2)
-{
-	uint64_t offset = (uint64_t)a[5] << 12;
-
-	if (offset % page_size)
-		return -EINVAL;
-	return memory_map(a[0], a[1], (int)a[2], (int)a[3], (int)a[4], offset);
-}
-
-GUEST_CALL(munmap)
-{
-	return memory_unmap(a[0], a[1]);
-}
-
-GUEST_CALL(mprotect)
-{
-	return memory_protect(a[0], a[1], (int)a[2]);
-}
-
-GUEST_CALL(mremap)
-{
-	return memory_remap(a[0], a[1], a[2], (int)a[3], a[4]);
-}
-
-GUEST_CALL(madvise)
-{
-	return memory_advise(a[0], a[1], (int)a[2]);
-}
+/* ---- programs ------------------------------------------------------------ */
 
 GUEST_CALL(nothing)
 {
 	return 0;
-}
-
-GUEST_CALL(set_thread_area)
-{
-	t->cpu.user_local = a[0];
-	return 0;
-}
-
-GUEST_CALL(set_tid_address)
-{
-	t->clear_tid = a[0];
-	return t->tid;
-}
-
-GUEST_CALL(set_robust_list)
-{
-	if (a[1] != 12)
-		return -EINVAL;
-	t->robust_list = a[0];
-	return 0;
-}
-
-GUEST_CALL(fork)
-{
-	return thread_clone(t, 18, 0, 0, 0, 0);		/* SIGCHLD */
-}
-
-GUEST_CALL(clone)
-{
-	return thread_clone(t, a[0], a[1], a[2], a[3], a[4]);
-}
-
-GUEST_CALL(exit)
-{
-	if (tracing)
-		trace("%s = ?\n+++ exited with %d +++\n", t->trace, a[0] & 255);
-	thread_exit(t, (int)a[0]);
-}
-
-GUEST_CALL(exit_group)
-{
-	if (tracing)
-		trace("%s = ?\n+++ exited with %d +++\n", t->trace, a[0] & 255);
-	thread_forget(t);
-	for (;;)
-		syscall(SYS_exit_group, (int)a[0]);
 }
 
 /* The strings stay where they are, as the host's exec copies them. */
@@ -553,118 +497,46 @@ GUEST_CALL(execve)
 
 /* ---- waiting for children ------------------------------------------------ */
 
-static void put_rusage(uint32_t at, const struct rusage *u)
-{
-	const uint64_t words[] = {
-		(uint64_t)u->ru_utime.tv_sec, (uint64_t)u->ru_utime.tv_usec,
-		(uint64_t)u->ru_stime.tv_sec, (uint64_t)u->ru_stime.tv_usec,
-		(uint64_t)u->ru_maxrss, 0, 0, 0, (uint64_t)u->ru_minflt,
-		(uint64_t)u->ru_majflt, 0, (uint64_t)u->ru_inblock, (uint64_t)u->ru_oublock,
-		0, 0, 0, (uint64_t)u->ru_nvcsw, (uint64_t)u->ru_nivcsw
-	};
-
-	put_words(at, words, COUNT(words));
-}
-
 GUEST_CALL(wait4)
 {
 	struct rusage usage;
 	int status;
-	long pid;
+	long pid = host_call(t, SYS_wait4, (long)(int)a[0], &status, (long)(int)a[2],
+			     &usage);
 
-	pid = host_call(t, SYS_wait4, (long)(int)a[0], &status, (long)(int)a[2],
-			a[3] ? &usage : NULL);
 	if (pid > 0 && a[1])
 		put32(a[1], (uint32_t)wait_status_to_guest(status));
-	if (pid > 0 && a[3])
-		put_rusage(a[3], &usage);
+	if (pid > 0)
+		struct_put(t, 'r', a[3], &usage);
 	return pid;
 }
 
+/* No C library asks for the usage too. */
 GUEST_CALL(waitid)
 {
-	struct rusage usage;
 	siginfo_t info;
 	long result;
 
 	memset(&info, 0, sizeof info);
-	result = host_call(t, SYS_waitid, (long)a[0], (long)(int)a[1], &info, (long)(int)a[3],
-			   a[4] ? &usage : NULL);
-	if (result < 0)
-		return result;
-	if (a[2])
+	result = host_call(t, SYS_waitid, (long)a[0], (long)(int)a[1], &info,
+			   (long)(int)a[3]);
+	if (result >= 0 && a[2])
 		siginfo_put(a[2], &info);
-	if (a[4])
-		put_rusage(a[4], &usage);
 	return result;
-}
-
-GUEST_CALL(getrusage)
-{
-	struct rusage usage;
-
-	if (getrusage((int)a[0], &usage))
-		return -errno;
-	put_rusage(a[1], &usage);
-	return 0;
 }
 
 /* ---- limits, names ------------------------------------------------------- */
 
-static int limit_to_host(uint32_t which)
-{
-	static const struct { int host; uint32_t guest; } limits[] = {
-#define X(name, guest) { name, guest },
-		GUEST_LIMITS(X)
-#undef X
-	};
-
-	for (unsigned int i = 0; i < COUNT(limits); i++)
-		if (limits[i].guest == which)
-			return limits[i].host;
-	return -1;
-}
-
-/* Unlimited is the largest positive number for the old calls. */
-static uint32_t limit32(rlim_t v)
-{
-	return v > INT32_MAX ? INT32_MAX : (uint32_t)v;
-}
-
-GUEST_CALL(getrlimit)
-{
-	struct rlimit limit;
-
-	if (getrlimit(limit_to_host(a[0]), &limit))
-		return -errno;
-	put32(a[1], limit32(limit.rlim_cur));
-	put32(a[1] + 4, limit32(limit.rlim_max));
-	return 0;
-}
-
 /* The address space of the emulator is not that of the guest. */
-static bool is_of_host(uint32_t which)
-{
-	int limit = limit_to_host(which);
-
-	return limit == RLIMIT_AS || limit == RLIMIT_DATA || limit == RLIMIT_STACK;
-}
-
 GUEST_CALL(prlimit64)
 {
-	struct rlimit new, old;
+	uint32_t which = to_host(limits, a[1], a[1]);
+	bool is_ours = which == RLIMIT_AS || which == RLIMIT_DATA || which == RLIMIT_STACK;
+	struct rlimit new, old, *set = struct_get(t, 'l', a[2], &new);
 
-	if (a[2]) {
-		new.rlim_cur = get64(a[2]);
-		new.rlim_max = get64(a[2] + 8);
-	}
-	if (prlimit((int)a[0], (unsigned int)limit_to_host(a[1]),
-		    a[2] && !is_of_host(a[1]) ? &new : NULL, &old))
+	if (prlimit((int)a[0], which, is_ours ? NULL : set, &old))
 		return -errno;
-	if (a[3]) {
-		put64(a[3], old.rlim_cur);
-		put64(a[3] + 8, old.rlim_max);
-	}
+	struct_put(t, 'l', a[3], &old);
 	return 0;
 }
 
@@ -674,47 +546,15 @@ GUEST_CALL(uname)
 
 	uname(&names);
 	strcpy(names.machine, "mips");
-	for (uint32_t i = 0; i < sizeof names; i++)
-		*(volatile char *)host(a[0] + i) = ((const char *)&names)[i];
-	return 0;
-}
-
-GUEST_CALL(sysinfo)
-{
-	struct sysinfo i;
-
-	if (sysinfo(&i))
-		return -errno;
-	const uint64_t pages = 4096 / i.mem_unit ? 4096 / i.mem_unit : 1;
-	const uint64_t words[] = {
-		(uint64_t)i.uptime, i.loads[0], i.loads[1], i.loads[2], i.totalram / pages,
-		i.freeram / pages, i.sharedram / pages, i.bufferram / pages,
-		i.totalswap / pages, i.freeswap / pages, 0, 0, 0, (uint64_t)i.mem_unit * pages
-	};
-
-	put_words(a[0], words, COUNT(words));
-	put16(a[0] + 40, i.procs);
+	memcpy(host(a[0]), &names, sizeof names);
 	return 0;
 }
 
 GUEST_CALL(prctl)
 {
-	switch (a[0]) {
-	case PR_SET_NAME:
-	case PR_GET_NAME:
-		return direct(prctl((int)a[0], host(a[1])));
-	case PR_SET_PDEATHSIG:
-		return direct(prctl(PR_SET_PDEATHSIG, signal_to_host((int)a[1])));
-	case PR_SET_DUMPABLE:
-	case PR_GET_DUMPABLE:
-	case PR_SET_KEEPCAPS:
-	case PR_GET_KEEPCAPS:
-	case PR_SET_CHILD_SUBREAPER:
-	case PR_SET_NO_NEW_PRIVS:
-	case PR_GET_NO_NEW_PRIVS:
-		return direct(prctl((int)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4]));
-	}
-	return -EINVAL;
+	if (a[0] != PR_SET_NAME && a[0] != PR_GET_NAME)
+		return -EINVAL;
+	return direct(prctl((int)a[0], host(a[1])));
 }
 
 GUEST_CALL(getgroups)

@@ -12,31 +12,29 @@
 
 #include "emulator.h"
 
-struct bit {
-	uint32_t host, guest;
-};
+#define N(name, guest) { name, guest, #name }
 
-static const struct bit input[] = {
-	{ IGNBRK, 1 }, { BRKINT, 2 }, { IGNPAR, 4 }, { PARMRK, 8 }, { INPCK, 0x10 },
-	{ ISTRIP, 0x20 }, { INLCR, 0x40 }, { IGNCR, 0x80 }, { ICRNL, 0x100 },
-	{ IUCLC, 0x200 }, { IXON, 0x400 }, { IXANY, 0x800 }, { IXOFF, 0x1000 },
-	{ IMAXBEL, 0x2000 }, { IUTF8, 0x4000 }, { 0, 0 }
+static const struct number input[] = {
+	N(IGNBRK, 1), N(BRKINT, 2), N(IGNPAR, 4), N(PARMRK, 8), N(INPCK, 0x10),
+	N(ISTRIP, 0x20), N(INLCR, 0x40), N(IGNCR, 0x80), N(ICRNL, 0x100),
+	N(IUCLC, 0x200), N(IXON, 0x400), N(IXANY, 0x800), N(IXOFF, 0x1000),
+	N(IMAXBEL, 0x2000), N(IUTF8, 0x4000), { 0, 0, NULL }
 };
-static const struct bit output[] = {
-	{ OPOST, 1 }, { OLCUC, 2 }, { ONLCR, 4 }, { OCRNL, 8 }, { ONOCR, 0x10 },
-	{ ONLRET, 0x20 }, { OFILL, 0x40 }, { OFDEL, 0x80 }, { TAB1, 0x800 },
-	{ TAB2, 0x1000 }, { 0, 0 }
+static const struct number output[] = {
+	N(OPOST, 1), N(OLCUC, 2), N(ONLCR, 4), N(OCRNL, 8), N(ONOCR, 0x10),
+	N(ONLRET, 0x20), N(OFILL, 0x40), N(OFDEL, 0x80), N(TAB1, 0x800),
+	N(TAB2, 0x1000), { 0, 0, NULL }
 };
-static const struct bit control[] = {
-	{ CS6, 0x10 }, { CS7, 0x20 }, { CSTOPB, 0x40 }, { CREAD, 0x80 }, { PARENB, 0x100 },
-	{ PARODD, 0x200 }, { HUPCL, 0x400 }, { CLOCAL, 0x800 }, { CRTSCTS, 0x80000000 },
-	{ 0, 0 }
+static const struct number control[] = {
+	N(CS6, 0x10), N(CS7, 0x20), N(CSTOPB, 0x40), N(CREAD, 0x80), N(PARENB, 0x100),
+	N(PARODD, 0x200), N(HUPCL, 0x400), N(CLOCAL, 0x800), N(CRTSCTS, 0x80000000),
+	{ 0, 0, NULL }
 };
-static const struct bit local[] = {
-	{ ISIG, 1 }, { ICANON, 2 }, { ECHO, 8 }, { ECHOE, 0x10 }, { ECHOK, 0x20 },
-	{ ECHONL, 0x40 }, { NOFLSH, 0x80 }, { IEXTEN, 0x100 }, { ECHOCTL, 0x200 },
-	{ ECHOPRT, 0x400 }, { ECHOKE, 0x800 }, { FLUSHO, 0x2000 }, { PENDIN, 0x4000 },
-	{ TOSTOP, 0x8000 }, { 0, 0 }
+static const struct number local[] = {
+	N(ISIG, 1), N(ICANON, 2), N(ECHO, 8), N(ECHOE, 0x10), N(ECHOK, 0x20),
+	N(ECHONL, 0x40), N(NOFLSH, 0x80), N(IEXTEN, 0x100), N(ECHOCTL, 0x200),
+	N(ECHOPRT, 0x400), N(ECHOKE, 0x800), N(FLUSHO, 0x2000), N(PENDIN, 0x4000),
+	N(TOSTOP, 0x8000), { 0, 0, NULL }
 };
 
 /* The guest's place of each control character is its place here. */
@@ -44,28 +42,6 @@ static const signed char characters[] = {
 	VINTR, VQUIT, VERASE, VKILL, VMIN, VTIME, VEOL2, VSWTC, VSTART, VSTOP, VSUSP,
 	-1, VREPRINT, VDISCARD, VWERASE, VLNEXT, VEOF, VEOL
 };
-
-enum { TERMIOS_SIZE = 40, CHARACTERS = 23 };
-
-static uint32_t bits_to_host(const struct bit *table, uint32_t v)
-{
-	uint32_t to = 0;
-
-	for (; table->guest; table++)
-		if (v & table->guest)
-			to |= table->host;
-	return to;
-}
-
-static uint32_t bits_to_guest(const struct bit *table, uint32_t v)
-{
-	uint32_t to = 0;
-
-	for (; table->guest; table++)
-		if (v & table->host)
-			to |= table->guest;
-	return to;
-}
 
 /* The speeds up to 15 are the same; the faster ones follow each other. */
 static uint32_t speed_to_host(uint32_t cflag)
@@ -82,78 +58,74 @@ static uint32_t speed_to_guest(uint32_t cflag)
 	return speed >= B57600 ? 0x1001 + (speed - B57600) : speed;
 }
 
+static const struct number *const words[] = { input, output, control, local };
+
+enum { CHARACTERS_AT = 17, CHARACTERS = 23 };
+
+/* Four words, of which the third has the speed too, a byte and the characters. */
 static void put_termios(uint32_t at, const struct termios *t)
 {
-	put32(at, bits_to_guest(input, t->c_iflag));
-	put32(at + 4, bits_to_guest(output, t->c_oflag));
-	put32(at + 8, bits_to_guest(control, t->c_cflag) | speed_to_guest(t->c_cflag));
-	put32(at + 12, bits_to_guest(local, t->c_lflag));
-	*(volatile uint8_t *)host(at + 16) = t->c_line;
+	const tcflag_t *flags = &t->c_iflag;
+
+	for (uint32_t i = 0; i < 4; i++)
+		put32(at + 4 * i, bits_to_guest(words[i], flags[i]) |
+				  (i == 2 ? speed_to_guest(t->c_cflag) : 0));
+	put8(at + 16, t->c_line);
 	for (uint32_t i = 0; i < CHARACTERS; i++)
-		*(volatile uint8_t *)host(at + 17 + i) =
-			i < COUNT(characters) && characters[i] >= 0 ? t->c_cc[characters[i]] : 0;
+		put8(at + CHARACTERS_AT + i, i < COUNT(characters) && characters[i] >= 0 ?
+				t->c_cc[characters[i]] : 0);
 }
 
 static void get_termios(uint32_t at, struct termios *t)
 {
+	tcflag_t *flags = &t->c_iflag;
+
 	memset(t, 0, sizeof *t);
-	t->c_iflag = bits_to_host(input, get32(at));
-	t->c_oflag = bits_to_host(output, get32(at + 4));
-	t->c_cflag = bits_to_host(control, get32(at + 8)) | speed_to_host(get32(at + 8));
-	t->c_lflag = bits_to_host(local, get32(at + 12));
-	t->c_line = *(volatile uint8_t *)host(at + 16);
+	for (uint32_t i = 0; i < 4; i++)
+		flags[i] = bits_to_host(words[i], get32(at + 4 * i));
+	t->c_cflag |= speed_to_host(get32(at + 8));
+	t->c_line = get8(at + 16);
 	for (uint32_t i = 0; i < COUNT(characters); i++)
 		if (characters[i] >= 0)
-			t->c_cc[characters[i]] = *(volatile uint8_t *)host(at + 17 + i);
+			t->c_cc[characters[i]] = get8(at + CHARACTERS_AT + i);
 }
 
-/* What the argument is: a number, an int or window size to be read or written */
-enum kind { NUMBER, INT_IN, INT_OUT, WINDOW_IN, WINDOW_OUT, TERMIOS_IN, TERMIOS_OUT };
-
+/*
+ * What the argument is: a number where there is no letter; else a structure that
+ * is read (<) or written (>): i and w as in translate.c, or a termios.
+ */
 static const struct request {
 	uint32_t guest;
 	unsigned long host;
-	enum kind kind;
+	const char *argument;
 } requests[] = {
-	{ 0x540d, TCGETS, TERMIOS_OUT }, { 0x540e, TCSETS, TERMIOS_IN },
-	{ 0x540f, TCSETSW, TERMIOS_IN }, { 0x5410, TCSETSF, TERMIOS_IN },
-	{ 0x5405, TCSBRK, NUMBER }, { 0x5406, TCXONC, NUMBER }, { 0x5407, TCFLSH, NUMBER },
-	{ 0x40087468, TIOCGWINSZ, WINDOW_OUT }, { 0x80087467, TIOCSWINSZ, WINDOW_IN },
-	{ 0x40047477, TIOCGPGRP, INT_OUT }, { 0x80047476, TIOCSPGRP, INT_IN },
-	{ 0x7416, TIOCGSID, INT_OUT }, { 0x5480, TIOCSCTTY, NUMBER },
-	{ 0x5471, TIOCNOTTY, NUMBER }, { 0x7472, TIOCOUTQ, INT_OUT },
-	{ 0x40045430, TIOCGPTN, INT_OUT }, { 0x80045431, TIOCSPTLCK, INT_IN },
-	{ 0x467f, FIONREAD, INT_OUT }, { 0x667e, FIONBIO, INT_IN },
-	{ 0x6601, FIOCLEX, NUMBER }, { 0x6602, FIONCLEX, NUMBER }
+	{ 0x540d, TCGETS, ">termios" }, { 0x540e, TCSETS, "<termios" },
+	{ 0x540f, TCSETSW, "<termios" }, { 0x5410, TCSETSF, "<termios" },
+	{ 0x5405, TCSBRK, "" }, { 0x5406, TCXONC, "" }, { 0x5407, TCFLSH, "" },
+	{ 0x40087468, TIOCGWINSZ, ">w" }, { 0x80087467, TIOCSWINSZ, "<w" },
+	{ 0x40047477, TIOCGPGRP, ">i" }, { 0x80047476, TIOCSPGRP, "<i" },
+	{ 0x7416, TIOCGSID, ">i" }, { 0x5480, TIOCSCTTY, "" }, { 0x5471, TIOCNOTTY, "" },
+	{ 0x40045430, TIOCGPTN, ">i" }, { 0x80045431, TIOCSPTLCK, "<i" },
+	{ 0x467f, FIONREAD, ">i" }, { 0x667e, FIONBIO, "<i" }
 };
 
 static long request(struct thread *t, const uint32_t *a, const struct request *r)
 {
-	struct termios termios;
-	unsigned short window[4];
+	bool is_termios = r->argument[0] && r->argument[1] == 't';
+	union { struct termios termios; uint64_t other[STRUCT_MAX / 8]; } v;
+	void *p = r->argument[0] ? &v : (void *)(uintptr_t)a[2];
 	long result;
-	int number = 0;
-	void *p = r->kind >= TERMIOS_IN ? (void *)&termios :
-		r->kind >= WINDOW_IN ? (void *)window : (void *)&number;
 
-	if (r->kind == NUMBER)
-		p = (void *)(uintptr_t)a[2];
-	else if (r->kind == INT_IN)
-		number = (int)get32(a[2]);
-	else if (r->kind == TERMIOS_IN)
-		get_termios(a[2], &termios);
-	for (uint32_t i = 0; r->kind == WINDOW_IN && i < 4; i++)
-		window[i] = get16(a[2] + 2 * i);
+	if (r->argument[0] == '<' && is_termios)
+		get_termios(a[2], &v.termios);
+	else if (r->argument[0] == '<' && !struct_get(t, r->argument[1], a[2], &v))
+		return -EFAULT;
 	/* a change of the terminal waits for its output, and stops a job */
 	result = host_call(t, SYS_ioctl, (long)(int)a[0], (long)r->host, p);
-	if (result < 0)
-		return result;
-	if (r->kind == INT_OUT)
-		put32(a[2], (uint32_t)number);
-	else if (r->kind == TERMIOS_OUT)
-		put_termios(a[2], &termios);
-	for (uint32_t i = 0; r->kind == WINDOW_OUT && i < 4; i++)
-		put16(a[2] + 2 * i, window[i]);
+	if (result >= 0 && r->argument[0] == '>' && is_termios)
+		put_termios(a[2], &v.termios);
+	else if (result >= 0 && r->argument[0] == '>')
+		struct_put(t, r->argument[1], a[2], &v);
 	return result;
 }
 

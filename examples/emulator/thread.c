@@ -5,14 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "emulator.h"
-#include "guest.h"
 
 enum { STACK = 256 * 1024 };		/* of the host, for the emulator itself */
 
@@ -21,48 +19,33 @@ static int alive = 1;
 /* ---- the loop ------------------------------------------------------------ */
 
 /*
- * A trap or a break carries a number; two of them are the compiler's and mean
- * an integer divided by zero, or an overflow.
+ * Compilers have a trap or a break for an integer divided by zero, which carries a
+ * 7; assemblers disagree on which half of a break's number it goes into.
  */
-static void trapped(struct thread *t, uint32_t number, int otherwise)
+static bool is_division(uint32_t insn)
 {
-	uint32_t pc = t->cpu.pc;
+	bool is_break = (insn & 0xfc00003f) == 0x0d;
 
-	if (number == 7)
-		signal_force(t, GUEST_SIGFPE, FPE_INTDIV, pc);
-	else if (number == 6)
-		signal_force(t, GUEST_SIGFPE, FPE_INTOVF, pc);
-	else
-		signal_force(t, GUEST_SIGTRAP, otherwise, pc);
+	return is_break ? insn >> 6 == 7 || insn >> 16 == 7 :
+		insn >> 26 == 0 && (insn >> 6 & 1023) == 7;
 }
 
 static void exception(struct thread *t, enum event event)
 {
-	uint32_t pc = t->cpu.pc, insn;
+	static const struct { int sig, code; } causes[] = {
+		[EVENT_BREAK] = { GUEST_SIGTRAP, TRAP_BRKPT },
+		[EVENT_TRAP] = { GUEST_SIGTRAP, 0 },
+		[EVENT_OVERFLOW] = { GUEST_SIGFPE, FPE_INTOVF },
+		[EVENT_ILLEGAL] = { GUEST_SIGILL, ILL_ILLOPC },
+		[EVENT_ADDRESS] = { GUEST_SIGBUS, BUS_ADRALN }
+	};
+	uint32_t pc = t->cpu.pc;
 
-	switch (event) {
-	case EVENT_TRAP:
-		insn = get32(pc);
-		trapped(t, insn >> 26 ? 0 : insn >> 6 & 1023, 0);
-		break;
-	case EVENT_BREAK:
-		insn = get32(pc) >> 6 & 0xfffff;
-		/* assemblers disagree on which half of the field it goes into */
-		trapped(t, insn >= 1024 ? insn >> 10 : insn, TRAP_BRKPT);
-		break;
-	case EVENT_OVERFLOW:
-		signal_force(t, GUEST_SIGFPE, FPE_INTOVF, pc);
-		break;
-	case EVENT_FLOAT:
-		signal_force(t, GUEST_SIGFPE, fpu_signal_code(&t->cpu), pc);
-		break;
-	case EVENT_ADDRESS:
-		signal_force(t, GUEST_SIGBUS, BUS_ADRALN, t->cpu.bad);
-		break;
-	default:
-		signal_force(t, GUEST_SIGILL, ILL_ILLOPC, pc);
-		break;
-	}
+	if ((event == EVENT_BREAK || event == EVENT_TRAP) && is_division(get32(pc)))
+		signal_force(t, GUEST_SIGFPE, FPE_INTDIV, pc);
+	else
+		signal_force(t, causes[event].sig, causes[event].code,
+			     event == EVENT_ADDRESS ? t->cpu.bad : pc);
 }
 
 /*
@@ -177,7 +160,7 @@ static void release_locks(const struct thread *t)
 }
 
 /* What others may wait for.  A fault on the way ends it. */
-void thread_forget(struct thread *t)
+static void forget(struct thread *t)
 {
 	sigjmp_buf outer;
 
@@ -192,29 +175,49 @@ void thread_forget(struct thread *t)
 	memcpy(t->back, outer, sizeof outer);
 }
 
-_Noreturn void thread_exit(struct thread *t, int status)
+static void trace_exit(const struct thread *t, uint32_t status)
+{
+	if (tracing)
+		trace("%s = ?\n+++ exited with %d +++\n", t->trace, status & 255);
+}
+
+GUEST_CALL(exit)
 {
 	bool is_first = t->tid == getpid();
 	sigset_t all;
 
+	trace_exit(t, a[0]);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, NULL);
-	thread_forget(t);
+	forget(t);
 	/*
 	 * The last one ends the process with the status of the first one, which
 	 * the kernel remembers.  The C library would make it 0.
 	 */
 	if (__atomic_sub_fetch(&alive, 1, __ATOMIC_SEQ_CST) == 0 || is_first)
 		for (;;)
-			syscall(SYS_exit, status);
+			syscall(SYS_exit, (int)a[0]);
 	siglongjmp(t->back, END);
+}
+
+GUEST_CALL(exit_group)
+{
+	trace_exit(t, a[0]);
+	forget(t);
+	for (;;)
+		syscall(SYS_exit_group, (int)a[0]);
 }
 
 /* ---- the beginning ------------------------------------------------------- */
 
+/* The arguments of clone(). */
+struct clone {
+	uint32_t flags, sp, parent_tid, tls, child_tid;
+};
+
 struct start {
 	struct thread *t;
-	uint32_t flags, parent_tid, child_tid;
+	const struct clone *c;
 	int tid;			/* a futex */
 };
 
@@ -225,15 +228,16 @@ struct start {
 static void *begin(void *argument)
 {
 	struct start *start = argument;
+	const struct clone *c = start->c;
 	struct thread *t = start->t;
 
 	self = t;
 	t->tid = (int)syscall(SYS_gettid);
 	fpu_restore(&t->cpu);
-	if (start->flags & CLONE_PARENT_SETTID)
-		put32(start->parent_tid, (uint32_t)t->tid);
-	if (start->flags & CLONE_CHILD_SETTID)
-		put32(start->child_tid, (uint32_t)t->tid);
+	if (c->flags & CLONE_PARENT_SETTID)
+		put32(c->parent_tid, (uint32_t)t->tid);
+	if (c->flags & CLONE_CHILD_SETTID)
+		put32(c->child_tid, (uint32_t)t->tid);
 	/* the start is our creator's, and gone after this */
 	__atomic_store_n(&start->tid, t->tid, __ATOMIC_SEQ_CST);
 	syscall(SYS_futex, &start->tid, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
@@ -269,24 +273,20 @@ static int create(struct start *start)
 	return error;
 }
 
-/* The registers of a child: as the parent's, with result 0. */
-static void child_registers(struct thread *t, uint32_t flags, uint32_t sp, uint32_t tls)
+/* The registers of a child are its parent's, with result 0. */
+static void child_registers(struct thread *t, const struct clone *c)
 {
-	t->cpu.r[V0] = 0;
-	t->cpu.r[A3] = 0;
-	if (sp)
-		t->cpu.r[SP] = sp;
-	if (flags & CLONE_SETTLS)
-		t->cpu.user_local = tls;
-	t->cpu.pc = t->cpu.next;
-	t->cpu.next += 4;
+	if (c->sp)
+		t->cpu.r[SP] = c->sp;
+	if (c->flags & CLONE_SETTLS)
+		t->cpu.user_local = c->tls;
+	syscall_finish(t, 0);
 }
 
-static long new_thread(struct thread *t, uint32_t flags, uint32_t sp,
-		       uint32_t parent_tid, uint32_t tls, uint32_t child_tid)
+static long new_thread(struct thread *t, const struct clone *c)
 {
 	struct thread *child = calloc(1, sizeof *child);
-	struct start start = { child, flags, parent_tid, child_tid, 0 };
+	struct start start = { child, c, 0 };
 	int error;
 
 	if (!child)
@@ -294,34 +294,31 @@ static long new_thread(struct thread *t, uint32_t flags, uint32_t sp,
 	fpu_status(&t->cpu);
 	child->cpu = t->cpu;
 	child->blocked = t->blocked;
-	child_registers(child, flags, sp, tls);
-	if (flags & CLONE_CHILD_CLEARTID)
-		child->clear_tid = child_tid;
+	child_registers(child, c);
+	if (c->flags & CLONE_CHILD_CLEARTID)
+		child->clear_tid = c->child_tid;
 	/* before the thread is there: a fault has to be ours */
-	if (flags & CLONE_PARENT_SETTID)
-		put32(parent_tid, get32(parent_tid));
-	if (flags & CLONE_CHILD_SETTID)
-		put32(child_tid, get32(child_tid));
+	if (c->flags & CLONE_PARENT_SETTID)
+		put32(c->parent_tid, get32(c->parent_tid));
+	if (c->flags & CLONE_CHILD_SETTID)
+		put32(c->child_tid, get32(c->child_tid));
 	error = create(&start);
-	if (error) {
+	if (error)
 		free(child);
-		return -error;
-	}
-	return start.tid;
+	return error ? -error : start.tid;
 }
 
 /* In the child, whose only thread this is. */
-static void forked(struct thread *t, uint32_t flags, uint32_t sp, uint32_t tls,
-		   uint32_t child_tid)
+static void forked(struct thread *t, const struct clone *c)
 {
 	alive = 1;
 	t->tid = getpid();
 	signal_forked(t);
 	t->robust_list = 0;
-	t->clear_tid = flags & CLONE_CHILD_CLEARTID ? child_tid : 0;
-	if (flags & CLONE_CHILD_SETTID)
-		put32(child_tid, (uint32_t)t->tid);
-	child_registers(t, flags, sp, tls);
+	t->clear_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : 0;
+	if (c->flags & CLONE_CHILD_SETTID)
+		put32(c->child_tid, (uint32_t)t->tid);
+	child_registers(t, c);
 	t->done = true;
 	signal_set_mask(t);
 }
@@ -330,7 +327,7 @@ static void forked(struct thread *t, uint32_t flags, uint32_t sp, uint32_t tls,
  * vfork: the end of a pipe that the child has is closed when it execs or dies.
  * Not by the stub, as the kernel too lets no handler run before that.
  */
-static void wait_for(int fd)
+static void wait_for_child(int fd)
 {
 	char byte;
 
@@ -338,38 +335,42 @@ static void wait_for(int fd)
 		;
 }
 
-static long new_process(struct thread *t, uint32_t flags, uint32_t sp,
-			uint32_t parent_tid, uint32_t tls, uint32_t child_tid)
+/* Out of the way of the guest's own descriptors. */
+static void keep_end(const int *ends)
 {
-	int ends[2] = { -1, -1 }, high;
+	int high = fcntl(ends[1], F_DUPFD_CLOEXEC, 512);
+
+	close(ends[0]);
+	if (high >= 0)
+		close(ends[1]);
+}
+
+static long new_process(struct thread *t, const struct clone *c)
+{
+	bool is_vfork = c->flags & CLONE_VFORK;
+	int ends[2];
 	pid_t pid;
 
-	if (flags & CLONE_VFORK && pipe2(ends, O_CLOEXEC))
+	if (is_vfork && pipe2(ends, O_CLOEXEC))
 		return -errno;
-	memory_lock();
+	pthread_mutex_lock(&memory_lock);
 	pid = fork();
-	memory_unlock();
-	if (pid == -1)
-		pid = -errno;
+	pthread_mutex_unlock(&memory_lock);
 	if (pid == 0) {
-		/* out of the way of the guest's own descriptors */
-		if (ends[0] >= 0) {
-			high = fcntl(ends[1], F_DUPFD_CLOEXEC, 512);
-			close(ends[0]);
-			if (high >= 0)
-				close(ends[1]);
-		}
-		forked(t, flags, sp, tls, child_tid);
+		if (is_vfork)
+			keep_end(ends);
+		forked(t, c);
 		return 0;
 	}
-	if (ends[0] >= 0) {
+	if (pid == -1)
+		pid = -errno;
+	if (is_vfork) {
 		close(ends[1]);
-		if (pid > 0)
-			wait_for(ends[0]);
+		wait_for_child(ends[0]);
 		close(ends[0]);
 	}
-	if (pid > 0 && flags & CLONE_PARENT_SETTID)
-		put32(parent_tid, (uint32_t)pid);
+	if (pid > 0 && c->flags & CLONE_PARENT_SETTID)
+		put32(c->parent_tid, (uint32_t)pid);
 	return pid;
 }
 
@@ -377,16 +378,36 @@ static long new_process(struct thread *t, uint32_t flags, uint32_t sp,
  * A thread, with all that belongs to one; or a process, with nothing in common.
  * A vfork child gets memory of its own, which no correct program can tell.
  */
-long thread_clone(struct thread *t, uint32_t flags, uint32_t sp, uint32_t parent_tid,
-		  uint32_t tls, uint32_t child_tid)
+GUEST_CALL(clone)
 {
+	const struct clone c = { call ? (uint32_t)call : a[0], a[1], a[2], a[3], a[4] };
 	uint32_t all = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
 
-	if ((flags & all) == all)
-		return new_thread(t, flags, sp, parent_tid, tls, child_tid);
-	if (flags & all && (flags & (all | CLONE_VFORK)) != (CLONE_VM | CLONE_VFORK))
+	if ((c.flags & all) == all)
+		return new_thread(t, &c);
+	if (c.flags & all && (c.flags & (all | CLONE_VFORK)) != (CLONE_VM | CLONE_VFORK))
 		return -EINVAL;
-	if (signal_to_host((int)(flags & 0xff)) != SIGCHLD)
+	if ((c.flags & 0xff) != GUEST_SIGCHLD)
 		return -EINVAL;
-	return new_process(t, flags, sp, parent_tid, tls, child_tid);
+	return new_process(t, &c);
+}
+
+GUEST_CALL(set_thread_area)
+{
+	t->cpu.user_local = a[0];
+	return 0;
+}
+
+GUEST_CALL(set_tid_address)
+{
+	t->clear_tid = a[0];
+	return t->tid;
+}
+
+GUEST_CALL(set_robust_list)
+{
+	if (a[1] != 12)
+		return -EINVAL;
+	t->robust_list = a[0];
+	return 0;
 }

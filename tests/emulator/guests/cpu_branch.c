@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Branches, jumps, their delay slots, and branch-likely, which skips its slot; MIPS only. */
+#include <signal.h>
 #include <stdint.h>
+#include <ucontext.h>
 #include "guest.h"
 
 static const int32_t numbers[] = { 0, 1, -1, 5, INT32_MIN, INT32_MAX };
@@ -139,6 +141,41 @@ static void slots(void)
 	printf("slots %u %u\n", way, value);
 }
 
+static volatile int caught;
+
+static void skip(int sig, siginfo_t *info, void *ucontext)
+{
+	(void)info;
+	caught = sig;
+	((ucontext_t *)ucontext)->uc_mcontext.pc += 4;
+}
+
+#define trap(instruction, a) \
+	do { \
+		caught = 0; \
+		__asm__ volatile(instruction : : "r"(a), "r"(2) : "memory"); \
+		printf("%s %d: %d\n", instruction, (int)(a), caught); \
+	} while (0)
+
+#define traps_of(instruction) \
+	do { \
+		trap(instruction, -2); \
+		trap(instruction, 1); \
+		trap(instruction, 2); \
+		trap(instruction, 3); \
+	} while (0)
+
+static void caught_traps(void)
+{
+	struct sigaction action = { .sa_sigaction = skip, .sa_flags = SA_SIGINFO };
+
+	sigaction(SIGTRAP, &action, NULL);
+	traps_of("tge %0, %1"); traps_of("tgeu %0, %1"); traps_of("tlt %0, %1");
+	traps_of("tltu %0, %1"); traps_of("teq %0, %1"); traps_of("tne %0, %1");
+	traps_of("tgei %0, 2"); traps_of("tgeiu %0, 2"); traps_of("tlti %0, 2");
+	traps_of("tltiu %0, 2"); traps_of("teqi %0, 2"); traps_of("tnei %0, 2");
+}
+
 static void traps(void)
 {
 	/* None of these is to trap. */
@@ -158,5 +195,6 @@ int main(void)
 	jumps();
 	slots();
 	traps();
+	caught_traps();
 	return guest_end();
 }

@@ -160,6 +160,36 @@ static void indexed(void)
 	bits("swxc1", singles[0]);
 }
 
+/* The topmost bit of the fraction is set in a signalling NaN here. */
+#define operation(instruction, x) \
+	do { \
+		uint32_t r_, flags_; \
+		__asm__ volatile("ctc1 $0, $31\n\tmtc1 %2, $f0\n\t" instruction \
+			" $f2, $f0, $f0\n\tmfc1 %0, $f2\n\tcfc1 %1, $31" \
+			: "=&r"(r_), "=&r"(flags_) : "r"(x) : "$f0", "$f2"); \
+		printf("%s of %08x: %08x, flags %02x\n", instruction, (x), r_, flags_ >> 2 & 31); \
+	} while (0)
+
+#define double_operation(instruction, x) \
+	do { \
+		uint32_t r_, flags_; \
+		__asm__ volatile("ctc1 $0, $31\n\tmtc1 $0, $f0\n\tmthc1 %2, $f0\n\t" instruction \
+			" $f2, $f0, $f0\n\tmfhc1 %0, $f2\n\tcfc1 %1, $31" \
+			: "=&r"(r_), "=&r"(flags_) : "r"(x) : "$f0", "$f2"); \
+		printf("%s of %08x: %08x, flags %02x\n", instruction, (x), r_, flags_ >> 2 & 31); \
+	} while (0)
+
+static void not_numbers(void)
+{
+	operation("div.s", 0);
+	operation("add.s", 0x7fc00001);
+	operation("mul.s", 0x3f800000);
+	operation("sub.s", 0x7f800000);
+	double_operation("div.d", 0);
+	double_operation("add.d", 0x7ff80001);
+	double_operation("mul.d", 0x7fe00000);
+}
+
 static void control(void)
 {
 	uint32_t before, after, id;
@@ -182,6 +212,7 @@ int main(void)
 	moves();
 	fused();
 	indexed();
+	not_numbers();
 	control();
 	return guest_end();
 }

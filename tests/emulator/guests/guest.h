@@ -11,6 +11,7 @@
 #define GUEST_H
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,15 +32,39 @@ __attribute__((unused)) static int guest_end(void)
 	return guest_failed != 0;
 }
 
+/*
+ * Not by stdio, which loses the line when a signal interrupts the write, as one of a timer does that
+ * a guest has left running.
+ */
+__attribute__((unused, format(printf, 1, 2))) static void guest_say(const char *format, ...)
+{
+	int error = errno;
+	size_t length, at = 0;
+	char line[1024];
+	ssize_t n;
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(line, sizeof(line), format, ap);
+	va_end(ap);
+	fflush(stdout);
+	for (length = strlen(line); at < length; at += n > 0 ? n : 0) {
+		n = write(1, line + at, length - at);
+		if (n < 0 && errno != EINTR)
+			break;
+	}
+	errno = error;
+}
+
 __attribute__((unused)) static void guest_want(const char *what, long long got, long long wanted,
 					       int error)
 {
 	if (got == wanted) {
-		printf("ok %s\n", what);
+		guest_say("ok %s\n", what);
 		return;
 	}
 	guest_failed = 1;
-	printf("FAILED %s: %lld, not %lld (errno %d)\n", what, got, wanted, error);
+	guest_say("FAILED %s: %lld, not %lld (errno %d)\n", what, got, wanted, error);
 }
 
 #define want(call, value) \

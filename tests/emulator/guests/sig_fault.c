@@ -124,6 +124,15 @@ static void arithmetic(void)
 	check(seen_address != 0);
 	forget();
 	if (!sigsetjmp(back, 1))
+		__asm__ volatile("break 7");
+	want(seen_signal, SIGFPE);
+	want(seen_code, FPE_INTDIV);
+	forget();
+	if (!sigsetjmp(back, 1))
+		__asm__ volatile("break 0, 7");
+	want(seen_signal, SIGFPE);
+	forget();
+	if (!sigsetjmp(back, 1))
 		__asm__ volatile("lui $8, 0x7fff\n\tadd $8, $8, $8" : : : "$8");
 	want(seen_signal, SIGFPE);
 	want(seen_code, FPE_INTOVF);
