@@ -126,9 +126,10 @@ static void stops(void)
 	pid = child_that_waits();
 	want(waitpid(pid, &status, WNOHANG), 0);
 	kill(pid, SIGSTOP);
+	/* in this order: a stop that is waited for before it is told is told as 0 */
+	until(1);
 	check(waitpid(pid, &status, WUNTRACED) == pid);
 	check(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
-	until(1);
 	want(count, 1);
 	want(seen_code, CLD_STOPPED);
 	want(seen_status, SIGSTOP);
