@@ -17,14 +17,8 @@ static pid_t main_tid;
 
 static void setup(void)
 {
-	struct sigaction sa;
-	int sig;
-
 	ck_assert_int_eq(safe_syscall_init(0), 0);
-	for (sig = SIGRTMIN; sig <= SIGRTMAX; sig++)
-		if (!sigaction(sig, NULL, &sa) && sa.sa_flags & SA_SIGINFO)
-			interrupt_signal = sig;
-	ck_assert_int_ne(interrupt_signal, 0);
+	interrupt_signal = find_interrupt_signal();
 	ck_assert_int_eq(pipe(fd), 0);
 	main_tid = (pid_t)syscall(SYS_gettid);
 }
