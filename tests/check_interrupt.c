@@ -855,6 +855,7 @@ START_TEST(foreign_handler_at_every_instruction)
 	volatile int i, slot, hits = 0;
 	long result;
 
+	stay_on_one_processor();
 	code_read(&code);
 	breakpoint_prepare(code.entry);
 	jumps = _i;
