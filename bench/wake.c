@@ -109,6 +109,7 @@ static const struct way {
 	{ "pthread_kill, as a control", block_plain, wake_plain },
 	{ "eventfd, ppoll", block_event, wake_event },
 	{ "futex wake", block_futex, wake_futex },
+	{ "pthread_cancel, join", NULL, NULL },		/* with a thread of its own */
 }, *volatile way;
 
 enum { WAYS = sizeof ways / sizeof *ways };
@@ -244,15 +245,12 @@ static double cancel_and_join(int cpu)
 	return now(CLOCK_MONOTONIC) - start;
 }
 
-/* The last is pthread_cancel. */
-static void measure_way(const char *group, int cpu, int w)
+static double measure_way(const struct way *this, int cpu)
 {
-	if (w == WAYS) {
-		add(series(group, "pthread_cancel, join"), cancel_and_join(cpu));
-		return;
-	}
-	send_to_sleep(&ways[w], 1);
-	add(series(group, ways[w].name), wake(&ways[w], 0, 1));
+	if (!this->wake)
+		return cancel_and_join(cpu);
+	send_to_sleep(this, 1);
+	return wake(this, 0, 1);
 }
 
 /* What comes after another is slower or faster for what that has left in the caches. */
@@ -270,18 +268,21 @@ static void shuffle(int *order, int n)
 
 static void measure_where(const char *group, int cpu)
 {
-	int order[WAYS + 1];
+	const struct way *this;
+	int order[WAYS];
 	int i, w;
 
 	put(sleepers[0].thread, cpu);
-	for (w = 0; w <= WAYS; w++) {
+	for (w = 0; w < WAYS; w++) {
 		order[w] = w;
-		series(group, w == WAYS ? "pthread_cancel, join" : ways[w].name);
+		series(group, ways[w].name);	/* in this order in the table */
 	}
 	for (i = 0; i < 5 * repetitions; i++) {
-		shuffle(order, WAYS + 1);
-		for (w = 0; w <= WAYS; w++)
-			measure_way(group, cpu, order[w]);
+		shuffle(order, WAYS);
+		for (w = 0; w < WAYS; w++) {
+			this = &ways[order[w]];
+			add(series(group, this->name), measure_way(this, cpu));
+		}
 	}
 	print_table(group, "us", 1000);
 }
