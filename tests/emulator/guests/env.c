@@ -6,6 +6,7 @@
 #include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sys/utsname.h>
 #include <sys/sysinfo.h>
 #include <sys/times.h>
@@ -93,11 +94,28 @@ static void system_information(void)
 	want(prctl(PR_SET_NAME, "a guest", 0, 0, 0), 0);
 	want(prctl(PR_GET_NAME, name, 0, 0, 0), 0);
 	check(!strcmp(name, "a guest"));
-	check(getppid() > 0 && getpgrp() > 0 && getsid(0) > 0);
-	want(getpriority(PRIO_PROCESS, 0), 0);
+	want(getpgrp(), getpgid(getpid()));
+	want(getsid(0), getsid(getpid()));
+	check(getpriority(PRIO_PROCESS, 0) >= -20);
 	check(getgroups(0, NULL) >= 0);
 	check(umask(0) <= 0777);
 	check(sched_yield() == 0);
+}
+
+/* The group and session we came in may be led from outside our namespace and
+ * then have the number 0; those of a child of ours have not. */
+static void sessions(void)
+{
+	pid_t parent = getpid();
+	pid_t child = fork();
+	int status = 0;
+
+	if (!child)
+		_exit(getppid() != parent || setsid() != getpid() ||
+		      getsid(0) != getpid() || getpgrp() != getpid() ||
+		      setsid() != -1 || errno != EPERM);
+	want(waitpid(child, &status, 0), child);
+	want(status, 0);
 }
 
 int main(int argc, char **argv)
@@ -105,5 +123,6 @@ int main(int argc, char **argv)
 	start(argc, argv);
 	auxiliary();
 	system_information();
+	sessions();
 	return guest_end();
 }
