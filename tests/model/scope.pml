@@ -33,6 +33,11 @@
 /* never true: the name of a guarantee in what spin prints */
 hidden byte G1, G2, G3, G4, G5, G6, G7, ENDS;
 
+/* With a formula, assertions are left to the run without. */
+#ifdef LTL
+# define assert(what) skip
+#endif
+
 /* ---- memory ------------------------------------------------------------------ */
 
 #define INTERRUPTED 1
@@ -93,7 +98,7 @@ byte aimed;		/* bit s: a signal was sent for s, which is not over */
 bool seen[FRAMES];	/* a scope was interrupted while the call was under way */
 byte effects[FRAMES];	/* how often the kernel has carried it out */
 bool calling[FRAMES];
-bool left;		/* a handler was left by siglongjmp: blocked is pardoned, if known */
+bool abandoned;		/* a handler was left by siglongjmp: blocked is pardoned, if known */
 bool finished;
 
 #define ON (top == l && !due)
@@ -409,7 +414,7 @@ inline safe_syscall()
 		assert(G2 || effects[l] == (result == OK));
 		assert(G3 || result != ERESTARTSYS || effects[l] == 0);
 		assert(G4 || result != ERESTARTSYS || seen[l]);
-		assert(G6 || l > 0 || !blocked[l] || (requeued && left));
+		assert(G6 || l > 0 || !blocked[l] || (requeued && abandoned));
 		calling[l] = false; seen[l] = false; effects[l] = 0;
 		if
 		:: !ours -> below = was_below
@@ -593,7 +598,7 @@ inline leave_by_siglongjmp()
 			fi
 		}
 		i = 0;
-		jumped = 1 + to; left = true;
+		jumped = 1 + to; abandoned = true;
 		top = to }
 }
 
@@ -761,3 +766,13 @@ end:	timeout ->
 	fi;
 	assert(ENDS || finished)
 }
+
+/* Guarantees once more, as formulas; LTL is the number of one. */
+#define RETURNS(l) [] (seen[l] -> <> !seen[l])
+#if (LTL == 1 || LTL == 6) && LEVELS > 2
+ltl { RETURNS(0) && RETURNS(1) && RETURNS(2) }
+#elif LTL == 1 || LTL == 6
+ltl { RETURNS(0) && RETURNS(1) }
+#elif LTL == 7
+ltl { [] (!aimed -> !pending) }
+#endif

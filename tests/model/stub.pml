@@ -16,6 +16,11 @@
 
 hidden byte G1, G2, G3, G4, G5;
 
+/* With a formula, assertions are left to the run without. */
+#ifdef LTL
+# define assert(what) skip
+#endif
+
 /* What the kernel makes of a signal where it has blocked; SIGCONT is one without a
  * handler. */
 #define RESTARTED 1	/* restarted if the handler has SA_RESTART, or there is none */
@@ -129,6 +134,8 @@ end:	atomic { ON && pc == KERNEL ->
 # define REWOUND BRANCH
 #elif defined BREAK_START_EARLY
 # define REWOUND ENTRY
+#elif defined BREAK_GIVE_UP
+# define REWOUND ABORT
 #else
 # define REWOUND START
 #endif
@@ -270,6 +277,16 @@ end:	timeout ->
 	assert(G1 || pc == RETURNED || !flag)
 }
 
-#ifdef EVENTUALLY
-ltl g1 { [] (flag -> <> (pc == RETURNED)) }
+/* The guarantees once more, as formulas; LTL is the number of one. */
+#define RETURNS(what) (pc == RETURNED && rax == what)
+#if LTL == 1
+ltl { [] (flag -> <> (pc == RETURNED)) }
+#elif LTL == 2
+ltl { [] (effects -> [] (effects == 1 && (pc == RETURNED -> rax == OK))) }
+#elif LTL == 3
+ltl { [] (effects -> [] !RETURNS(ERESTARTSYS)) }
+#elif LTL == 4
+ltl { !RETURNS(ERESTARTSYS) W flag }
+#elif LTL == 5
+ltl { (!RETURNS(EINTR) W eintr) && [] (eintr || partly -> [] !RETURNS(ERESTARTSYS)) }
 #endif
