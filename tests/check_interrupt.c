@@ -960,7 +960,7 @@ START_TEST(fork_while_another_thread_sends)
 
 	scope6 = NEW_SCOPE;
 	ck_assert_int_eq(pthread_create(&thread, NULL, interrupt_and_rearm, NULL), 0);
-	/* a fork beside a thread that writes can take a second in an emulated machine */
+	/* each waits for the other's turn where processors are emulated one after the other */
 	for (i = 0; i < 300 && now() - start < 10; i++) {
 		child = fork();
 		ck_assert_int_ne(child, -1);

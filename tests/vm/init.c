@@ -9,14 +9,11 @@
  *	@@ done
  *
  * Then the machine goes off.  NAME=VALUE on the kernel's command line is the
- * programs' environment.  INIT_TIMEOUT is the seconds that each one has, and
- * INIT_ONE_PROCESSOR a pattern of those that are kept on the first processor.
+ * programs' environment.  INIT_TIMEOUT is the seconds that each one has.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
-#include <fnmatch.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,19 +41,6 @@ static void mount_on(const char *where, const char *type)
 		printf("mount %s: %s\n", where, strerror(errno));
 }
 
-static void bind_if_asked(const char *program)
-{
-	const char *pattern = getenv("INIT_ONE_PROCESSOR");
-	cpu_set_t first;
-
-	if (!pattern || fnmatch(pattern, program, 0))
-		return;
-	CPU_ZERO(&first);
-	CPU_SET(0, &first);
-	if (sched_setaffinity(0, sizeof(first), &first))
-		printf("%s: not bound: %s\n", program, strerror(errno));
-}
-
 static void start(const char *abi, const char *program)
 {
 	char path[768];
@@ -65,7 +49,6 @@ static void start(const char *abi, const char *program)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setsid();
-	bind_if_asked(program);
 	snprintf(path, sizeof(path), "/tests/%s/%s", abi, program);
 	execl(path, path, (char *)NULL);
 	printf("%s: %s\n", path, strerror(errno));
