@@ -149,7 +149,7 @@ int safe_syscall_region(const void **start, size_t *length);
 typedef struct safe_syscall_scope {
 	size_t ss_state;
 	size_t ss_around;
-	size_t ss_tid;
+	size_t ss_free;
 	size_t ss_reserved[5];
 } safe_syscall_scope;
 
@@ -291,6 +291,26 @@ int safe_syscall_interrupted(const safe_syscall_scope *scope);
  * Since 0.1.
  */
 int safe_syscall_rearm(safe_syscall_scope *scope);
+
+/**
+ * safe_syscall_forked - tell a child of fork that it is one
+ *
+ * For a child that ran no atfork handlers: of _Fork(3), or of the system calls fork
+ * or clone made otherwise than by safe_syscall().  The thread is in the
+ * scopes it was in, and what is interrupted there is told to it anew.  Elsewhere it
+ * does nothing.  Not for a child that shares its parent's memory, as of vfork(2).
+ *
+ * Async-signal-safe, leaves errno alone.  Since 0.2.
+ */
+void safe_syscall_forked(void);
+
+/**
+ * safe_syscall_signal - which signal is the interrupt signal?
+ *
+ * Returns its number; 0 before safe_syscall_init().  Async-signal-safe,
+ * thread-safe, leaves errno alone.  Since 0.2.
+ */
+int safe_syscall_signal(void);
 
 /**
  * safe_syscall_version - the version of the library in use, such as "0.1.0"

@@ -66,6 +66,8 @@ SS_LDFLAGS=
 SS_TRY_LDFLAG([-Wl,-z,defs])
 SS_TRY_LDFLAG([-Wl,-z,text])
 SS_TRY_LDFLAG([-Wl,-Bsymbolic-functions])
+# a handler on a small stack is not to run the dynamic linker
+SS_TRY_LDFLAG([-Wl,-z,now])
 # handlers and thread-exit functions of ours outlive a dlclose()
 SS_TRY_LDFLAG([-Wl,-z,nodelete])
 AC_SUBST([SS_LDFLAGS])

@@ -286,7 +286,7 @@ static const char *every_instruction(int is_ready, int is_stale)
 static void setup(void)
 {
 	ck_assert_int_eq(safe_syscall_init(0), 0);
-	interrupt_signal = find_interrupt_signal();
+	interrupt_signal = safe_syscall_signal();
 	ck_assert(!pipe(fd) && !pipe(other_fd));
 	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);

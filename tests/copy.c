@@ -1,27 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* copy.c - a shared object with a copy of the library of its own, and no more */
-#include <signal.h>
 #include <sys/syscall.h>
 
 #include "copy.h"
 
 static safe_syscall_scope scope;
 
-static int interrupt_signal(void)
-{
-	struct sigaction sa;
-	int signum;
-
-	for (signum = SIGRTMAX; signum >= SIGRTMIN; signum--)
-		if (!sigaction(signum, NULL, &sa) && sa.sa_flags & SA_SIGINFO &&
-		    sa.sa_sigaction == safe_syscall_hook)
-			return signum;
-	return 0;
-}
-
 static int init(void)
 {
-	return safe_syscall_init(0) ? -1 : interrupt_signal();
+	return safe_syscall_init(0) ? -1 : safe_syscall_signal();
 }
 
 static int enter(void)

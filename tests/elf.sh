@@ -30,22 +30,23 @@ expected_undefined() {
 	__deregister_frame_info
 	__gmon_start__
 	__register_frame_info
+	dladdr
+	dlopen
 	getpid
+	madvise
+	memcmp
 	memcpy
 	memset
-	nanosleep
+	mmap
 	pthread_atfork
 	pthread_key_create
 	pthread_once
-	pthread_setcancelstate
 	pthread_setspecific
-	pthread_sigmask
 	sched_yield
 	sig*set
 	sigaction
-	sigaltstack
-	sigprocmask
 	syscall
+	sysconf
 	END
 }
 
@@ -217,6 +218,7 @@ mapped() {
 	awk '
 	/\{/ { node = $1 }
 	/local:/ { node = "" }
+	/^}/ { next }
 	{
 		for (i = 1; i <= NF; i++)
 			if (node != "" && sub(/;$/, "", $i))

@@ -92,19 +92,6 @@ static inline void pause_ms(long ms)
 		;
 }
 
-/* The one that safe_syscall_init() has picked: no other has a handler yet. */
-static inline int find_interrupt_signal(void)
-{
-	struct sigaction sa;
-	int sig;
-
-	for (sig = SIGRTMIN; sig <= SIGRTMAX; sig++)
-		if (!sigaction(sig, NULL, &sa) && sa.sa_flags & SA_SIGINFO)
-			return sig;
-	ck_abort_msg("no interrupt signal");
-	return 0;
-}
-
 /* In a child of a test: die if it hangs.  Check has a handler for the signal. */
 static inline void die_after(unsigned int seconds)
 {

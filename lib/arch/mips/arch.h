@@ -44,6 +44,11 @@ static inline uintptr_t ss_arch_pc(const ucontext_t *uc)
 	return (uintptr_t)uc->uc_mcontext.pc;
 }
 
+static inline uintptr_t ss_arch_sp(const ucontext_t *uc)
+{
+	return (uintptr_t)uc->uc_mcontext.gregs[29];
+}
+
 static inline void ss_arch_set_pc(ucontext_t *uc, uintptr_t pc)
 {
 	uc->uc_mcontext.pc = (unsigned long long)(long)pc;

@@ -45,6 +45,11 @@ static inline uintptr_t ss_arch_pc(const ucontext_t *uc)
 	return uc->uc_mcontext.gp_regs[SS_NIP];
 }
 
+static inline uintptr_t ss_arch_sp(const ucontext_t *uc)
+{
+	return uc->uc_mcontext.gp_regs[1];
+}
+
 static inline void ss_arch_set_pc(ucontext_t *uc, uintptr_t pc)
 {
 	uc->uc_mcontext.gp_regs[SS_NIP] = pc;

@@ -26,6 +26,11 @@ static inline uintptr_t ss_arch_pc(const ucontext_t *uc)
 	return uc->uc_mcontext.__gregs[0];
 }
 
+static inline uintptr_t ss_arch_sp(const ucontext_t *uc)
+{
+	return uc->uc_mcontext.__gregs[2];
+}
+
 static inline void ss_arch_set_pc(ucontext_t *uc, uintptr_t pc)
 {
 	uc->uc_mcontext.__gregs[0] = pc;

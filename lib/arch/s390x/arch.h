@@ -13,12 +13,18 @@
 typedef long ss_word;
 
 #define SS_ARGUMENTS 6
+#define SS_ARCH_NUMBER(number) ((number) & 0xffff)	/* what the kernel reads of it */
 #define SS_CLONE_FLAGS 1	/* the only one that has the stack first */
 #define SS_CLONE_STACK 0
 
 static inline uintptr_t ss_arch_pc(const ucontext_t *uc)
 {
 	return uc->uc_mcontext.psw.addr;
+}
+
+static inline uintptr_t ss_arch_sp(const ucontext_t *uc)
+{
+	return uc->uc_mcontext.gregs[15];
 }
 
 static inline void ss_arch_set_pc(ucontext_t *uc, uintptr_t pc)

@@ -26,12 +26,24 @@
 typedef long long ss_word;
 
 #define SS_ARGUMENTS 6
+
+/*
+ * The kernel reads 32 bits of the number.  Bit 30 of them says x32, whatever the process
+ * is; rt_sigreturn is 15, and 513 with it.
+ */
+#define SS_ARCH_NUMBER(number) ((unsigned int)(number) & ~0x40000000U)
+#define SS_ARCH_CANNOT_USE_STUB(number) ((number) == 15 || (number) == 513)
 #define SS_CLONE_FLAGS 0	/* which argument of clone has the flags */
 #define SS_CLONE_STACK 1
 
 static inline uintptr_t ss_arch_pc(const ucontext_t *uc)
 {
 	return (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
+}
+
+static inline uintptr_t ss_arch_sp(const ucontext_t *uc)
+{
+	return (uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
 }
 
 static inline void ss_arch_set_pc(ucontext_t *uc, uintptr_t pc)

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* fork.c - see fork.h */
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "fork.h"
+
+/*
+ * This thread is the first of its process, and in the scopes that it was in.  Whoever was
+ * sending for one has not come along, nor have signals that were pending, nor timers.
+ * So where one is interrupted, send once more.
+ */
+static void thread_forked(void)
+{
+	sigset_t old;
+
+	ss_signals_block(&old);
+	AO_store(&ss_thread.tid, (AO_t)syscall(SYS_gettid));
+	AO_store(&ss_thread.process, AO_load(&ss_process->pid));
+	ss_timer_forget();
+	if (ss_set_flag() && ss_signal())
+		ss_send_to_self();
+	ss_signals_restore(&old);
+}
+
+void ss_fork_check(void)
+{
+	AO_t pid = AO_load(&ss_process->pid);
+
+	if (!pid) {
+		pid = (AO_t)getpid();
+		AO_store(&ss_process->pid, pid);
+	}
+	if (AO_load(&ss_thread.tid) && AO_load(&ss_thread.process) != pid)
+		thread_forked();
+}
+
+/* The lock was a parent's thread's; what that was about to do is done or not. */
+static void forked(void)
+{
+	AO_t pid = (AO_t)getpid();
+
+	if (AO_load(&ss_process->pid) != pid) {
+		AO_store(&ss_process->lock, 0);
+		AO_store(&ss_process->pid, pid);
+	}
+	ss_fork_check();
+}
+
+void safe_syscall_forked(void)
+{
+	int error = errno;
+
+	forked();
+	errno = error;
+}
+
+void ss_fork_start(void)
+{
+	ss_process_start();
+	pthread_atfork(NULL, NULL, forked);
+}
+
+/*
+ * A futex with inheritance of priority: the holder may be a thread of a lower one, which
+ * would not get the processor otherwise.  The word is 0 or the holder's id, in the
+ * half that the kernel looks at.  A kernel that has none gets by with waiting.
+ */
+static void *futex(void)
+{
+	int *half = (void *)&ss_process->lock;
+
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	half += sizeof ss_process->lock / sizeof *half - 1;
+#endif
+	return half;
+}
+
+static AO_t own_id(void)
+{
+	return (AO_t)syscall(SYS_gettid);
+}
+
+void ss_lock(sigset_t *old)
+{
+	int error = errno, i;
+	AO_t id;
+
+	ss_signals_block(old);
+	ss_fork_check();
+	id = own_id();
+	for (i = 0; !AO_compare_and_swap_full(&ss_process->lock, 0, id); i++) {
+		if (!syscall(SYS_futex, futex(), FUTEX_LOCK_PI_PRIVATE, 0L, NULL, NULL, 0L))
+			break;
+		ss_wait(i < 1000 ? i : 1000);
+	}
+	errno = error;
+}
+
+void ss_unlock(const sigset_t *old)
+{
+	int error = errno;
+
+	if (!AO_compare_and_swap_full(&ss_process->lock, own_id(), 0))
+		syscall(SYS_futex, futex(), FUTEX_UNLOCK_PI_PRIVATE, 0L, NULL, NULL, 0L);
+	ss_signals_restore(old);
+	errno = error;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* send.c - see send.h */
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "send.h"
+
+/*
+ * A child of fork that ran no atfork handler has an id of the parent's: the thread that
+ * forked has become the first of its process, whose id is the process's.
+ */
+static pid_t tid_of(const struct ss_thread *thread)
+{
+	pid_t tid = (pid_t)AO_load_acquire(&thread->tid);
+	AO_t process = AO_load(&ss_process->pid);
+
+	return !tid || AO_load(&thread->process) == process ? tid : (pid_t)process;
+}
+
+/*
+ * Not getpid(): in a child of vfork the threads that there are to interrupt are the
+ * parent's.
+ *
+ * EAGAIN: a real-time signal is queued, and the user's queue is full.  All signals
+ * are blocked here, so what fills the queue may be for this thread, and waiting
+ * for ever be just that.
+ */
+enum { ATTEMPTS = 100 };
+
+int ss_send(const struct ss_thread *thread)
+{
+	int error = errno, failed = 0, i;
+	pid_t tid = tid_of(thread);
+
+	for (i = 0; tid && i < ATTEMPTS; i++) {
+		failed = 0;
+		if (!syscall(SYS_tgkill, (pid_t)AO_load(&ss_process->pid), tid, ss_signal()))
+			break;
+		failed = errno == ESRCH ? 0 : errno;
+		if (failed != EAGAIN)
+			break;
+		ss_wait(i);
+	}
+	errno = error;
+	return failed;
+}
+
+/* As if by kill(2), which needs no place in the queue. */
+void ss_send_to_self(void)
+{
+	int error = errno;
+	siginfo_t info;
+
+	memset(&info, 0, sizeof info);
+	info.si_code = SI_USER;
+	if (syscall(SYS_rt_tgsigqueueinfo, getpid(), (pid_t)AO_load(&ss_thread.tid),
+		    ss_signal(), &info))
+		ss_send(&ss_thread);
+	errno = error;
+}
+
+/* The timer first: what it has sent is pending then, and no more comes. */
+void ss_take_back(void)
+{
+	static const long long none[2];		/* larger than any timespec */
+	int error = errno;
+	sigset_t old, set;
+	int taken;
+
+	sigemptyset(&set);
+	sigaddset(&set, ss_signal());
+	ss_signals_block(&old);
+	taken = ss_timer_off();
+	/* not sigtimedwait(), where a thread can be cancelled */
+	while (syscall(SYS_rt_sigtimedwait, &set, NULL, none, _NSIG / 8) > 0)
+		taken = 1;
+	if (ss_set_flag() && taken)
+		ss_send_to_self();
+	if (ss_thread.held)
+		sigdelset(&old, ss_signal());
+	ss_signals_restore(&old);
+	errno = error;
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/* thread.c - see thread.h */
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "thread.h"
+
+AO_t ss_interrupt_signal;
+
+/* Nothing can be entered inside it: ss_around of no scope has this value. */
+safe_syscall_scope ss_not_started = { .ss_around = SS_OUTERMOST, .ss_free = (size_t)-1 };
+
+__thread struct ss_thread ss_thread SS_TLS = {
+	.own = { .ss_around = SS_OUTERMOST },
+	.current = &ss_not_started,
+	.call = SS_FIRST,
+};
+
+int ss_fail(int error)
+{
+	errno = error;
+	return -1;
+}
+
+/* ---- scopes ----------------------------------------------------------------- */
+
+struct ss_thread *ss_thread_of(safe_syscall_scope *scope)
+{
+	safe_syscall_scope *outer;
+	AO_t word = AO_load_acquire(&scope->ss_around);
+
+	if (!word)
+		return NULL;
+	while ((outer = ss_around(scope)))
+		scope = outer;
+	return (struct ss_thread *)scope;
+}
+
+/*
+ * The one in which a call of this thread is made.  In the middle of enter() it is the
+ * new one as soon as that is linked, although it is not current yet: nobody but this
+ * thread can have put it inside what is current here.
+ */
+static safe_syscall_scope *innermost(void)
+{
+	safe_syscall_scope *current = ss_thread.current;
+	safe_syscall_scope *entering = ss_thread.entering;
+
+	if (entering && ss_around(entering) == current)
+		return entering;
+	return current == &ss_not_started ? &ss_thread.own : current;
+}
+
+int ss_is_ours(const safe_syscall_scope *scope)
+{
+	const safe_syscall_scope *s;
+
+	for (s = innermost(); s && s != scope; s = ss_around(s))
+		;
+	return s != NULL;
+}
+
+int ss_interrupted_here(void)
+{
+	const safe_syscall_scope *s;
+
+	for (s = innermost(); s; s = ss_around(s))
+		if (AO_load(&s->ss_state) & SS_INTERRUPTED)
+			return 1;
+	return 0;
+}
+
+/*
+ * Clear it, then look again: who interrupts a scope marks that first and sets the flag
+ * then, so either the mark is seen here or the flag is set after it was cleared.
+ * Signals are blocked lest a handler make a call when it is clear and should not be.
+ */
+int ss_set_flag(void)
+{
+	int interrupted = ss_interrupted_here();
+
+	if (!interrupted && ss_thread.flag) {
+		ss_thread.flag = 0;
+		ss_thread.cleared++;
+		AO_nop_full();
+		interrupted = ss_interrupted_here();
+	}
+	if (interrupted)
+		ss_thread.flag = 1;
+	return interrupted;
+}
+
+/* ---- calls under way --------------------------------------------------------- */
+
+/*
+ * The kernel compares: the stack may be gone, or may be protected for a while,
+ * and then it is not known to be over.
+ */
+static int mark_is_gone(const struct ss_call *call)
+{
+	static const long long now[2];		/* longer than any timespec */
+	int error = errno;
+	int gone;
+
+	gone = syscall(SYS_futex, &call->mark, FUTEX_WAIT_PRIVATE, (long)SS_MARK,
+		       now, NULL, 0L) == -1 && errno == EAGAIN;
+	errno = error;
+	return gone;
+}
+
+int ss_call_is_over(uintptr_t tagged, const struct ss_call *new_call)
+{
+	uintptr_t old = tagged & ~SS_TAGS;
+	uintptr_t new = (uintptr_t)new_call;
+
+	return old && ((old < new + sizeof *new_call && new < old + sizeof *new_call) ||
+		       mark_is_gone((const struct ss_call *)old));
+}
+
+/*
+ * The call that is in the stub there is the last one when its record is just above the
+ * stack pointer, nearer than any frame of a signal is large.  It looks at the
+ * flag again.  If it is another one, of a handler that calls safe_syscall_raw(),
+ * the last one lies beneath it.
+ */
+enum { SS_NEAR = 512 };
+
+uintptr_t ss_calls_beneath(const ucontext_t *uc, enum safe_syscall_phase phase)
+{
+	uintptr_t calls = ss_thread.call & ~SS_FIRST;
+
+	if (phase != SAFE_SYSCALL_OUTSIDE &&
+	    (calls & ~SS_TAGS) - ss_arch_sp(uc) < SS_NEAR)
+		return calls & SS_BENEATH;
+	return calls;
+}
+
+/* ---- signals ------------------------------------------------------------------- */
+
+static const int synchronous[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS };
+enum { SYNCHRONOUS = sizeof synchronous / sizeof *synchronous };
+
+int ss_is_synchronous(int signum)
+{
+	int i;
+
+	for (i = 0; i < SYNCHRONOUS && synchronous[i] != signum; i++)
+		;
+	return i < SYNCHRONOUS;
+}
+
+void ss_signals_all(sigset_t *set)
+{
+	int i;
+
+	memset(set, -1, sizeof *set);
+	for (i = 0; i < SYNCHRONOUS; i++)
+		sigdelset(set, synchronous[i]);
+}
+
+/* The C library's function would leave out those that it has for itself. */
+void ss_signals_block(sigset_t *old)
+{
+	sigset_t all;
+
+	ss_signals_all(&all);
+	syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, old, _NSIG / 8);
+}
+
+void ss_signals_restore(const sigset_t *old)
+{
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, old, NULL, _NSIG / 8);
+}
+
+void ss_signal_unblock(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, ss_signal());
+	syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &set, NULL, _NSIG / 8);
+}
+
+/* ---- a thread begins ------------------------------------------------------------ */
+
+static pthread_key_t key;
+static AO_t key_is_made, is_pinned;
+
+/* Called once at a time; again when it has failed. */
+int ss_thread_make_key(void (*thread_ends)(void *))
+{
+	if (!AO_load(&key_is_made) && !pthread_key_create(&key, thread_ends))
+		AO_store_release(&key_is_made, 1);
+	return AO_load(&key_is_made) ? 0 : -1;
+}
+
+int ss_thread_set_key(void)
+{
+	if (ss_thread.has_key)
+		return 0;
+	ss_pin();
+	if (!AO_load_acquire(&key_is_made) || pthread_setspecific(key, &ss_thread))
+		return ss_fail(EAGAIN);
+	ss_thread.has_key = 1;
+	return 0;
+}
+
+/* glibc allocates memory for the 33rd key and later ones, and others for none. */
+void ss_thread_try_key(void)
+{
+	int error = errno;
+
+	if (key < 32 && AO_load(&is_pinned))
+		ss_thread_set_key();
+	errno = error;
+}
+
+/* A handler of this thread that comes between any two lines here does the same. */
+void ss_thread_start(void)
+{
+	int error = errno;
+
+	if (!AO_load(&ss_thread.tid)) {
+		AO_store(&ss_thread.process, AO_load(&ss_process->pid));
+		AO_store_release(&ss_thread.tid, (AO_t)syscall(SYS_gettid));
+	}
+	if (ss_signal()) {
+		ss_signal_unblock();
+		ss_thread.call &= ~SS_FIRST;
+	}
+	errno = error;
+}
+
+/*
+ * A static copy may be part of a plugin, which is closed while the interrupt signal's
+ * handler is installed and threads have their key.  The C library's names are weak,
+ * as a static program has no use for them.
+ */
+extern __typeof__(dladdr) dladdr __attribute__((weak));
+extern __typeof__(dlopen) dlopen __attribute__((weak));
+
+void ss_pin(void)
+{
+	Dl_info info;
+
+	if (AO_load(&is_pinned))
+		return;
+	if (dlopen && dladdr && dladdr(&key, &info) && info.dli_fname)
+		dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+	AO_store(&is_pinned, 1);
+}
