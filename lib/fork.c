@@ -105,8 +105,10 @@ void ss_unlock(const sigset_t *old)
 {
 	int error = errno;
 
-	if (!AO_compare_and_swap_full(&ss_process->lock, own_id(), 0))
-		syscall(SYS_futex, futex(), FUTEX_UNLOCK_PI_PRIVATE, 0L, NULL, NULL, 0L);
+	/* a kernel that does not know who holds it (an emulator's) has nobody to pass it to */
+	if (!AO_compare_and_swap_full(&ss_process->lock, own_id(), 0) &&
+	    syscall(SYS_futex, futex(), FUTEX_UNLOCK_PI_PRIVATE, 0L, NULL, NULL, 0L))
+		AO_store_release(&ss_process->lock, 0);
 	ss_signals_restore(old);
 	errno = error;
 }

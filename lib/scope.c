@@ -1,5 +1,43 @@
 /* SPDX-License-Identifier: MIT */
-/* scope.c - who may interrupt what */
+/*
+ * scope.c - who may interrupt what
+ *
+ * A scope is a mark, and the thread that has entered it.  Interrupting it sets the mark,
+ * then the flag of the thread, which stops the calls that have not been made, then
+ * sends the thread the interrupt signal, which brings back the one that is being made.
+ *
+ * LATE SIGNALS (G7)
+ *
+ * The signal could come when the thread has left the scope, and disturb what it does
+ * then.  So leave() first says that the thread is gone and then looks whether anyone is at
+ * the scope:
+ *
+ *	interrupt			leave
+ *	  mark, senders + 1		  around = 0
+ *	  full barrier			  full barrier
+ *	  around?  flag, signal		  marked, or senders?
+ *	  senders - 1			    wait until senders is 0,
+ *					    take the signal back
+ *
+ * Whichever barrier comes second, its side sees what the other wrote: either the
+ * sender finds that the scope is not entered and sends nothing, or leave() finds the
+ * sender.  A signal that has been sent is pending or has been handled, and a timer that
+ * a handler has set is stopped, so after the signal has been taken back none can
+ * arrive.  Nobody touches the scope after senders - 1, so it may be freed when leave() has
+ * returned.
+ *
+ * enter() is the same the other way round: it links the scope, and then looks whether it
+ * has been marked by somebody who found nobody in it.
+ *
+ * The sender learns the thread by going from scope to scope outwards, to the thread's own.
+ * They stay where they are: none can be left before the one in which we count, nor
+ * can the thread end.
+ *
+ * The mark is on the scope that was named alone, and the flag is the thread's: a call in
+ * an inner scope comes back too, and safe_syscall() looks at the scopes around.  A flag that
+ * is set in vain costs one look.  So neither enter() nor rearm() need know what has been
+ * inherited.
+ */
 #include <errno.h>
 #include <pthread.h>
 #include <stddef.h>

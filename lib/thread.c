@@ -238,19 +238,28 @@ void ss_thread_start(void)
 
 /*
  * A static copy may be part of a plugin, which is closed while the interrupt signal's
- * handler is installed and threads have their key.  The C library's names are weak,
- * as a static program has no use for them.
+ * handler is installed and threads have their key.  Then it was compiled as PIC.
  */
+#if defined __PIC__ && !defined __PIE__
 extern __typeof__(dladdr) dladdr __attribute__((weak));
 extern __typeof__(dlopen) dlopen __attribute__((weak));
 
-void ss_pin(void)
+static void pin(void)
 {
 	Dl_info info;
 
-	if (AO_load(&is_pinned))
-		return;
 	if (dlopen && dladdr && dladdr(&key, &info) && info.dli_fname)
 		dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+#else
+static void pin(void)
+{
+}
+#endif
+
+void ss_pin(void)
+{
+	if (!AO_load(&is_pinned))
+		pin();
 	AO_store(&is_pinned, 1);
 }
