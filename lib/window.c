@@ -79,7 +79,7 @@
  * A handler that interrupts a handler sees the first one's code, which is case
  * 8, while the call that waits beneath has been dealt with by the first handler
  * or will be, if that one calls the hook.  What to do where the first handler
- * belongs to others and does not is layer 3's affair, and told in scope.c.
+ * belongs to others and does not is layer 3's affair, and told in hook.c.
  *
  * The functions below only read ss_bounds, which is constant, and the context,
  * which is the caller's: they can be interrupted anywhere, by anything.

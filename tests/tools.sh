@@ -213,6 +213,35 @@ perf_profile() {
 	}
 }
 
+# ---- the rooms ----------------------------------------------------------------------
+
+# From the bottom up.  A file uses no symbol of one that stands further to the right.
+rooms='version stub window process word thread timer send fork hook call scope action'
+
+# Lines "USER DEFINER", of the objects in the archive; "USER USER" for each, so that one
+# that nobody uses and that uses nobody is there too.
+uses() {
+	nm -A -P $archive | sed 's/^.*\[\(.*\)\.o\]: /\1 /' | awk '
+	$3 == "U" { user[$1, $2] = 1; next }
+	$3 ~ /[A-Z]/ { definer[$2] = $1 }
+	{ print $1, $1 }
+	END {
+		for (pair in user) {
+			split(pair, p, SUBSEP)
+			if (p[2] in definer)
+				print p[1], definer[p[2]]
+		}
+	}' | sort -u
+}
+
+rooms_know_those_below() {
+	uses | awk -v rooms="$rooms" '
+	BEGIN { n = split(rooms, r); for (i = 1; i <= n; i++) height[r[i]] = i }
+	!($1 in height) && !told[$1]++ { print $1 ".c stands in no row of rooms" }
+	$1 in height && $2 in height && height[$1] < height[$2] { print $1 ".c uses " $2 ".c" }
+	END { if (NR < n) print "only " NR " objects" }'
+}
+
 # ---- the interface ----------------------------------------------------------------
 
 # To take up what has been added: tests/tools.sh --baseline
@@ -243,5 +272,6 @@ check libunwind libunwind
 check gdb gdb_backtrace
 check symbols symbols
 check perf perf_profile
+check rooms rooms_know_those_below
 check abidiff abi_is_the_baseline
 finish
