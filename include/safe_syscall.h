@@ -150,10 +150,11 @@ typedef struct safe_syscall_scope {
 	size_t ss_state;
 	size_t ss_around;
 	size_t ss_free;
-	size_t ss_reserved[5];
+	long long ss_deadline;
+	size_t ss_reserved[4];
 } safe_syscall_scope;
 
-#define SAFE_SYSCALL_SCOPE_INIT { 0, 0, 0, { 0, 0, 0, 0, 0 } }
+#define SAFE_SYSCALL_SCOPE_INIT { 0, 0, 0, 0, { 0, 0, 0, 0 } }
 
 /**
  * safe_syscall_init - choose the interrupt signal and handle it
@@ -271,10 +272,28 @@ int safe_syscall_leave(safe_syscall_scope *scope);
 int safe_syscall_interrupt(safe_syscall_scope *scope);
 
 /**
+ * safe_syscall_deadline - have a scope interrupted at a given time
+ * @scope: entered on the calling thread, or its own
+ * @when: the time, by CLOCK_MONOTONIC; null: at none
+ *
+ * The one that was set before is taken back.  A time in the past is now.  A deadline is
+ * gone with safe_syscall_leave(); rearm takes back an interrupt by it, and leaves one that
+ * is still to come.  That of a scope works in those that are entered inside it.  A thread
+ * has one timer of the kernel's for all, which it makes with its first deadline.
+ *
+ * Returns 0, or -1 with errno EINVAL for null, a scope that is not entered here, a time
+ * that is none, and before safe_syscall_init(); EAGAIN when the kernel has no timer: then
+ * the one before is still set.  Not for handlers; leaves errno alone on success.  Since 0.2.
+ */
+struct timespec;
+int safe_syscall_deadline(safe_syscall_scope *scope, const struct timespec *when);
+
+/**
  * safe_syscall_interrupted - is the scope itself interrupted?
  * @scope: any scope
  *
- * Returns 1 or 0, or -1 with errno EINVAL for null.  Async-signal-safe,
+ * Returns 0; 1 when it is; 2 when it is by its deadline, and by nobody before; or -1 with
+ * errno EINVAL for null.  leave and rearm return the same.  Async-signal-safe,
  * thread-safe; leaves errno alone on success.  Since 0.1.
  */
 int safe_syscall_interrupted(const safe_syscall_scope *scope);

@@ -10,9 +10,11 @@
 
 /* ---- safe_syscall_init --------------------------------------------------------- */
 
-static int is_default(const struct sigaction *sa)
+/* Ours already: in a child of fork, in the middle of which another thread was at init(). */
+static int is_free(const struct sigaction *sa)
 {
-	return sa->sa_handler == SIG_DFL;
+	return sa->sa_handler == SIG_DFL ||
+		(sa->sa_flags & SA_SIGINFO && sa->sa_sigaction == ss_on_interrupt);
 }
 
 static int is_usable(int signum)
@@ -35,7 +37,7 @@ static int handle_interrupts(int signum)
 {
 	struct sigaction sa, was;
 
-	if (sigaction(signum, NULL, &was) || !is_default(&was))
+	if (sigaction(signum, NULL, &was) || !is_free(&was))
 		return EBUSY;
 	memset(&sa, 0, sizeof sa);
 	sa.sa_sigaction = ss_on_interrupt;
@@ -43,7 +45,7 @@ static int handle_interrupts(int signum)
 	ss_signals_all(&sa.sa_mask);
 	if (sigaction(signum, &sa, &was))
 		return EBUSY;
-	if (is_default(&was))
+	if (is_free(&was))
 		return 0;
 	sigaction(signum, &was, NULL);
 	return EBUSY;

@@ -12,6 +12,7 @@ static inline long call_stub(struct ss_call *call, uintptr_t tag, uintptr_t afte
 	const ss_word *arg = call->arg;
 	long result;
 
+	SS_ARCH_GET_SP(call->sp);
 	ss_thread.call = (uintptr_t)call | tag;
 	result = safe_syscall_raw(&ss_thread.flag, call->number, arg[0], arg[1], arg[2],
 #if SS_ARGUMENTS == 7
@@ -57,12 +58,6 @@ static SS_COLD long finish(struct ss_call *call, long result, uintptr_t tag, uin
 	return result < 0 && result >= -4095 ? ss_fail((int)-result) : result;
 }
 
-static void start(void)
-{
-	ss_thread_start();
-	ss_thread_try_key();
-}
-
 /*
  * There is a call already.  Either it is beneath a handler, which makes another one, or a
  * handler that had interrupted it has left by siglongjmp.  If it can't be told
@@ -79,7 +74,7 @@ static SS_COLD long call_nested(struct ss_call *call)
 
 	ss_fork_check();
 	if (ss_thread.call & SS_FIRST)
-		start();
+		ss_thread_start();
 	if (ss_thread.held)
 		ss_signal_unblock();
 	if (ss_thread.entering && ss_interrupted_here())
@@ -97,7 +92,8 @@ static inline long call_any(struct ss_call *call)
 {
 	long result;
 
-	if (__builtin_expect(ss_thread.call | (uintptr_t)ss_thread.entering, 0))
+	if (__builtin_expect(ss_thread.call | (uintptr_t)ss_thread.entering |
+			     ss_thread.held, 0))
 		return call_nested(call);
 	result = call_stub(call, 0, 0);
 	if (__builtin_expect(result < 0 && result >= -4095, 0))
@@ -194,7 +190,7 @@ SS_HIDDEN long ss_syscall(long number, SS_WORDS SS_SEVENTH(ss_word g));
 long ss_syscall(long number, SS_WORDS SS_SEVENTH(ss_word g))
 {
 	struct ss_call call = {
-		number, { a, b, c, d, e, f SS_SEVENTH(g) }, SS_MARK, ss_thread.cleared
+		number, { a, b, c, d, e, f SS_SEVENTH(g) }, SS_MARK, ss_thread.cleared, 0
 	};
 
 	if (cannot_use_stub(number))

@@ -16,12 +16,17 @@
  */
 static void thread_forked(void)
 {
+	safe_syscall_scope *s;
 	sigset_t old;
 
 	ss_signals_block(&old);
 	AO_store(&ss_thread.tid, (AO_t)syscall(SYS_gettid));
-	AO_store(&ss_thread.process, AO_load(&ss_process->pid));
+	AO_store(&ss_thread.generation, AO_load(&ss_process->generation));
+	for (s = ss_innermost(); s; s = ss_around(s))
+		ss_forget_senders(s);
 	ss_timer_forget();
+	ss_timer_expire();
+	ss_timer_set();
 	if (ss_set_flag() && ss_signal())
 		ss_send_to_self();
 	ss_signals_restore(&old);
@@ -29,25 +34,16 @@ static void thread_forked(void)
 
 void ss_fork_check(void)
 {
-	AO_t pid = AO_load(&ss_process->pid);
-
-	if (!pid) {
-		pid = (AO_t)getpid();
-		AO_store(&ss_process->pid, pid);
-	}
-	if (AO_load(&ss_thread.tid) && AO_load(&ss_thread.process) != pid)
+	if (!AO_load(&ss_process->generation))
+		ss_process_forked();
+	if (AO_load(&ss_thread.tid) &&
+	    AO_load(&ss_thread.generation) != AO_load(&ss_process->generation))
 		thread_forked();
 }
 
-/* The lock was a parent's thread's; what that was about to do is done or not. */
 static void forked(void)
 {
-	AO_t pid = (AO_t)getpid();
-
-	if (AO_load(&ss_process->pid) != pid) {
-		AO_store(&ss_process->lock, 0);
-		AO_store(&ss_process->pid, pid);
-	}
+	ss_process_forked();
 	ss_fork_check();
 }
 

@@ -151,6 +151,7 @@ static void not_ours(int signum)
 static void on_interrupt(ucontext_t *uc, enum safe_syscall_phase phase)
 {
 	ss_fork_check();
+	ss_timer_expire();
 	if (!ss_interrupted_here()) {
 		ss_timer_off();
 		return;
@@ -158,7 +159,7 @@ static void on_interrupt(ucontext_t *uc, enum safe_syscall_phase phase)
 	ss_thread.flag = 1;
 	if (!ss_calls_beneath(uc, phase))
 		ss_timer_off();
-	else if (ss_timer_again())
+	else if (ss_timer_again() && !ss_process_is_vforked())
 		hold_back(uc);
 }
 

@@ -13,6 +13,8 @@
 static struct ss_process before_start;
 struct ss_process *ss_process = &before_start;
 
+static AO_t generations;
+
 /* Where it can't be had, children of fork are known by the atfork handler alone. */
 void ss_process_start(void)
 {
@@ -20,10 +22,27 @@ void ss_process_start(void)
 	void *page = mmap(NULL, size, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	before_start.pid = (AO_t)getpid();
+	ss_process_forked();
 	if (page == MAP_FAILED)
 		return;
 	madvise(page, size, MADV_WIPEONFORK);
 	*(struct ss_process *)page = before_start;
 	ss_process = page;
+}
+
+int ss_process_is_vforked(void)
+{
+	return (AO_t)getpid() != AO_load(&ss_process->pid);
+}
+
+/* The lock was a parent's thread's; what that was about to do is done or not. */
+void ss_process_forked(void)
+{
+	AO_t pid = (AO_t)getpid();
+
+	if (AO_load(&ss_process->generation) && AO_load(&ss_process->pid) == pid)
+		return;
+	AO_store(&ss_process->lock, 0);
+	AO_store(&ss_process->pid, pid);
+	AO_store(&ss_process->generation, ++generations);
 }

@@ -13,10 +13,15 @@
  */
 struct ss_process {
 	AO_t pid;
-	AO_t lock;	/* fork.c */
+	AO_t generation;	/* how many forks led here: a child may have the parent's pid */
+	AO_t lock;		/* fork.c */
 };
 extern SS_HIDDEN struct ss_process *ss_process;
 
 SS_HIDDEN void ss_process_start(void);
+/* Is it a child of vfork?  The threads, scopes and calls in this memory are the parent's. */
+SS_HIDDEN int ss_process_is_vforked(void);
+/* It is a new one.  Called again by it, nothing happens. */
+SS_HIDDEN void ss_process_forked(void);
 
 #endif

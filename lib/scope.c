@@ -41,14 +41,18 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <time.h>
 
 #include "fork.h"
 #include "scope.h"
 
 safe_syscall_scope *safe_syscall_self(void)
 {
+	int error = errno;
+
 	ss_thread_start();
-	ss_thread_try_key();
+	ss_thread_set_key();
+	errno = error;
 	return &ss_thread.own;
 }
 
@@ -60,6 +64,7 @@ static void close_scope(safe_syscall_scope *scope)
 	AO_store(&scope->ss_around, 0);
 	AO_nop_full();
 	ss_wait_for_senders(scope, -1);
+	ss_change(scope, SS_DEADLINE, 0);
 }
 
 static void thread_ends(void *unused)
@@ -78,11 +83,13 @@ static void thread_ends(void *unused)
 	AO_store(&ss_thread.tid, 0);
 	AO_nop_full();
 	ss_wait_for_senders(&ss_thread.own, -1);
+	ss_change(&ss_thread.own, SS_DEADLINE, 0);
 	ss_signals_block(&old);
 	ss_timer_delete();
 	ss_signals_restore(&old);
 	ss_thread.call = SS_FIRST;
-	ss_thread.has_key = 0;
+	ss_thread.held = 0;
+	ss_thread.was_blocked = ss_thread.sending = ss_thread.has_key = 0;
 }
 
 static void start(void)
@@ -153,6 +160,8 @@ static SS_COLD int enter_slowly(safe_syscall_scope *scope)
 	ss_library_start();
 	ss_fork_check();
 	ss_thread_start();
+	if (ss_signal())
+		ss_thread.call &= ~SS_FIRST;	/* this is no handler */
 	AO_store(&ss_thread.base.ss_around, (AO_t)&ss_thread.own);
 	ss_thread.current = &ss_thread.base;
 	if (link_scope(scope))
@@ -192,12 +201,19 @@ int safe_syscall_enter(safe_syscall_scope *scope)
 	return 0;
 }
 
+/* What leave, interrupted and rearm return. */
+static int how_interrupted(AO_t state)
+{
+	return !(state & SS_INTERRUPTED) ? 0 : state & SS_BY_DEADLINE ? 2 : 1;
+}
+
 /* ---- leaving -------------------------------------------------------------------- */
 
 static SS_COLD int leave_slowly(safe_syscall_scope *scope)
 {
 	ss_fork_check();
 	ss_wait_for_senders(scope, -1);
+	ss_change(scope, SS_DEADLINE, 0);
 	ss_thread.call &= SS_FIRST;
 	if (ss_signal())
 		ss_take_back();
@@ -263,41 +279,102 @@ int safe_syscall_interrupted(const safe_syscall_scope *scope)
 {
 	if (!scope)
 		return ss_fail(EINVAL);
-	return (AO_load_acquire(&scope->ss_state) & SS_INTERRUPTED) != 0;
+	return how_interrupted(AO_load_acquire(&scope->ss_state));
 }
 
 /* ---- taking an interrupt back -------------------------------------------------------- */
 
 /*
- * A handler must not wait for long: whoever sends may need what the handler has
- * interrupted, and may be this very thread.  Where a call may be beneath, this may be
- * a handler.
+ * A handler must not wait: whoever sends may need what the handler has interrupted, and
+ * may be this very thread.  Where a call may be beneath, this may be a handler, and gives
+ * the sender a few chances.  Else it is none, or one that has interrupted no call: wait
+ * for as long as it takes to send, and a thousand times that.
  */
 static int patience(void)
 {
-	return ss_thread.sending ? 0 : ss_thread.call & ~SS_FIRST ? 64 : -1;
+	return ss_thread.sending ? 0 : ss_thread.call & ~SS_FIRST ? 64 : 20000;
 }
 
 static SS_COLD int take_back(safe_syscall_scope *scope)
 {
-	int error = errno;
+	int error = errno, ours = ss_is_ours(scope), was;
+	sigset_t old;
 
 	ss_fork_check();
-	if (!(ss_change(scope, SS_INTERRUPTED | SS_SENT, 0) & SS_INTERRUPTED))
-		return 0;
-	ss_wait_for_senders(scope, patience());
-	/* only this thread's signals can be taken back */
-	if (ss_is_ours(scope) && ss_signal())
-		ss_take_back();
+	ss_signals_block(&old);
+	if (ours)
+		ss_timer_expire();
+	was = how_interrupted(ss_change(scope, SS_INTERRUPTED | SS_SENT | SS_BY_DEADLINE, 0));
+	ss_signals_restore(&old);
+	if (was) {
+		ss_wait_for_senders(scope, patience());
+		/* only this thread's signals can be taken back */
+		if (ours && ss_signal())
+			ss_take_back();
+	}
 	errno = error;
-	return 1;
+	return was;
 }
 
 int safe_syscall_rearm(safe_syscall_scope *scope)
 {
 	if (!scope)
 		return ss_fail(EINVAL);
-	if (!(AO_load_acquire(&scope->ss_state) & SS_INTERRUPTED))
+	if (!(AO_load_acquire(&scope->ss_state) & (SS_INTERRUPTED | SS_DEADLINE)))
 		return 0;
 	return take_back(scope);
+}
+
+/* ---- deadlines --------------------------------------------------------------------------- */
+
+static long long nanoseconds(const struct timespec *when)
+{
+	return when->tv_sec * 1000000000LL + when->tv_nsec;
+}
+
+static int is_time(const struct timespec *when)
+{
+	return when->tv_sec >= 0 && when->tv_sec < 1LL << 33 && when->tv_nsec >= 0 &&
+		when->tv_nsec < 1000000000;
+}
+
+/*
+ * The one before is taken back, whatever has become of it; unless it has interrupted the
+ * scope, which stays.
+ */
+static int set_deadline(safe_syscall_scope *scope, const struct timespec *when)
+{
+	long long before = scope->ss_deadline;
+	AO_t had = ss_change(scope, SS_DEADLINE, 0) & SS_DEADLINE;
+
+	if (when) {
+		scope->ss_deadline = nanoseconds(when);
+		ss_change(scope, 0, SS_DEADLINE);
+		if (ss_timer_set()) {
+			ss_change(scope, SS_DEADLINE, 0);
+			scope->ss_deadline = before;
+			ss_change(scope, 0, had);
+			return EAGAIN;
+		}
+	}
+	if (had)
+		ss_take_back();
+	ss_timer_expire();
+	ss_set_flag();
+	return 0;
+}
+
+int safe_syscall_deadline(safe_syscall_scope *scope, const struct timespec *when)
+{
+	int error = errno, failed;
+	sigset_t old;
+
+	if (!scope || !ss_signal() || !ss_is_ours(scope) || (when && !is_time(when)))
+		return ss_fail(EINVAL);
+	ss_fork_check();
+	ss_signals_block(&old);
+	failed = set_deadline(scope, when);
+	ss_signals_restore(&old);
+	errno = error;
+	return failed ? ss_fail(failed) : 0;
 }

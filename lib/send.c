@@ -15,9 +15,9 @@
 static pid_t tid_of(const struct ss_thread *thread)
 {
 	pid_t tid = (pid_t)AO_load_acquire(&thread->tid);
-	AO_t process = AO_load(&ss_process->pid);
 
-	return !tid || AO_load(&thread->process) == process ? tid : (pid_t)process;
+	return !tid || AO_load(&thread->generation) == AO_load(&ss_process->generation) ?
+		tid : (pid_t)AO_load(&ss_process->pid);
 }
 
 /*
@@ -62,7 +62,10 @@ void ss_send_to_self(void)
 	errno = error;
 }
 
-/* The timer first: what it has sent is pending then, and no more comes. */
+/*
+ * The timer first: what it has sent is pending then, and no more comes but for deadlines.
+ * One of those may have been taken from the queue here, and is told now.
+ */
 void ss_take_back(void)
 {
 	static const long long none[2];		/* larger than any timespec */
@@ -77,6 +80,8 @@ void ss_take_back(void)
 	/* not sigtimedwait(), where a thread can be cancelled */
 	while (syscall(SYS_rt_sigtimedwait, &set, NULL, none, _NSIG / 8) > 0)
 		taken = 1;
+	ss_timer_expire();
+	ss_timer_set();
 	if (ss_set_flag() && taken)
 		ss_send_to_self();
 	if (ss_thread.held)

@@ -42,11 +42,10 @@ struct ss_thread *ss_thread_of(safe_syscall_scope *scope)
 }
 
 /*
- * The one in which a call of this thread is made.  In the middle of enter() it is the
- * new one as soon as that is linked, although it is not current yet: nobody but this
+ * In the middle of enter() it is the new one as soon as that is linked, although it is not current yet: nobody but this
  * thread can have put it inside what is current here.
  */
-static safe_syscall_scope *innermost(void)
+safe_syscall_scope *ss_innermost(void)
 {
 	safe_syscall_scope *current = ss_thread.current;
 	safe_syscall_scope *entering = ss_thread.entering;
@@ -60,7 +59,7 @@ int ss_is_ours(const safe_syscall_scope *scope)
 {
 	const safe_syscall_scope *s;
 
-	for (s = innermost(); s && s != scope; s = ss_around(s))
+	for (s = ss_innermost(); s && s != scope; s = ss_around(s))
 		;
 	return s != NULL;
 }
@@ -69,7 +68,7 @@ int ss_interrupted_here(void)
 {
 	const safe_syscall_scope *s;
 
-	for (s = innermost(); s; s = ss_around(s))
+	for (s = ss_innermost(); s; s = ss_around(s))
 		if (AO_load(&s->ss_state) & SS_INTERRUPTED)
 			return 1;
 	return 0;
@@ -123,19 +122,23 @@ int ss_call_is_over(uintptr_t tagged, const struct ss_call *new_call)
 }
 
 /*
- * The call that is in the stub there is the last one when its record is just above the
- * stack pointer, nearer than any frame of a signal is large.  It looks at the
- * flag again.  If it is another one, of a handler that calls safe_syscall_raw(),
- * the last one lies beneath it.
+ * The call that is in the stub there is the last one when it has the stack pointer of
+ * that, but for what the call instruction and the stub add and take: the stub of another
+ * one, on whatever stack, is further away by what its own caller needs.  It looks at the
+ * flag again.  If it is another one, of a handler that calls safe_syscall_raw(), the
+ * last one lies beneath it.
  */
-enum { SS_NEAR = 512 };
+static int is_last(const ucontext_t *uc, const struct ss_call *call)
+{
+	return call && ss_arch_sp(uc) - (call->sp - 64) <= 64 + 32;
+}
 
 uintptr_t ss_calls_beneath(const ucontext_t *uc, enum safe_syscall_phase phase)
 {
 	uintptr_t calls = ss_thread.call & ~SS_FIRST;
 
 	if (phase != SAFE_SYSCALL_OUTSIDE &&
-	    (calls & ~SS_TAGS) - ss_arch_sp(uc) < SS_NEAR)
+	    is_last(uc, (const struct ss_call *)(calls & ~SS_TAGS)))
 		return calls & SS_BENEATH;
 	return calls;
 }
@@ -177,13 +180,15 @@ void ss_signals_restore(const sigset_t *old)
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, old, NULL, _NSIG / 8);
 }
 
-void ss_signal_unblock(void)
+int ss_signal_unblock(void)
 {
-	sigset_t set;
+	sigset_t set, old;
 
 	sigemptyset(&set);
 	sigaddset(&set, ss_signal());
-	syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &set, NULL, _NSIG / 8);
+	sigemptyset(&old);
+	syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &set, &old, _NSIG / 8);
+	return sigismember(&old, ss_signal());
 }
 
 /* ---- a thread begins ------------------------------------------------------------ */
@@ -210,28 +215,25 @@ int ss_thread_set_key(void)
 	return 0;
 }
 
-/* glibc allocates memory for the 33rd key and later ones, and others for none. */
-void ss_thread_try_key(void)
-{
-	int error = errno;
-
-	if (key < 32 && AO_load(&is_pinned))
-		ss_thread_set_key();
-	errno = error;
-}
-
-/* A handler of this thread that comes between any two lines here does the same. */
+/*
+ * A handler of this thread that comes between any two lines here does the same.
+ *
+ * If the signal was blocked, this may be a handler, with whose return it is blocked
+ * again: so it is unblocked each time, until a scope is entered.
+ */
 void ss_thread_start(void)
 {
 	int error = errno;
 
 	if (!AO_load(&ss_thread.tid)) {
-		AO_store(&ss_thread.process, AO_load(&ss_process->pid));
+		AO_store(&ss_thread.generation, AO_load(&ss_process->generation));
 		AO_store_release(&ss_thread.tid, (AO_t)syscall(SYS_gettid));
 	}
 	if (ss_signal()) {
-		ss_signal_unblock();
-		ss_thread.call &= ~SS_FIRST;
+		if (ss_signal_unblock())
+			ss_thread.was_blocked = 1;
+		if (!ss_thread.was_blocked)
+			ss_thread.call &= ~SS_FIRST;
 	}
 	errno = error;
 }

@@ -25,6 +25,7 @@ struct ss_call {
 	ss_word arg[SS_ARGUMENTS];
 	volatile int mark;
 	size_t cleared;		/* ss_thread.cleared when it was made */
+	uintptr_t sp;		/* of the function that calls the stub */
 };
 
 #define SS_MARK 0x5afe5ca1
@@ -34,7 +35,7 @@ struct ss_call {
  * bit where others may lie beneath it; or this bit alone, when the last one is over.
  */
 #define SS_BENEATH ((uintptr_t)1)
-/* The interrupt signal has not been unblocked on this thread. */
+/* The interrupt signal may be blocked on this thread. */
 #define SS_FIRST ((uintptr_t)2)
 #define SS_TAGS (SS_BENEATH | SS_FIRST)
 
@@ -61,13 +62,14 @@ struct ss_thread {
 	volatile int flag;
 	volatile size_t cleared;
 	volatile int sending;		/* in safe_syscall_interrupt() */
-	volatile int held;		/* hook.c has blocked the signal, for want of a timer */
+	volatile uintptr_t held;	/* hook.c has blocked the signal, for want of a timer */
+	volatile int was_blocked;	/* the signal, when the library was used first */
 	volatile int has_key;
 	AO_t tid;			/* 0 before it is asked for, and after the end */
-	AO_t process;			/* in which it has that id */
+	AO_t generation;		/* of the process in which it has that id */
 	struct {
 		int made, armed, id;
-		long long pause;
+		long long pause, again;
 	} timer;			/* timer.c */
 };
 
@@ -103,6 +105,8 @@ static inline safe_syscall_scope *ss_around(const safe_syscall_scope *scope)
 /* The thread that is in it, or null. */
 SS_HIDDEN struct ss_thread *ss_thread_of(safe_syscall_scope *scope);
 
+/* The one in which a call of this thread is made. */
+SS_HIDDEN safe_syscall_scope *ss_innermost(void);
 /* Is the scope one of this thread's? */
 SS_HIDDEN int ss_is_ours(const safe_syscall_scope *scope);
 /* Is one of this thread's scopes interrupted? */
@@ -124,15 +128,14 @@ SS_HIDDEN int ss_is_synchronous(int signum);
 SS_HIDDEN void ss_signals_all(sigset_t *set);
 SS_HIDDEN void ss_signals_block(sigset_t *old);
 SS_HIDDEN void ss_signals_restore(const sigset_t *old);
-SS_HIDDEN void ss_signal_unblock(void);
+/* Returns whether it was blocked. */
+SS_HIDDEN int ss_signal_unblock(void);
 
 /* What is to be done once on a thread. */
 SS_HIDDEN void ss_thread_start(void);
 /* So that it ends with the thread.  Not in a handler.  0, or -1 and EAGAIN. */
 SS_HIDDEN int ss_thread_set_key(void);
 SS_HIDDEN int ss_thread_make_key(void (*thread_ends)(void *));
-/* Likewise, where that can be done in a handler. */
-SS_HIDDEN void ss_thread_try_key(void);
 /* The object that holds this code is never unloaded from now on.  Not in a handler. */
 SS_HIDDEN void ss_pin(void);
 

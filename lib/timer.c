@@ -39,6 +39,8 @@ static int make(void)
 {
 	struct sigevent event;
 
+	if (!ss_thread.has_key)		/* it would outlive the thread */
+		return -1;
 	memset(&event, 0, sizeof event);
 	event.sigev_signo = ss_signal();
 	event.sigev_notify = SIGEV_THREAD_ID;
@@ -49,36 +51,81 @@ static int make(void)
 	return 0;
 }
 
-static int set(long long ns)
+static long long now(void)
 {
-	const struct times times = { { 0, 0 }, { ns / SECOND, ns % SECOND } };
+	struct timespec ts;
 
-	return (int)syscall(SET_TIME, (long)ss_thread.timer.id, 0L, &times, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * (long long)SECOND + ts.tv_nsec;
+}
+
+/* The earliest time for which there is a reason; 0: there is none. */
+static long long earliest(void)
+{
+	long long when = ss_thread.timer.pause ? ss_thread.timer.again : 0;
+	const safe_syscall_scope *s;
+
+	for (s = ss_innermost(); s; s = ss_around(s))
+		if (AO_load(&s->ss_state) & SS_DEADLINE && (!when || s->ss_deadline < when))
+			when = s->ss_deadline;
+	return when;
+}
+
+/*
+ * One timer for both.  It fires once and may be early for one of them, or late for none:
+ * who is told looks what time it is.
+ */
+int ss_timer_set(void)
+{
+	long long when = earliest();
+	const struct times times = { { 0, 0 }, { when / SECOND, when % SECOND } };
+
+	if (!when && !ss_thread.timer.armed)
+		return 0;
+	/* the id is one of the parent's timers */
+	if (ss_process_is_vforked())
+		return -1;
+	if (!ss_thread.timer.made && make())
+		return -1;
+	ss_thread.timer.armed = when != 0;
+	return (int)syscall(SET_TIME, (long)ss_thread.timer.id, (long)TIMER_ABSTIME, &times,
+			    NULL);
 }
 
 int ss_timer_again(void)
 {
 	long long pause = ss_thread.timer.pause;
 
-	/* a child of vfork, which has the parent's memory but not its timers */
-	if ((AO_t)getpid() != AO_load(&ss_process->pid))
-		return -1;
-	if (!ss_thread.timer.made && make())
-		return -1;
-	pause = ss_thread.timer.armed ? pause + pause / PART : FIRST_PAUSE;
-	ss_thread.timer.pause = pause;
-	ss_thread.timer.armed = 1;
-	return set(pause);
+	ss_thread.timer.pause = pause ? pause + pause / PART : FIRST_PAUSE;
+	ss_thread.timer.again = now() + ss_thread.timer.pause;
+	return ss_timer_set();
 }
 
 int ss_timer_off(void)
 {
-	int armed = ss_thread.timer.armed;
+	int again = ss_thread.timer.pause != 0;
 
-	if (armed)
-		set(0);
-	ss_thread.timer.armed = 0;
-	return armed;
+	ss_thread.timer.pause = 0;
+	ss_timer_set();
+	return again;
+}
+
+void ss_timer_expire(void)
+{
+	long long time = 0;
+	safe_syscall_scope *s;
+	AO_t old;
+
+	for (s = ss_innermost(); s; s = ss_around(s)) {
+		if (!(AO_load(&s->ss_state) & SS_DEADLINE))
+			continue;
+		time = time ? time : now();
+		if (s->ss_deadline > time)
+			continue;
+		old = ss_change(s, SS_DEADLINE, SS_INTERRUPTED | SS_SENT);
+		if (!(old & SS_INTERRUPTED))
+			ss_change(s, 0, SS_BY_DEADLINE);
+	}
 }
 
 void ss_timer_forget(void)

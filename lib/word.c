@@ -29,7 +29,7 @@ AO_t ss_change(safe_syscall_scope *scope, AO_t clear, AO_t set)
 
 static AO_t this_process(void)
 {
-	return AO_load(&ss_process->pid) * SS_PROCESS;
+	return AO_load(&ss_process->generation) * SS_PROCESS;
 }
 
 /* Times SS_SENDER. */
@@ -81,6 +81,17 @@ void ss_remove_sender(safe_syscall_scope *scope, int failed)
 		sent = old & SS_INTERRUPTED && !n && !failed ? SS_SENT : 0;
 	} while (!AO_compare_and_swap_full(&scope->ss_state, old,
 					   with_senders(old | sent, n)));
+}
+
+/* So that the count of forks may wrap round, on 32 bits. */
+void ss_forget_senders(safe_syscall_scope *scope)
+{
+	AO_t old;
+
+	do
+		old = AO_load(&scope->ss_state);
+	while (!AO_compare_and_swap_full(&scope->ss_state, old,
+					 with_senders(old, senders(old))));
 }
 
 void ss_wait_for_senders(const safe_syscall_scope *scope, int rounds)

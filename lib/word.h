@@ -17,6 +17,8 @@
 #define SS_INTERRUPTED ((AO_t)1)	/* until rearm */
 /* The thread has been told, or there was none: it need not be told again. */
 #define SS_SENT ((AO_t)2)
+#define SS_DEADLINE ((AO_t)4)		/* one is to come: ss_deadline */
+#define SS_BY_DEADLINE ((AO_t)8)	/* interrupted by it, and by nobody before */
 /*
  * The rest counts those in safe_syscall_interrupt(), and in its upper part says in which
  * process.  A child of fork finds them counted too, who are threads of the parent
@@ -42,6 +44,9 @@ SS_HIDDEN AO_t ss_change(safe_syscall_scope *scope, AO_t clear, AO_t set);
 SS_HIDDEN int ss_add_sender(safe_syscall_scope *scope);
 /* One less.  failed: the signal was not sent, so the next one is to try again. */
 SS_HIDDEN void ss_remove_sender(safe_syscall_scope *scope, int failed);
+
+/* In a child of fork: those that are counted in the parent only. */
+SS_HIDDEN void ss_forget_senders(safe_syscall_scope *scope);
 
 /* Until no sender is counted, or for that many rounds; -1: however long it takes. */
 SS_HIDDEN void ss_wait_for_senders(const safe_syscall_scope *scope, int rounds);

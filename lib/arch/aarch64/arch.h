@@ -44,6 +44,9 @@ static inline uintptr_t ss_arch_pc(const ucontext_t *uc)
 	return uc->uc_mcontext.pc;
 }
 
+/* Of the function that this is in. */
+#define SS_ARCH_GET_SP(sp) __asm__ volatile ("mov\t%0, sp" : "=r" (sp))
+
 static inline uintptr_t ss_arch_sp(const ucontext_t *uc)
 {
 	return uc->uc_mcontext.sp;

@@ -44,6 +44,9 @@ static inline uintptr_t ss_arch_pc(const ucontext_t *uc)
 	return (uintptr_t)uc->uc_mcontext.pc;
 }
 
+/* Of the function that this is in. */
+#define SS_ARCH_GET_SP(sp) __asm__ volatile ("move\t%0, $29" : "=r" (sp))
+
 static inline uintptr_t ss_arch_sp(const ucontext_t *uc)
 {
 	return (uintptr_t)uc->uc_mcontext.gregs[29];

@@ -26,6 +26,9 @@ static inline uintptr_t ss_arch_pc(const ucontext_t *uc)
 	return uc->uc_mcontext.__gregs[0];
 }
 
+/* Of the function that this is in. */
+#define SS_ARCH_GET_SP(sp) __asm__ volatile ("mv\t%0, sp" : "=r" (sp))
+
 static inline uintptr_t ss_arch_sp(const ucontext_t *uc)
 {
 	return uc->uc_mcontext.__gregs[2];

@@ -22,6 +22,9 @@ static inline uintptr_t ss_arch_pc(const ucontext_t *uc)
 	return uc->uc_mcontext.psw.addr;
 }
 
+/* Of the function that this is in. */
+#define SS_ARCH_GET_SP(sp) __asm__ volatile ("lgr\t%0, %%r15" : "=r" (sp))
+
 static inline uintptr_t ss_arch_sp(const ucontext_t *uc)
 {
 	return uc->uc_mcontext.gregs[15];

@@ -41,6 +41,9 @@ static inline uintptr_t ss_arch_pc(const ucontext_t *uc)
 	return (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
 }
 
+/* Of the function that this is in. */
+#define SS_ARCH_GET_SP(sp) __asm__ volatile ("mov\t%%rsp, %q0" : "=r" (sp))
+
 static inline uintptr_t ss_arch_sp(const ucontext_t *uc)
 {
 	return (uintptr_t)uc->uc_mcontext.gregs[REG_RSP];

@@ -23,7 +23,7 @@ enum {
 #ifdef __ILP32__
 # define TA_MOST { 68, 29, 20, 6, 48, 39, 101, 92 }
 #else
-# define TA_MOST { 69, 25, 20, 6, 51, 34, 106, 89 }
+# define TA_MOST { 69, 25, 10, 7, 51, 34, 80, 63 }
 #endif
 
 /* Only the instructions that the stub, or a mutant of it, is made of. */
