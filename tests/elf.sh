@@ -26,6 +26,7 @@ expected_undefined() {
 	__stack_chk_*
 	__ubsan_handle_*
 	_ITM_*
+	clock_gettime
 	__cxa_finalize
 	__deregister_frame_info
 	__gmon_start__
@@ -45,6 +46,7 @@ expected_undefined() {
 	sched_yield
 	sig*set
 	sigaction
+	sigismember
 	syscall
 	sysconf
 	END
