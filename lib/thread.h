@@ -67,7 +67,7 @@ struct ss_thread {
 	AO_t process;			/* in which it has that id */
 	struct {
 		int made, armed, id;
-		long pause;
+		long long pause;
 	} timer;			/* timer.c */
 };
 

@@ -32,7 +32,7 @@ struct times {
  * fails with EINTR each time, and is made again with the same time-out, comes to its
  * end between two signals.
  */
-enum { FIRST_PAUSE = 10000, LAST_PAUSE = 100000000, PART = 32 };	/* ns */
+enum { FIRST_PAUSE = 10000, PART = 32, SECOND = 1000000000 };	/* ns */
 
 /* A timer of the kernel's, for this thread: the C library's own may allocate memory. */
 static int make(void)
@@ -49,16 +49,16 @@ static int make(void)
 	return 0;
 }
 
-static int set(long ns)
+static int set(long long ns)
 {
-	const struct times times = { { 0, 0 }, { 0, ns } };
+	const struct times times = { { 0, 0 }, { ns / SECOND, ns % SECOND } };
 
 	return (int)syscall(SET_TIME, (long)ss_thread.timer.id, 0L, &times, NULL);
 }
 
 int ss_timer_again(void)
 {
-	long pause = ss_thread.timer.pause;
+	long long pause = ss_thread.timer.pause;
 
 	/* a child of vfork, which has the parent's memory but not its timers */
 	if ((AO_t)getpid() != AO_load(&ss_process->pid))
@@ -66,9 +66,9 @@ int ss_timer_again(void)
 	if (!ss_thread.timer.made && make())
 		return -1;
 	pause = ss_thread.timer.armed ? pause + pause / PART : FIRST_PAUSE;
-	ss_thread.timer.pause = pause < LAST_PAUSE ? pause : LAST_PAUSE;
+	ss_thread.timer.pause = pause;
 	ss_thread.timer.armed = 1;
-	return set(ss_thread.timer.pause);
+	return set(pause);
 }
 
 int ss_timer_off(void)
