@@ -558,11 +558,13 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-	Suite *suite = suite_create("process");
-	TCase *tc = tcase_create("processes");
+	TCase *tc;
+	Suite *suite;
 
 	if (is_program(argc, argv, "ends"))
 		return 7;
+	suite = suite_create("process");
+	tc = tcase_create("processes");
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, set_up, NULL);
 	tcase_add_loop_test(tc, fork_finds_an_interrupt, 0, 9 * WHENS);
