@@ -204,6 +204,13 @@ int ss_thread_make_key(void (*thread_ends)(void *))
 	return AO_load(&key_is_made) ? 0 : -1;
 }
 
+/* A plugin is opened, looked at, and closed.  No thread has the key if it is not pinned. */
+__attribute__((destructor)) static void delete_key(void)
+{
+	if (AO_load(&key_is_made) && !AO_load(&is_pinned))
+		pthread_key_delete(key);
+}
+
 int ss_thread_set_key(void)
 {
 	if (ss_thread.has_key)

@@ -77,6 +77,146 @@ START_TEST(each_reaches_its_own_calls)
 }
 END_TEST
 
+/* ---- both at once ------------------------------------------------------------------------ */
+
+static pthread_barrier_t barrier;
+
+static void *init_copy(void *which)
+{
+	pthread_barrier_wait(&barrier);
+	return (void *)(intptr_t)((const struct copy *)which)->init();
+}
+
+/* In a child, as it can be done only once. */
+static int init_both(void)
+{
+	pthread_t threads[2];
+	void *signals[2];
+
+	pthread_barrier_init(&barrier, NULL, 2);
+	if (pthread_create(&threads[0], NULL, init_copy, (void *)(intptr_t)a) ||
+	    pthread_create(&threads[1], NULL, init_copy, (void *)(intptr_t)b))
+		return 9;
+	pthread_join(threads[0], &signals[0]);
+	pthread_join(threads[1], &signals[1]);
+	if ((intptr_t)signals[0] <= 0 || (intptr_t)signals[1] <= 0)
+		return 10;
+	return signals[0] != signals[1] ? 7 : 8;
+}
+
+START_TEST(signals_differ_always)
+{
+	double began = now();
+	int i, status;
+	pid_t child;
+
+	for (i = 0; i < 500 && now() - began < 4; i++) {
+		child = fork();
+		if (!child)
+			_exit(init_both());
+		ck_assert_int_eq(waitpid(child, &status, 0), child);
+		ck_assert(WIFEXITED(status));
+		ck_assert_int_eq(WEXITSTATUS(status), 7);
+	}
+}
+END_TEST
+
+/* ---- one that is closed --------------------------------------------------------------------- */
+
+enum { INIT = 1, ENTER = 2 };
+static int used, signum;
+static void *handle_of_a;
+
+static void *use_and_close(void *unused)
+{
+	if (used & INIT)
+		signum = a->init();
+	if (used & ENTER) {
+		ck_assert_int_eq(a->enter(), 0);
+		ck_assert_int_eq(a->leave(), 0);
+	}
+	ck_assert_int_eq(dlclose(handle_of_a), 0);
+	return unused;
+}
+
+/* The thread ends, the signal comes, the process forks: all of which runs code of the copy. */
+START_TEST(closed)
+{
+	pthread_t thread;
+	int status;
+	pid_t child;
+
+	used = _i;
+	handle_of_a = dlopen("tests/.libs/copy_a.so", RTLD_NOW | RTLD_LOCAL);
+	ck_assert_ptr_ne(handle_of_a, NULL);
+	a = dlsym(handle_of_a, "copy");
+	ck_assert_int_eq(pthread_create(&thread, NULL, use_and_close, NULL), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	if (used & INIT) {
+		ck_assert_int_gt(signum, 0);
+		ck_assert_int_eq(raise(signum), 0);
+	}
+	child = fork();
+	if (!child)
+		exit(0);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+/* As a program does that looks what its plugins are. */
+START_TEST(closed_many_times)
+{
+	pthread_key_t key;
+	void *handle;
+	int i;
+
+	for (i = 0; i < 2000; i++) {
+		handle = dlopen("tests/.libs/copy_a.so", RTLD_NOW | RTLD_LOCAL);
+		ck_assert_msg(handle != NULL, "%s", dlerror());
+		ck_assert_int_eq(dlclose(handle), 0);
+	}
+	ck_assert_int_eq(pthread_key_create(&key, NULL), 0);
+}
+END_TEST
+
+/* ---- no key is left for it -------------------------------------------------------------------- */
+
+static void *look_at_values(void *keys)
+{
+	pthread_key_t *key = keys;
+	int i;
+
+	for (i = 0; i < 64; i++)
+		pthread_setspecific(key[i], &key[i]);
+	ck_assert_int_eq(a->enter(), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	for (i = 0; i < 64; i++)
+		ck_assert_ptr_eq(pthread_getspecific(key[i]), &key[i]);
+	return NULL;
+}
+
+START_TEST(keys_used_up)
+{
+	static pthread_key_t keys[4096];
+	pthread_t thread;
+	int n = 0;
+
+	while (n < 4096 && !pthread_key_create(&keys[n], NULL))
+		n++;
+	ck_assert_int_gt(n, 64);
+	a = open_copy("tests/.libs/copy_a.so");
+	ck_assert_int_eq(a->init(), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	ck_assert_int_eq(pthread_create(&thread, NULL, look_at_values, keys), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_int_eq(pthread_key_delete(keys[0]), 0);
+	ck_assert_int_gt(a->init(), 0);
+	ck_assert_int_eq(a->enter(), 0);
+	ck_assert_int_eq(a->leave(), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("copies");
@@ -86,6 +226,13 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, signals_differ);
 	tcase_add_test(tc, each_reaches_its_own_calls);
+	tcase_add_test(tc, signals_differ_always);
+	suite_add_tcase(suite, tc);
+
+	tc = tcase_create("opened later");
+	tcase_add_loop_test(tc, closed, 0, 4);
+	tcase_add_test(tc, closed_many_times);
+	tcase_add_test(tc, keys_used_up);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

@@ -102,6 +102,53 @@ START_TEST(refused)
 }
 END_TEST
 
+/* What the kernel does not read of a number, or what tells it another ABI's. */
+static const unsigned long long disguises[] = {
+	1ULL << 32, 1ULL << 63, 0xffffffffULL << 32, 0xdeadbeefULL << 32,
+#ifdef __x86_64__
+	1ULL << 30, 3ULL << 30 << 2 | 1ULL << 30,
+#endif
+#ifdef __s390x__
+	1ULL << 16, 0xffffULL << 16,
+#endif
+};
+
+static long disguised(long number, int i)
+{
+	return (long)((unsigned long long)number | disguises[i]);
+}
+
+START_TEST(refused_in_disguise)
+{
+#ifdef SYS_vfork
+	refuse(safe_syscall(disguised(SYS_vfork, _i)));
+#endif
+#ifdef SYS_clone3
+	refuse(safe_syscall(disguised(SYS_clone3, _i), 0L, 0L));
+#endif
+	refuse(safe_syscall(disguised(SYS_rt_sigreturn, _i)));
+	refuse(safe_syscall(disguised(SYS_clone, _i), CLONE_VM | CLONE_FS | SIGCHLD,
+			    CLONE_VM | CLONE_FS | SIGCHLD, 0L));
+}
+END_TEST
+
+/* Calls of which the number is an argument. */
+START_TEST(refused_at_one_remove)
+{
+#ifdef SYS_syscall
+	refuse(safe_syscall(SYS_syscall, (long)SYS_clone, CLONE_VM | CLONE_FS | SIGCHLD, 0L));
+	refuse(safe_syscall(SYS_syscall, (long)SYS_rt_sigreturn));
+	refuse(safe_syscall(SYS_syscall, (long)SYS_getpid));
+#elif defined __x86_64__
+	/* x32's own rt_sigreturn, and with a disguise */
+	refuse(safe_syscall(0x40000000L + 513));
+	refuse(safe_syscall((long)((1ULL << 32) + 0x40000000 + 513)));
+#else
+	SKIP("no such call here");
+#endif
+}
+END_TEST
+
 /* fork in the form that comes back on the same stack is fine. */
 START_TEST(clone_as_fork)
 {
@@ -146,6 +193,8 @@ int main(void)
 	tcase_add_test(tc, in_an_interrupted_scope);
 	tcase_add_test(tc, each_thread_has_its_own);
 	tcase_add_test(tc, refused);
+	tcase_add_loop_test(tc, refused_in_disguise, 0, sizeof disguises / sizeof *disguises);
+	tcase_add_test(tc, refused_at_one_remove);
 	tcase_add_test(tc, clone_as_fork);
 	tcase_add_test(tc, result_beyond_an_int);
 	tcase_add_test(tc, version);

@@ -11,6 +11,8 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 
+#define NEW_SCOPE ((safe_syscall_scope)SAFE_SYSCALL_SCOPE_INIT)
+
 #include "code.h"
 
 enum { SET = 1, REWIND = 2, HOOK = 4, SIGNAL = 8 };	/* what the handler does */
@@ -165,6 +167,53 @@ START_TEST(the_flag_comes_first)
 }
 END_TEST
 
+/*
+ * A filter may answer by the number that means a restart.  Whoever has made the call only
+ * knows that the kernel was entered: it is not made again.
+ */
+static const struct answer answer_512 = {
+	"ERESTARTSYS", 0, SAFE_ERESTARTSYS, 1, -SAFE_ERESTARTSYS
+};
+
+static void makes_the_call(int sig)
+{
+	long result = safe_syscall(SYS_getppid);
+
+	(void)sig;
+	signalled += result == -1 && errno == SAFE_ERESTARTSYS;
+}
+
+START_TEST(answered_by_512)
+{
+	safe_syscall_scope scope = NEW_SCOPE;
+
+	ck_assert_int_eq(safe_syscall_init(0), 0);
+	code_read(&code);
+	answer = &answer_512;
+	install_handlers();
+	signal(SIGUSR2, makes_the_call);
+	if (_i & 1)
+		ck_assert_int_eq(safe_syscall_enter(&scope), 0);
+	/* a flag that is out of date, so that the stub comes back by itself first */
+	if (_i & 2) {
+		ck_assert_int_eq(safe_syscall_interrupt(safe_syscall_self()), 0);
+		ck_assert_int_eq(safe_syscall_rearm(safe_syscall_self()), 1);
+	}
+	if (_i & 1)
+		ck_assert_int_eq(safe_syscall(SYS_getppid), getppid());
+	if (!trap_the_stub())
+		SKIP(no_filters);
+	if (_i & 4) {
+		raise(SIGUSR2);
+		ck_assert_int_eq(signalled, 1);
+	} else {
+		ck_assert_int_eq(safe_syscall(SYS_getppid), -1);
+		ck_assert_int_eq(errno, SAFE_ERESTARTSYS);
+	}
+	ck_assert_int_eq(handled, 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sigsys");
@@ -172,6 +221,7 @@ int main(void)
 
 	tcase_add_loop_test(tc, the_answer_is_the_result, 0, ANSWERS);
 	tcase_add_test(tc, the_flag_comes_first);
+	tcase_add_loop_test(tc, answered_by_512, 0, 8);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

@@ -7,6 +7,7 @@
 #define STAND_IN_H
 
 #include <errno.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <unistd.h>
 
@@ -15,6 +16,12 @@
 /* What is to be done first; an errno: that instead of the call. */
 static int (*before_syscall)(long number);
 
+/* It reads more arguments than there are. */
+#ifdef __has_attribute
+# if __has_attribute(no_sanitize)
+__attribute__((no_sanitize("address")))
+# endif
+#endif
 long syscall(long number, ...)
 {
 	static const volatile int never;
@@ -34,6 +41,24 @@ long syscall(long number, ...)
 		return result;
 	errno = (int)-result;
 	return -1;
+}
+
+/*
+ * A thread that sets may_get_stuck gets stuck in its next call of that number but so
+ * many, until all are released.
+ */
+static __thread int may_get_stuck;
+static volatile long stuck_at;
+static volatile int let_through, stuck, released;
+
+static inline int get_stuck(long number)
+{
+	if (!may_get_stuck || number != stuck_at || may_get_stuck++ <= let_through)
+		return 0;
+	__sync_fetch_and_add(&stuck, 1);
+	while (!released)
+		sched_yield();
+	return 0;
 }
 
 #endif

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_send.c - layer 3: those who send an interrupt.  The kernel refuses to send it, a sender
+ * is stuck, is cancelled, faults; and however it goes, whoever waits comes back, the
+ * next one tries again, and nobody is counted who is not there.
+ */
+#include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#include "scopes.h"
+#include "stand_in.h"
+
+static safe_syscall_scope scope;
+static volatile pid_t victim;
+
+static void *blocks_in_scope(void *unused)
+{
+	(void)unused;
+	ck_assert_int_eq(safe_syscall_enter(&scope), 0);
+	victim = own_tid();
+	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
+	ck_assert_int_eq(safe_syscall_leave(&scope), 1);
+	ck_assert(is_quiet());
+	return NULL;
+}
+
+static pthread_t start_victim(void)
+{
+	pthread_t thread;
+
+	scope = NEW_SCOPE;
+	thread = start(blocks_in_scope, NULL);
+	while (!victim)
+		sched_yield();
+	wait_state(getpid(), victim, 'S');
+	return thread;
+}
+
+/* ---- the signal is not sent --------------------------------------------------------- */
+
+static int refusal, refused;
+
+static int refuse_to_send(long number)
+{
+	if (number != SYS_tgkill || !refused)
+		return 0;
+	refused--;
+	return refusal;
+}
+
+static void expect_not_sent(int error)
+{
+	errno = 0;
+	ck_assert_int_eq(safe_syscall_interrupt(&scope), -1);
+	ck_assert_int_eq(errno, error);
+	ck_assert_int_eq(safe_syscall_interrupted(&scope), 1);
+}
+
+static const int refusals[] = { EPERM, ENOSYS, EINVAL, EAGAIN };
+enum { REFUSALS = sizeof refusals / sizeof *refusals };
+
+/* The mark is set, and the next one tries again. */
+START_TEST(not_sent)
+{
+	pthread_t thread = start_victim();
+
+	before_syscall = refuse_to_send;
+	refusal = refusals[_i];
+	refused = 1 << 30;
+	expect_not_sent(refusal);
+	expect_not_sent(refusal);
+	ck_assert_int_eq(state_of(getpid(), victim), 'S');
+	refused = 0;
+	errno = 4242;
+	ck_assert_int_eq(safe_syscall_interrupt(&scope), 0);
+	ck_assert_int_eq(errno, 4242);
+	join(thread);
+}
+END_TEST
+
+/* To the thread itself; and the failure is forgotten when it is taken back. */
+START_TEST(not_sent_to_oneself)
+{
+	scope = NEW_SCOPE;
+	ck_assert_int_eq(safe_syscall_enter(&scope), 0);
+	before_syscall = refuse_to_send;
+	refusal = refusals[_i];
+	refused = 1 << 30;
+	expect_not_sent(refusal);
+	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
+	ck_assert_int_eq(safe_syscall_rearm(&scope), 1);
+	ck_assert_int_eq(safe_syscall(SYS_getppid), getppid());
+	refused = 0;
+	ck_assert_int_eq(safe_syscall_interrupt(&scope), 0);
+	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
+	ck_assert_int_eq(safe_syscall_leave(&scope), 1);
+	ck_assert(is_quiet());
+}
+END_TEST
+
+/* The thread is gone: nobody is to be told.  Or the queue is full for a moment. */
+START_TEST(not_sent_is_no_failure)
+{
+	pthread_t thread = start_victim();
+
+	before_syscall = refuse_to_send;
+	refusal = _i ? EAGAIN : ESRCH;
+	refused = _i ? 40 : 1;
+	errno = 4242;
+	ck_assert_int_eq(safe_syscall_interrupt(&scope), 0);
+	ck_assert_int_eq(errno, 4242);
+	ck_assert_int_eq(refused, 0);
+	if (!_i) {
+		/* it was a lie */
+		ck_assert_int_eq(safe_syscall_rearm(&scope), 1);
+		ck_assert_int_eq(safe_syscall_interrupt(&scope), 0);
+	}
+	join(thread);
+}
+END_TEST
+
+/*
+ * A real-time signal wants a place in the queue.  What fills it may be for the very thread that
+ * sends, and that has all signals blocked while it does.
+ */
+static void nothing(int sig)
+{
+	(void)sig;
+}
+
+START_TEST(queue_is_full)
+{
+	int filler = SIGRTMIN + 4;
+	pthread_t thread;
+	sigset_t set;
+	rlim_t room;
+
+	ck_assert_int_eq(safe_syscall_init(SIGRTMIN + 5), 0);
+	interrupt_signal = safe_syscall_signal();
+	ck_assert_int_eq(pipe(fd), 0);
+	handle(filler, nothing, SA_RESTART, 0);
+	sigemptyset(&set);
+	sigaddset(&set, filler);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	thread = start_victim();
+	room = limit_queue(_i ? 8 : 0);
+	while (syscall(SYS_tgkill, getpid(), own_tid(), filler) == 0)
+		;
+	expect_not_sent(EAGAIN);
+	limit_queue(room);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	ck_assert_int_eq(safe_syscall_interrupt(&scope), 0);
+	join(thread);
+}
+END_TEST
+
+/* ---- seccomp's answers to the library's own calls --------------------------------------- */
+
+/* Returns 0 where there are no filters. */
+static int filter_call(long number, unsigned int answer)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_K | BPF_JEQ, (uint32_t)number, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, answer),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+	};
+	struct sock_fprog program = { sizeof filter / sizeof filter[0], filter };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) == 0 &&
+		prctl(PR_SET_SECCOMP, (long)SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static const char no_filters[] = "this kernel has no seccomp filters";
+
+/* A thread that has no filter. */
+static volatile int go;
+
+static void *interrupt_unfiltered(void *unused)
+{
+	while (!go)
+		sched_yield();
+	ck_assert_int_eq(safe_syscall_interrupt(&scope), 0);
+	return unused;
+}
+
+START_TEST(filter_refuses)
+{
+	pthread_t thread = start_victim(), other = start(interrupt_unfiltered, NULL);
+	int filtered = filter_call(SYS_tgkill, SECCOMP_RET_ERRNO | EPERM);
+
+	if (filtered) {
+		expect_not_sent(EPERM);
+		expect_not_sent(EPERM);
+	}
+	go = 1;
+	join(other);
+	join(thread);
+	if (!filtered)
+		SKIP(no_filters);
+}
+END_TEST
+
+/* A sandbox emulates the call in a handler, which must not find its signal blocked. */
+static volatile int emulated_calls;
+
+static void emulate_call(int sig, siginfo_t *info, void *ucontext)
+{
+	(void)sig;
+	(void)ucontext;
+	emulated_calls += info->si_syscall == SYS_tgkill;
+}
+
+START_TEST(filter_traps)
+{
+	int filtered;
+
+	scope = NEW_SCOPE;
+	on_signal(SIGSYS, 0, emulate_call);
+	ck_assert_int_eq(safe_syscall_enter(&scope), 0);
+	filtered = filter_call(SYS_tgkill, SECCOMP_RET_TRAP);
+	/* what it returns is whatever was in the register */
+	safe_syscall_interrupt(&scope);
+	ck_assert_int_eq(safe_syscall_interrupted(&scope), 1);
+	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
+	ck_assert_int_eq(safe_syscall_leave(&scope), 1);
+	ck_assert(is_quiet());
+	if (!filtered)
+		SKIP(no_filters);
+	ck_assert_int_ge(emulated_calls, 1);
+}
+END_TEST
+
+/* ---- senders that are stuck ------------------------------------------------------------------ */
+
+static void *interrupt_and_get_stuck(void *unused)
+{
+	may_get_stuck = 1;
+	ck_assert_int_eq(safe_syscall_interrupt(&scope), 0);
+	return unused;
+}
+
+static pthread_t start_stuck_sender(void)
+{
+	pthread_t thread;
+
+	stuck_at = SYS_tgkill;
+	before_syscall = get_stuck;
+	thread = start(interrupt_and_get_stuck, NULL);
+	while (!stuck)
+		sched_yield();
+	return thread;
+}
+
+/* In a handler nobody is waited for: the sender may need what the handler has interrupted. */
+static volatile int rearmed, was_stuck;
+
+static void rearms(int sig)
+{
+	(void)sig;
+	rearmed = safe_syscall_rearm(&scope);
+	was_stuck = !released;
+}
+
+START_TEST(rearm_in_a_handler)
+{
+	pthread_t thread, sender;
+
+	handle(SIGUSR1, rearms, SA_RESTART, _i);
+	thread = start_victim();
+	sender = start_stuck_sender();
+	signal_thread(victim, SIGUSR1);
+	while (!was_stuck)
+		sched_yield();
+	ck_assert_int_eq(rearmed, 1);
+	released = 1;
+	join(sender);
+	/* it was for nobody */
+	ck_assert_int_eq(safe_syscall_interrupted(&scope), 0);
+	wait_state(getpid(), victim, 'S');
+	ck_assert_int_eq(safe_syscall_interrupt(&scope), 0);
+	join(thread);
+}
+END_TEST
+
+/* The sender is this thread, which a handler of a fault has interrupted while it sends. */
+static int rearm_while_sending(long number)
+{
+	if (number == SYS_tgkill && !rearmed)
+		rearmed = safe_syscall_rearm(&scope);
+	return 0;
+}
+
+START_TEST(rearm_while_sending_oneself)
+{
+	scope = NEW_SCOPE;
+	ck_assert_int_eq(safe_syscall_enter(&scope), 0);
+	before_syscall = rearm_while_sending;
+	safe_syscall_interrupt(&scope);
+	ck_assert_int_eq(rearmed, 1);
+	ck_assert_int_eq(safe_syscall(SYS_getppid), getppid());
+	ck_assert_int_eq(safe_syscall_leave(&scope), 0);
+	ck_assert(is_quiet());
+}
+END_TEST
+
+/* More than a small number can count. */
+enum { SENDERS = 300, STACK = 256 * 1024 };
+
+static void *release(void *unused)
+{
+	pause_ms(20);
+	released = 1;
+	return unused;
+}
+
+START_TEST(many_senders)
+{
+	pthread_t threads[SENDERS], other;
+	pthread_attr_t attr;
+	int i, n;
+
+	scope = NEW_SCOPE;
+	ck_assert_int_eq(safe_syscall_enter(&scope), 0);
+	stuck_at = SYS_tgkill;
+	before_syscall = get_stuck;
+	pthread_attr_init(&attr);
+	ck_assert_int_eq(pthread_attr_setstacksize(&attr, STACK), 0);
+	for (n = 0; n < SENDERS; n++)
+		if (pthread_create(&threads[n], &attr, interrupt_and_get_stuck, NULL))
+			break;
+	while (stuck < n)
+		sched_yield();
+	other = start(release, NULL);
+	ck_assert_int_eq(_i ? safe_syscall_rearm(&scope) : safe_syscall_leave(&scope), 1);
+	ck_assert_int_eq(released, 1);
+	for (i = 0; i < n; i++)
+		join(threads[i]);
+	join(other);
+	if (_i)
+		ck_assert_int_eq(safe_syscall_leave(&scope), 0);
+	safe_syscall_rearm(&scope);
+	ck_assert(is_quiet());
+	ck_assert_int_eq(safe_syscall_enter(&scope), 0);
+	ck_assert_int_eq(safe_syscall(SYS_getppid), getppid());
+	ck_assert_int_eq(safe_syscall_leave(&scope), 0);
+	if (n < SENDERS)
+		SKIP("not so many threads");
+}
+END_TEST
+
+/* ---- senders that are cancelled ----------------------------------------------------------------- */
+
+static volatile int sends;
+
+static void *send_until_cancelled(void *how)
+{
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+	while (sends < INT_MAX) {
+		sends++;
+		safe_syscall_interrupt(&scope);
+		if (how)
+			safe_syscall_rearm(&scope);
+	}
+	return NULL;
+}
+
+/* Not in enter(), which says nothing of it. */
+static void *leave_until_cancelled(void *unused)
+{
+	while (sends < INT_MAX) {
+		safe_syscall_enter(&scope);
+		pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+		sends++;
+		safe_syscall_interrupt(&scope);
+		safe_syscall_leave(&scope);
+		pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, NULL);
+		safe_syscall_rearm(&scope);
+		pthread_testcancel();
+	}
+	return unused;
+}
+
+/* Cancelled at ever another moment: nobody is left counted, nor in a scope for whom leave waits. */
+START_TEST(cancelled)
+{
+	double began = now();
+	pthread_t thread;
+	int i, spin;
+
+	scope = NEW_SCOPE;
+	for (i = 0; i < 400 && now() - began < 3; i++) {
+		sends = 0;
+		thread = start(_i == 2 ? leave_until_cancelled : send_until_cancelled,
+			       _i ? &scope : NULL);
+		while (!sends)
+			sched_yield();
+		for (spin = i * 97 % 20000; spin > 0; spin--)
+			__asm__ volatile ("" ::: "memory");
+		ck_assert_int_eq(pthread_cancel(thread), 0);
+		join(thread);
+		safe_syscall_rearm(&scope);
+		ck_assert_int_eq(safe_syscall_enter(&scope), 0);
+		ck_assert_int_eq(safe_syscall_interrupt(&scope), 0);
+		ck_assert_int_eq(safe_syscall_leave(&scope), 1);
+		ck_assert_int_eq(safe_syscall_rearm(&scope), 1);
+	}
+	ck_assert(is_quiet());
+}
+END_TEST
+
+/* ---- scopes in memory that has to be mapped first ------------------------------------------------- */
+
+/* As a garbage collector or a checkpoint tool has it: an access faults, and a handler sees to it. */
+static char *page;
+static size_t page_size;
+static volatile int faults;
+
+static void unprotect(int sig)
+{
+	(void)sig;
+	faults++;
+	mprotect(page, page_size, PROT_READ | PROT_WRITE);
+	safe_syscall(SYS_getppid);
+}
+
+static int protect_at_tgkill(long number)
+{
+	if (number == SYS_tgkill)
+		mprotect(page, page_size, PROT_NONE);
+	return 0;
+}
+
+START_TEST(faulting_memory)
+{
+	int how = _i % 2 ? PROT_NONE : PROT_READ;
+	safe_syscall_scope *s;
+
+	page_size = (size_t)sysconf(_SC_PAGESIZE);
+	page = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert(page != MAP_FAILED);
+	s = (safe_syscall_scope *)page;
+	handle(SIGSEGV, unprotect, 0, _i & 2);
+#define PROTECTED(call) (mprotect(page, page_size, how), (call))
+	ck_assert_int_eq(PROTECTED(safe_syscall_enter(s)), 0);
+	ck_assert_int_eq(PROTECTED(safe_syscall(SYS_getppid)), getppid());
+	if (_i & 4)
+		before_syscall = protect_at_tgkill;
+	ck_assert_int_eq(PROTECTED(safe_syscall_interrupt(s)), 0);
+	before_syscall = NULL;
+	ck_assert_int_eq(PROTECTED(block()), -SAFE_ERESTARTSYS);
+	ck_assert_int_eq(PROTECTED(safe_syscall_interrupted(s)), 1);
+	ck_assert_int_eq(PROTECTED(safe_syscall_rearm(s)), 1);
+	ck_assert_int_eq(PROTECTED(safe_syscall(SYS_getppid)), getppid());
+	ck_assert_int_eq(PROTECTED(safe_syscall_interrupt(s)), 0);
+	ck_assert_int_eq(PROTECTED(safe_syscall_leave(s)), 1);
+	ck_assert_int_eq(PROTECTED(safe_syscall_enter(s)), 0);
+	ck_assert_int_eq(PROTECTED(block()), -SAFE_ERESTARTSYS);
+	ck_assert_int_eq(PROTECTED(safe_syscall_leave(s)), 1);
+	ck_assert_int_ge(faults, 5);
+	ck_assert(is_quiet());
+	mprotect(page, page_size, PROT_READ | PROT_WRITE);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("send");
+	TCase *tc = tcase_create("senders");
+	TCase *without = tcase_create("before init");
+
+	tcase_set_timeout(without, 30);
+	tcase_add_loop_test(without, queue_is_full, 0, 2);
+	suite_add_tcase(suite, without);
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_loop_test(tc, not_sent, 0, REFUSALS);
+	tcase_add_loop_test(tc, not_sent_to_oneself, 0, REFUSALS);
+	tcase_add_loop_test(tc, not_sent_is_no_failure, 0, 2);
+	tcase_add_test(tc, filter_refuses);
+	tcase_add_test(tc, filter_traps);
+	tcase_add_loop_test(tc, rearm_in_a_handler, 0, 1);
+	tcase_add_test(tc, rearm_while_sending_oneself);
+	tcase_add_loop_test(tc, many_senders, 0, 2);
+	tcase_add_loop_test(tc, cancelled, 0, 3);
+	tcase_add_loop_test(tc, faulting_memory, 0, 8);
+	suite_add_tcase(suite, tc);
+	return run_suite(suite);
+}
