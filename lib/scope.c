@@ -295,17 +295,24 @@ static int patience(void)
 	return ss_thread.sending ? 0 : ss_thread.call & ~SS_FIRST ? 64 : 20000;
 }
 
+/* Its deadline has passed, maybe, and nobody has been told. */
+static void expire(void)
+{
+	sigset_t old;
+
+	ss_signals_block(&old);
+	ss_timer_expire();
+	ss_signals_restore(&old);
+}
+
 static SS_COLD int take_back(safe_syscall_scope *scope)
 {
 	int error = errno, ours = ss_is_ours(scope), was;
-	sigset_t old;
 
 	ss_fork_check();
-	ss_signals_block(&old);
-	if (ours)
-		ss_timer_expire();
+	if (ours && AO_load(&scope->ss_state) & SS_DEADLINE)
+		expire();
 	was = how_interrupted(ss_change(scope, SS_INTERRUPTED | SS_SENT | SS_BY_DEADLINE, 0));
-	ss_signals_restore(&old);
 	if (was) {
 		ss_wait_for_senders(scope, patience());
 		/* only this thread's signals can be taken back */
