@@ -29,15 +29,20 @@ int ss_fail(int error)
 
 /* ---- scopes ----------------------------------------------------------------- */
 
+/*
+ * Looked at once: the scope may be left meanwhile, and then is in none.  Those around it are
+ * there until we have come to them, as who leaves waits for us.
+ */
 struct ss_thread *ss_thread_of(safe_syscall_scope *scope)
 {
-	safe_syscall_scope *outer;
 	AO_t word = AO_load_acquire(&scope->ss_around);
 
 	if (!word)
 		return NULL;
-	while ((outer = ss_around(scope)))
-		scope = outer;
+	while (word != SS_OUTERMOST) {
+		scope = (safe_syscall_scope *)word;
+		word = AO_load_acquire(&scope->ss_around);
+	}
 	return (struct ss_thread *)scope;
 }
 

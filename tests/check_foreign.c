@@ -13,6 +13,7 @@
 #include "scopes.h"
 
 static safe_syscall_scope scope;
+static rlim_t room;
 static volatile pid_t victim;		/* the thread whose call is interrupted */
 static volatile int stage;		/* how far its handlers have come */
 
@@ -81,6 +82,7 @@ enum what {
 
 static enum what what;
 static volatile long in_handler;	/* what its last call said */
+static int calls;			/* of another handler: makes a call */
 
 static void do_what(void)
 {
@@ -243,6 +245,75 @@ START_TEST(on_any_stack)
 }
 END_TEST
 
+/* ---- one handler after the other, and one scope in another -------------------------------- */
+
+/* The first one comes and goes, and what is known of the call is known when the next one comes. */
+static void only_calls(int sig)
+{
+	(void)sig;
+	if (calls)
+		safe_syscall(SYS_getppid);
+	stage = 1;
+}
+
+static void does_what(int sig)
+{
+	(void)sig;
+	do_what();
+}
+
+START_TEST(two_in_turn)
+{
+	pthread_t thread;
+
+	calls = _i & 1;
+	what = _i / 4;
+	handle(SIGUSR1, only_calls, SA_RESTART, _i & 2);
+	handle(SIGUSR2, does_what, SA_RESTART, 0);
+	thread = start(victim_of, NULL);
+	wait_asleep(0);
+	signal_thread(victim, SIGUSR1);
+	wait_asleep(1);
+	signal_thread(victim, SIGUSR2);
+	interrupt_if_blocked(2);
+	join(thread);
+	ck_assert_int_eq(in_handler, -SAFE_ERESTARTSYS);
+}
+END_TEST
+
+/* Two scopes are interrupted, and one of the interrupts is taken back. */
+static safe_syscall_scope within;
+
+static void takes_one_back(int sig)
+{
+	(void)sig;
+	safe_syscall_interrupt(&within);
+	safe_syscall_interrupt(&scope);
+	safe_syscall_rearm(&within);
+}
+
+START_TEST(one_of_two_is_taken_back)
+{
+	pthread_t thread;
+
+	handle(SIGUSR1, takes_one_back, SA_RESTART, _i & 1);
+	scope = within = NEW_SCOPE;
+	ck_assert_int_eq(safe_syscall_enter(&scope), 0);
+	ck_assert_int_eq(safe_syscall_enter(&within), 0);
+	room = limit_queue(0);
+	if (_i & 2)
+		limit_queue(room);
+	victim = own_tid();
+	thread = start(signal_when_asleep, NULL);
+	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
+	limit_queue(room);
+	join(thread);
+	ck_assert_int_eq(safe_syscall_leave(&within), 0);
+	ck_assert_int_eq(safe_syscall_leave(&scope), 1);
+	ck_assert(is_quiet());
+}
+END_TEST
+
 /* ---- jumps into a handler beneath --------------------------------------------------------- */
 
 /* One signal for each handler: what siglongjmp() leaves blocked is of no importance then. */
@@ -321,7 +392,7 @@ END_TEST
  * call is known afterwards: the next interrupt reaches it, when the kernel has it.
  */
 static struct code code;
-static int other_signal, calls, both_at_once;
+static int other_signal, both_at_once;
 
 static void takes_back(int sig)
 {
@@ -449,6 +520,34 @@ START_TEST(init_with_the_signal_blocked)
 }
 END_TEST
 
+/* A thread that has used the library before there was an interrupt signal. */
+static void *used_before_init(void *unused)
+{
+	ck_assert_int_eq(safe_syscall(SYS_getppid), getppid());
+	stage = 1;
+	while (stage != 2)
+		sched_yield();
+	return blocks_in_a_scope(unused);
+}
+
+START_TEST(thread_begun_before_init)
+{
+	pthread_t thread;
+	sigset_t set, old;
+
+	in_own_scope = _i;
+	sigfillset(&set);
+	ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &set, &old), 0);
+	thread = start(used_before_init, NULL);
+	ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &old, NULL), 0);
+	while (stage != 1)
+		sched_yield();
+	setup();
+	stage = 2;
+	expect_thread_is_reached(thread);
+}
+END_TEST
+
 static void interrupts_own_scope(int sig)
 {
 	(void)sig;
@@ -527,7 +626,6 @@ static int made;
 static volatile int made_failed;
 static pthread_t made_thread;
 static pid_t made_child;
-static rlim_t room;
 
 static void interrupts_the_scope(int sig)
 {
@@ -658,11 +756,14 @@ int main(int argc, char **argv)
 	without = tcase_create("before init");
 	tcase_set_timeout(without, 30);
 	tcase_add_loop_test(without, init_with_the_signal_blocked, 0, 2);
+	tcase_add_loop_test(without, thread_begun_before_init, 0, 2);
 	suite_add_tcase(suite, without);
 
 	tcase_set_timeout(tc, 30);
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_loop_test(tc, on_any_stack, 0, PLACES * WHATS);
+	tcase_add_loop_test(tc, two_in_turn, 0, 4 * WHATS);
+	tcase_add_loop_test(tc, one_of_two_is_taken_back, 0, 4);
 	tcase_add_loop_test(tc, jump_into_a_handler, 0, JUMPS * HOW_JUMPS * WHATS);
 	tcase_add_loop_test(tc, taken_back_by_the_next_handler, 0, 16);
 	tcase_add_loop_test(tc, thread_made_with_the_signal_blocked, 0, 4);

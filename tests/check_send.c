@@ -150,10 +150,45 @@ START_TEST(queue_is_full)
 	room = limit_queue(_i ? 8 : 0);
 	while (syscall(SYS_tgkill, getpid(), own_tid(), filler) == 0)
 		;
+	/* the queue is the user's, and others may have left it */
+	limit_queue(0);
 	expect_not_sent(EAGAIN);
 	limit_queue(room);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	ck_assert_int_eq(safe_syscall_interrupt(&scope), 0);
+	join(thread);
+}
+END_TEST
+
+/*
+ * In a handler of others it is full when the interrupt arrives, so that there is no timer; and
+ * what the thread then sends to itself must not want a place either.
+ */
+static void full_when_it_arrives(int sig)
+{
+	rlim_t room;
+	sigset_t set;
+
+	(void)sig;
+	sigemptyset(&set);
+	sigaddset(&set, interrupt_signal);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	safe_syscall_interrupt(&scope);
+	room = limit_queue(0);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	limit_queue(room);
+}
+
+START_TEST(queue_is_full_in_a_handler)
+{
+	pthread_t thread;
+
+	ck_assert_int_eq(safe_syscall_init(_i ? SIGRTMIN + 5 : 0), 0);
+	interrupt_signal = safe_syscall_signal();
+	ck_assert_int_eq(pipe(fd), 0);
+	handle(SIGUSR1, full_when_it_arrives, SA_RESTART, 0);
+	thread = start_victim();
+	signal_thread(victim, SIGUSR1);
 	join(thread);
 }
 END_TEST
@@ -353,6 +388,58 @@ START_TEST(many_senders)
 }
 END_TEST
 
+/*
+ * The scope is left while somebody looks who is in it.  Behind it is memory that nobody has:
+ * what is not the thread's is not to be taken for it.
+ */
+static safe_syscall_scope *at_the_end;
+static volatile int phase, stop;
+
+static void *interrupt_at_a_moment(void *unused)
+{
+	unsigned int spin, i;
+
+	for (spin = 0; !stop; spin++) {
+		while (phase != 1 && !stop)
+			sched_yield();
+		for (i = spin % 256; i > 0; i--)
+			__asm__ volatile ("" ::: "memory");
+		safe_syscall_interrupt(at_the_end);
+		phase = 2;
+	}
+	return unused;
+}
+
+START_TEST(left_at_any_moment)
+{
+	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+	char *memory = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	double began = now();
+	unsigned int spin, j;
+	pthread_t thread;
+	int i;
+
+	ck_assert(memory != MAP_FAILED);
+	ck_assert_int_eq(munmap(memory + size, size), 0);
+	at_the_end = (safe_syscall_scope *)(memory + size) - 1;
+	thread = start(interrupt_at_a_moment, NULL);
+	for (i = 0; i < 200000 && now() - began < 2; i++) {
+		*at_the_end = NEW_SCOPE;
+		safe_syscall_enter(at_the_end);
+		phase = 1;
+		for (spin = (unsigned int)i % 251 * 4, j = 0; j < spin && phase == 1; j++)
+			__asm__ volatile ("" ::: "memory");
+		safe_syscall_leave(at_the_end);
+		while (phase != 2)
+			sched_yield();
+	}
+	stop = 1;
+	join(thread);
+	ck_assert(is_quiet());
+}
+END_TEST
+
 /* ---- senders that are cancelled ----------------------------------------------------------------- */
 
 static volatile int sends;
@@ -462,6 +549,7 @@ int main(void)
 
 	tcase_set_timeout(without, 30);
 	tcase_add_loop_test(without, queue_is_full, 0, 2);
+	tcase_add_loop_test(without, queue_is_full_in_a_handler, 0, 2);
 	suite_add_tcase(suite, without);
 
 	tcase_set_timeout(tc, 60);
@@ -475,6 +563,7 @@ int main(void)
 	tcase_add_test(tc, rearm_while_sending_oneself);
 	tcase_add_loop_test(tc, many_senders, 0, 2);
 	tcase_add_loop_test(tc, cancelled, 0, 2);
+	tcase_add_test(tc, left_at_any_moment);
 	tcase_add_loop_test(tc, faulting_memory, 0, 8);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

@@ -13,7 +13,7 @@ static safe_syscall_scope scope;
 /* The C library allocates memory for those from 32 on, so that they are not set in handlers. */
 enum { KEY = 40 };
 static int keys_are_used_up = 1;	/* also when the library is loaded */
-static int no_memory, key_made, wrong_key;
+static int no_memory, key_made, wrong_key, set_specific;
 static void (*in_set_specific)(void);
 static __thread int has_value;
 
@@ -29,6 +29,7 @@ int pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
 
 int pthread_setspecific(pthread_key_t key, const void *value)
 {
+	set_specific++;
 	if (in_set_specific)
 		in_set_specific();
 	wrong_key |= key != KEY || !key_made;
@@ -98,6 +99,27 @@ static void *enters_in_vain(void *unused)
 	ck_assert_int_eq(safe_syscall_leave(&scope), 0);
 	return unused;
 }
+
+/* What a handler may do too allocates no memory. */
+static void *calls_only(void *unused)
+{
+	safe_syscall_scope *own;
+
+	set_specific = 0;
+	own = safe_syscall_self();
+	ck_assert_int_eq(safe_syscall(SYS_getppid), getppid());
+	ck_assert_int_eq(safe_syscall_interrupt(own), 0);
+	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
+	ck_assert_int_eq(safe_syscall_rearm(own), 1);
+	ck_assert_int_eq(set_specific, 0);
+	return unused;
+}
+
+START_TEST(no_memory_is_allocated_in_handlers)
+{
+	join(start(calls_only, NULL));
+}
+END_TEST
 
 START_TEST(no_memory_for_a_value)
 {
@@ -343,6 +365,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 30);
 	tcase_add_checked_fixture(tc, set_up, NULL);
+	tcase_add_test(tc, no_memory_is_allocated_in_handlers);
 	tcase_add_test(tc, no_memory_for_a_value);
 	tcase_add_test(tc, first_scope_is_another_thread_s);
 	tcase_add_loop_test(tc, first_enter, 0, POINTS * DEEDS * 4);
