@@ -151,6 +151,12 @@ static inline void *host_or_null(uint32_t address)
 	return address ? host(address) : NULL;
 }
 
+/* As the kernel has it, which looks at a pointer and a length before all else. */
+static inline bool is_user_space(uint32_t address, uint32_t length)
+{
+	return (uint64_t)address + length <= 0x80000000u;
+}
+
 typedef uint16_t __attribute__((may_alias)) any16;
 typedef uint32_t __attribute__((may_alias)) any32;
 typedef uint64_t __attribute__((may_alias, aligned(4))) any64;

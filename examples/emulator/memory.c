@@ -12,6 +12,7 @@
  * reservation from one that the guest has made inaccessible.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -30,7 +31,11 @@ uint32_t page_size;
 static uint8_t *mapped;			/* one for each page */
 static uint32_t break_start, break_now;
 static uint32_t search = STACK_TOP;	/* where the next mapping goes, below */
-/* Never held where guest memory is touched: a fault would not give it back. */
+/*
+ * Held also where a mapping of our own is made, which must not go where the guest's
+ * memory is just being moved.  Never held where guest memory is touched: a fault would
+ * not give it back.
+ */
 pthread_mutex_t memory_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void *reserve(uint64_t size, int prot)
@@ -122,6 +127,19 @@ static long unmap(uint32_t address, uint32_t length)
 	return 0;
 }
 
+/*
+ * A mapping that fails may have taken away what was there: a hole, in which the host
+ * would put memory of ours.
+ */
+static long failed(uint32_t address, uint32_t length)
+{
+	long error = -errno;
+
+	if (msync(host(address), length, MS_ASYNC) && unmap(address, length))
+		abort();
+	return error;
+}
+
 static long map(uint32_t address, uint32_t length, int prot, int flags, int fd,
 		uint64_t offset)
 {
@@ -143,7 +161,7 @@ static long map(uint32_t address, uint32_t length, int prot, int flags, int fd,
 			return -ENOMEM;
 	}
 	if (place(address, length, host_prot(prot), to, fd, offset) == MAP_FAILED)
-		return -errno;
+		return failed(address, length);
 	note(address, length, true);
 	return address;
 }
@@ -209,7 +227,10 @@ GUEST_CALL(mprotect)
 	return memory_protect(a[0], a[1], (int)a[2]);
 }
 
-/* What grows moves: beside it there is only the reservation. */
+/*
+ * What grows moves: beside it there is only the reservation, which has a hole until
+ * the old place is reserved again.
+ */
 static long move(uint32_t address, uint32_t length, uint32_t want)
 {
 	uint32_t to = find_free(want);
@@ -218,9 +239,10 @@ static long move(uint32_t address, uint32_t length, uint32_t want)
 		return -ENOMEM;
 	if (mremap(host(address), length, want, MREMAP_MAYMOVE | MREMAP_FIXED,
 		   host(to)) == MAP_FAILED)
-		return -errno;
+		return failed(to, want);
 	note(to, want, true);
-	unmap(address, length);
+	if (unmap(address, length))
+		abort();
 	return to;
 }
 

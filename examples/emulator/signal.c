@@ -752,6 +752,9 @@ GUEST_CALL(rt_sigqueueinfo)
 	memset(&info, 0, sizeof info);
 	info.si_signo = number;
 	info.si_code = (int)to_host(codes, get32(a[2] + 4), get32(a[2] + 4));
+	/* to itself a process may send what the kernel sends, but a fault is ours */
+	if (info.si_code > 0)
+		return -EPERM;
 	info.si_pid = (int)get32(a[2] + 12);
 	info.si_uid = get32(a[2] + 16);
 	info.si_value.sival_int = (int)get32(a[2] + 20);
