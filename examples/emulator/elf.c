@@ -95,7 +95,7 @@ static void check_segment(struct file *f, const Elf32_Phdr *p)
 	uint32_t end = p->p_vaddr + p->p_memsz;
 
 	if (p->p_filesz > p->p_memsz || end < p->p_vaddr ||
-	    end > STACK_TOP - STACK_SIZE - 0x100000)
+	    end > STACK_TOP - STACK_SIZE - 0x100000 - f->bias)
 		bad(f, "a segment is outside of what a program can have");
 	if (p->p_vaddr < f->low)
 		f->low = p->p_vaddr;
@@ -112,6 +112,7 @@ static void read_headers(struct file *f)
 	if (pread(f->fd, f->p, (size_t)size, order32(f->e.e_phoff)) != size)
 		bad(f, "its program headers are cut off");
 	f->low = UINT32_MAX;
+	f->bias = order16(f->e.e_type) == ET_DYN ? PIE_BASE : 0;
 	for (int i = 0; i < f->count; i++) {
 		uint32_t *word = (uint32_t *)&f->p[i];
 
@@ -124,9 +125,7 @@ static void read_headers(struct file *f)
 	}
 	if (f->low >= f->high)
 		bad(f, "nothing to load");
-	if (order16(f->e.e_type) == ET_DYN)
-		f->bias = PIE_BASE;
-	else if (f->low < MAP_BOTTOM)
+	if (f->bias + f->low < MAP_BOTTOM)
 		bad(f, "a segment is outside of what a program can have");
 }
 

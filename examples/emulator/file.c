@@ -98,6 +98,12 @@ GUEST_CALL(vector)
 	return count < 0 ? count : host_call(t, call, (long)(int)a[0], iov, count);
 }
 
+/* What the host's kernel has put there. */
+static void turn64(uint32_t at)
+{
+	put64(at, order64(get64(at)));
+}
+
 static bool is_timer(int fd)
 {
 	char path[40], target[24] = "";
@@ -113,7 +119,7 @@ GUEST_CALL(read)
 	long result = host_call(t, SYS_read, (long)(int)a[0], host(a[1]), (long)a[2]);
 
 	if (swapped && result == 8 && is_timer((int)a[0]))
-		put64(a[1], *(any64 *)host(a[1]));
+		turn64(a[1]);
 	return result;
 }
 
@@ -147,12 +153,10 @@ GUEST_CALL(getdents64)
 	uint32_t at, length;
 
 	for (at = 0; swapped && size > 0 && at < (uint32_t)size; at += length) {
-		any16 *reclen = host(a[1] + at + 16);
-
-		length = *reclen;
-		put64(a[1] + at, *(any64 *)host(a[1] + at));
-		put64(a[1] + at + 8, *(any64 *)host(a[1] + at + 8));
-		put16(a[1] + at + 16, *reclen);
+		length = order16(get16(a[1] + at + 16));
+		turn64(a[1] + at);
+		turn64(a[1] + at + 8);
+		put16(a[1] + at + 16, (uint16_t)length);
 	}
 	return size;
 }

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "emulator.h"
@@ -72,6 +73,27 @@ static bool is_all(uint32_t address, uint32_t length, int is_mapped)
 static void note(uint32_t address, uint32_t length, int is_mapped)
 {
 	memset(mapped + address / page_size, is_mapped, length / page_size);
+}
+
+static void touch(uint32_t address)
+{
+	uint8_t *at = host(address), was = __atomic_load_n(at, __ATOMIC_RELAXED);
+
+	/* what another thread of the guest writes there stays */
+	__atomic_compare_exchange_n(at, &was, was, false, __ATOMIC_RELAXED,
+				    __ATOMIC_RELAXED);
+}
+
+/*
+ * A fault now, rather than when a call has had its effect, and the descriptors that it
+ * has made would be nobody's.
+ */
+void memory_touch(uint32_t address, uint32_t size)
+{
+	for (uint32_t i = 0; i < size; i += page_size)
+		touch(address + i);
+	if (size)
+		touch(address + size - 1);
 }
 
 /* 0 where it wraps */
@@ -269,13 +291,24 @@ GUEST_CALL(madvise)
 {
 	uint32_t length = round_up(a[1]);
 
-	if (a[0] % page_size)
+	if (a[0] % page_size || length < a[1])
 		return -EINVAL;
 	if (a[2] != MADV_DONTNEED || !length)
 		return 0;
 	if (!is_range(a[0], length))
 		return -ENOMEM;
 	return direct(madvise(host(a[0]), length, MADV_DONTNEED));
+}
+
+/* msync: what is done to pages that are there */
+GUEST_CALL(pages)
+{
+	uint64_t end = (uint64_t)a[0] + a[1];
+	uint32_t start = a[0] & -page_size;
+
+	if (end > TRAMPOLINES + page_size || !is_all(start, round_up((uint32_t)end - start), true))
+		return -ENOMEM;
+	return direct(syscall(call, host(a[0]), (long)a[1], (long)a[2]));
 }
 
 void memory_set_break(uint32_t end_of_bss)
@@ -286,8 +319,8 @@ void memory_set_break(uint32_t end_of_bss)
 /* The new break or, where it can't be, the old one. */
 GUEST_CALL(brk)
 {
+	bool ok = a[0] >= break_start && a[0] <= STACK_TOP;
 	uint32_t old, want = round_up(a[0]);
-	bool ok = a[0] >= break_start && want <= STACK_TOP;
 
 	pthread_mutex_lock(&memory_lock);
 	old = round_up(break_now);

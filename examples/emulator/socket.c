@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "emulator.h"
@@ -39,6 +40,19 @@ long address_get(uint32_t at, uint32_t size, void *to)
 	memcpy(to, host(at), size);
 	turn(to, size, order16(address->ss_family));
 	return size;
+}
+
+/* That there is a place for one. */
+void address_touch(uint32_t at, uint32_t size_at)
+{
+	uint32_t room;
+
+	if (!at || !size_at)
+		return;
+	memory_touch(size_at, 4);
+	room = get32(size_at);
+	memory_touch(at, room < sizeof(struct sockaddr_storage) ? room :
+		     (uint32_t)sizeof(struct sockaddr_storage));
 }
 
 void address_put(uint32_t at, uint32_t size_at, void *from, uint32_t size)
@@ -390,21 +404,6 @@ GUEST_CALL(sendmsg)
 	return host_call(t, SYS_sendmsg, (long)(int)a[0], &msg.h, (long)(int)a[2]);
 }
 
-/* One after the other; what has been sent is the result. */
-GUEST_CALL(sendmmsg)
-{
-	uint32_t one[3] = { a[0], a[1], a[3] }, i;
-	long result = 0;
-
-	for (i = 0; i < a[2]; i++, one[1] += 4 * WORDS + 4) {
-		result = sys_sendmsg(t, one, call);
-		if (result < 0)
-			break;
-		put32(one[1] + 4 * WORDS, (uint32_t)result);
-	}
-	return i ? (long)i : result;
-}
-
 GUEST_CALL(recvmsg)
 {
 	struct message msg;
@@ -412,6 +411,11 @@ GUEST_CALL(recvmsg)
 
 	if (result < 0)
 		return result;
+	memory_touch(a[1], 4 * WORDS);
+	address_touch(msg.m[NAME], a[1] + 4 * NAME_SIZE);
+	if (msg.m[CONTROL])
+		memory_touch(msg.m[CONTROL], msg.m[CONTROL_SIZE] < MAX_CONTROL ?
+						 msg.m[CONTROL_SIZE] : MAX_CONTROL);
 	msg.h.msg_name = &msg.address;
 	msg.h.msg_namelen = sizeof msg.address;
 	if (msg.m[CONTROL] && msg.m[CONTROL_SIZE]) {
@@ -424,5 +428,72 @@ GUEST_CALL(recvmsg)
 	address_put(msg.m[NAME], a[1] + 4 * NAME_SIZE, &msg.address, msg.h.msg_namelen);
 	put32(a[1] + 4 * CONTROL_SIZE, put_control(&msg));
 	put32(a[1] + 4 * FLAGS, (uint32_t)msg.h.msg_flags);
+	return result;
+}
+
+/* ---- several messages ---------------------------------------------------- */
+
+static int64_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+/*
+ * One after the other, each with its result behind its header, until it is `end`, which
+ * 0 is not.  What has been done is the result: an error, or a header that is not in
+ * memory, is one only at the beginning.
+ */
+static long several(struct thread *t, const uint32_t *a, call_function *function,
+		    int64_t end)
+{
+	volatile uint32_t done = 0, count = a[2] < MAX_IOV ? a[2] : MAX_IOV;
+	uint32_t one[3] = { a[0], a[1], a[3] & ~(uint32_t)MSG_WAITFORONE };
+	volatile long result = 0;
+	sigjmp_buf outer;
+
+	memcpy(outer, t->back, sizeof outer);
+	if (sigsetjmp(t->back, 0)) {
+		result = -EFAULT;
+		count = 0;
+	}
+	while (done < count && !(done && end && now() >= end)) {
+		result = function(t, one, 0);
+		if (result < 0)
+			break;
+		put32(one[1] + 4 * WORDS, (uint32_t)result);
+		one[1] += 4 * WORDS + 4;
+		if (a[3] & MSG_WAITFORONE)
+			one[2] |= MSG_DONTWAIT;
+		done = done + 1;
+	}
+	memcpy(t->back, outer, sizeof outer);
+	return done ? (long)done : result;
+}
+
+GUEST_CALL(sendmmsg)
+{
+	return several(t, a, sys_sendmsg, 0);
+}
+
+/* The kernel too looks at the time only when a message has come. */
+GUEST_CALL(recvmmsg)
+{
+	struct timespec limit, *has_limit = struct_get(t, 't', a[4], &limit);
+	int64_t end = 0, rest;
+	long result;
+
+	if (has_limit && (limit.tv_sec < 0 || limit.tv_nsec < 0 || limit.tv_nsec > 999999999))
+		return -EINVAL;
+	if (has_limit)
+		end = now() + limit.tv_sec * 1000000000LL + limit.tv_nsec;
+	result = several(t, a, sys_recvmsg, end);
+	if (has_limit && result > 0) {
+		rest = end > now() ? end - now() : 0;
+		limit = (struct timespec){ rest / 1000000000, rest % 1000000000 };
+		struct_put(t, 't', a[4], &limit);
+	}
 	return result;
 }

@@ -227,6 +227,7 @@ static long take_structure(const struct thread *t, const char *letters, uint32_t
 {
 	memset(slot->room, 0, sizeof slot->room);
 	if (letters[0] != '<') {
+		struct_touch(t, letters[1], address);
 		slot->letter = letters[1];
 		slot->address = address;
 	}
@@ -243,6 +244,7 @@ static void take_address(const uint32_t *a, struct slot *slot, long *to)
 
 static void take_place_for_address(const uint32_t *a, struct slot *slot, long *to)
 {
+	address_touch(a[0], a[1]);
 	slot->letter = '$';
 	slot->address = a[0];
 	slot->size_at = a[1];

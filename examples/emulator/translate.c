@@ -335,7 +335,7 @@ void *struct_get(const struct thread *t, char letter, uint32_t address, void *to
 		else if (f->host_size == 4)
 			*(any32 *)at = (uint32_t)v;
 		else
-			*(any64 *)at = (uint64_t)v;
+			*(loose64 *)at = (uint64_t)v;
 	}
 	return to;
 }
@@ -352,7 +352,7 @@ void struct_put(const struct thread *t, char letter, uint32_t address, const voi
 	for (const struct field *f = layout->fields; f->size; f++) {
 		const void *at = (const char *)from + f->host_at;
 		uint64_t v = f->host_size == 2 ? *(const any16 *)at :
-			f->host_size == 4 ? *(const any32 *)at : *(const any64 *)at;
+			f->host_size == 4 ? *(const any32 *)at : *(const loose64 *)at;
 
 		v = converted(v, f->kind);
 		if (f->size == 2)
@@ -362,6 +362,13 @@ void struct_put(const struct thread *t, char letter, uint32_t address, const voi
 		else
 			put64(address + f->at, v);
 	}
+}
+
+/* That there is a place for it. */
+void struct_touch(const struct thread *t, char letter, uint32_t address)
+{
+	if (address)
+		memory_touch(address, layout_of(t, letter)->size);
 }
 
 /* For the trace. */
