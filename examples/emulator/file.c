@@ -72,6 +72,16 @@ GUEST_CALL(openat)
 	return -EACCES;
 }
 
+GUEST_CALL(creat)
+{
+	enum { GUEST_O_WRONLY = 1, GUEST_O_CREAT = 0x100, GUEST_O_TRUNC = 0x200 };
+	const uint32_t open[] = {
+		a[0], a[1], GUEST_O_WRONLY | GUEST_O_CREAT | GUEST_O_TRUNC, a[2]
+	};
+
+	return sys_openat(t, open, call);
+}
+
 /* ---- reading and writing ------------------------------------------------- */
 
 long iov_get(uint32_t address, uint32_t count, struct iovec *to)
@@ -98,29 +108,55 @@ GUEST_CALL(vector)
 	return count < 0 ? count : host_call(t, call, (long)(int)a[0], iov, count);
 }
 
+/* The same, but at an offset: its lower half comes first in either byte order. */
+GUEST_CALL(vector_at)
+{
+	uint64_t offset = (uint64_t)a[4] << 32 | a[3];
+	struct iovec iov[MAX_IOV];
+	long count = iov_get(a[1], a[2], iov);
+
+	return count < 0 ? count : host_call(t, call, (long)(int)a[0], iov, count,
+					     (long)offset, 0L, (long)a[5]);
+}
+
 /* What the host's kernel has put there. */
 static void turn64(uint32_t at)
 {
 	put64(at, order64(get64(at)));
 }
 
-static bool is_timer(int fd)
+/* What timerfd and eventfd have is a number of 64 bits. */
+static bool is_number(int fd, uint32_t size)
 {
 	char path[40], target[24] = "";
 
+	if (!swapped || size != sizeof(uint64_t))
+		return false;
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	return readlink(path, target, sizeof target - 1) > 0 &&
-		!strcmp(target, "anon_inode:[timerfd]");
+		(!strcmp(target, "anon_inode:[timerfd]") ||
+		 !strcmp(target, "anon_inode:[eventfd]"));
 }
 
-/* What a timerfd counts is a number of 64 bits. */
 GUEST_CALL(read)
 {
 	long result = host_call(t, SYS_read, (long)(int)a[0], host(a[1]), (long)a[2]);
 
-	if (swapped && result == 8 && is_timer((int)a[0]))
+	if (result > 0 && is_number((int)a[0], (uint32_t)result))
 		turn64(a[1]);
 	return result;
+}
+
+GUEST_CALL(write)
+{
+	const void *from = host(a[1]);
+	uint64_t number;
+
+	if (is_number((int)a[0], a[2])) {
+		number = get64(a[1]);
+		from = &number;
+	}
+	return host_call(t, SYS_write, (long)(int)a[0], from, (long)a[2]);
 }
 
 GUEST_CALL(llseek)

@@ -204,9 +204,10 @@ long memory_map(uint32_t address, uint32_t length, int prot, int flags, int fd,
 	return result;
 }
 
-GUEST_CALL(mmap2)
+/* mmap, mmap2: the offset is in bytes, or in pages of 4 KiB whatever they have here */
+GUEST_CALL(mmap)
 {
-	uint64_t offset = (uint64_t)a[5] << 12;
+	uint64_t offset = (uint64_t)a[5] << call;
 
 	if (offset % page_size)
 		return -EINVAL;
@@ -300,15 +301,39 @@ GUEST_CALL(madvise)
 	return direct(madvise(host(a[0]), length, MADV_DONTNEED));
 }
 
-/* msync: what is done to pages that are there */
+/* Does the guest have all pages of it? */
+static bool is_there(uint32_t address, uint32_t length)
+{
+	uint64_t end = (uint64_t)address + length;
+	uint32_t start = address & -page_size;
+
+	return end <= TRAMPOLINES + page_size &&
+		is_all(start, round_up((uint32_t)end - start), true);
+}
+
+/* msync, mlock, mlock2, munlock */
 GUEST_CALL(pages)
 {
-	uint64_t end = (uint64_t)a[0] + a[1];
-	uint32_t start = a[0] & -page_size;
-
-	if (end > TRAMPOLINES + page_size || !is_all(start, round_up((uint32_t)end - start), true))
+	if (!is_there(a[0], a[1]))
 		return -ENOMEM;
 	return direct(syscall(call, host(a[0]), (long)a[1], (long)a[2]));
+}
+
+/* To the host, all would be much more than the guest has, and more than it may lock. */
+GUEST_CALL(mlockall)
+{
+	return a[0] && a[0] <= 7 ? 0 : -EINVAL;
+}
+
+GUEST_CALL(mincore)
+{
+	if (a[0] % page_size)
+		return -EINVAL;
+	if (!is_there(a[0], a[1]))
+		return -ENOMEM;
+	if (!is_user_space(a[2], round_up(a[1]) / page_size))
+		return -EFAULT;
+	return direct(syscall(SYS_mincore, host(a[0]), (long)a[1], host(a[2])));
 }
 
 void memory_set_break(uint32_t end_of_bss)

@@ -119,7 +119,8 @@ const char *path_get(uint32_t address)
  *	futex				waiting, waking and requeueing: words of the guest's
  *	clone				is not passed on, but made of threads and of fork
  *	timer_create			its value comes back in a siginfo, as an int
- *	rt_sigqueueinfo and the like	made here, and never one that says it is a fault
+ *	mq_notify			the same, or bytes of the guest's
+ *	rt_sigqueueinfo, rt_tg...	made here, and never one that says it is a fault
  *	mmap2, mremap, munmap, ...	ranges of the guest's; memory.c closes what holes
  *					the host may leave
  *	open, openat			/proc/PID/mem is refused
@@ -620,6 +621,17 @@ GUEST_CALL(getgroups)
 	return direct(n);
 }
 
+GUEST_CALL(setgroups)
+{
+	gid_t list[1024];
+
+	if (a[0] > COUNT(list))
+		return -EINVAL;
+	for (uint32_t i = 0; i < a[0]; i++)
+		list[i] = get32(a[1] + 4 * i);
+	return direct(syscall(SYS_setgroups, (long)a[0], list));
+}
+
 /* Words of 32 bits where the host has 64. */
 GUEST_CALL(sched_getaffinity)
 {
@@ -634,4 +646,13 @@ GUEST_CALL(sched_getaffinity)
 	for (uint32_t i = 0; size > 0 && i < (uint32_t)size / 4; i++)
 		put32(a[2] + 4 * i, (uint32_t)(mask[i / 2] >> (32 * (i % 2))));
 	return size;
+}
+
+GUEST_CALL(sched_setaffinity)
+{
+	unsigned long mask[16] = { 0 };
+
+	for (uint32_t i = 0; i < a[1] / 4 && i < 2 * COUNT(mask); i++)
+		mask[i / 2] |= (unsigned long)get32(a[2] + 4 * i) << (32 * (i % 2));
+	return direct(syscall(SYS_sched_setaffinity, (int)a[0], sizeof mask, mask));
 }

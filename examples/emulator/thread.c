@@ -417,3 +417,13 @@ GUEST_CALL(set_robust_list)
 	t->robust_list = a[0];
 	return 0;
 }
+
+/* The thread's own: those of others only a debugger asks for. */
+GUEST_CALL(get_robust_list)
+{
+	if (a[0] && (int)a[0] != t->tid)
+		return -EPERM;
+	put32(a[1], t->robust_list);
+	put32(a[2], 12);
+	return 0;
+}

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <mqueue.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -164,6 +165,7 @@ enum kind {
 	WORD,			/* of 32 bits, with room for 64 */
 	LARGEST,		/* may be too large: said to be the largest then */
 	SIGNAL,
+	OPEN_FLAGS,
 	MICROSECONDS,		/* the host has nanoseconds */
 	PAGES, PAGE		/* the host has bytes, and 1 for the unit */
 };
@@ -191,6 +193,10 @@ static const struct layout {
 	{ 'i', false, 4, { SAME(number, 0, 4) } },
 	{ 'p', false, 8, { SAME(first, 0, 4), SAME(second, 4, 4) } },
 	{ 'o', false, 8, { SAME(offset, 0, 8) } },
+	{ 'j', false, 4, { { "offset", 0, 8, 0, 4, NUMBER } } },
+	{ 'M', false, 32, {
+		FIELD(mq_attr, mq_flags, 0, 4, OPEN_FLAGS), F(mq_attr, mq_maxmsg, 4, 4),
+		F(mq_attr, mq_msgsize, 8, 4), F(mq_attr, mq_curmsgs, 12, 4) } },
 	{ 'e', false, 16, {
 		F(epoll_event, events, 0, 4), F(epoll_event, data.u64, 8, 8) } },
 	{ 'q', false, 8, {
@@ -299,6 +305,7 @@ static uint64_t converted(uint64_t v, enum kind kind)
 	switch (kind) {
 	case LARGEST: return v > INT32_MAX ? INT32_MAX : v;
 	case MICROSECONDS: return v / 1000;
+	case OPEN_FLAGS: return bits_to_guest(open_flags, (uint32_t)v);
 	case PAGES: return v / 4096;
 	case PAGE: return v * 4096;
 	default: return v;
@@ -315,6 +322,7 @@ static int64_t from_guest(uint32_t base, const struct field *f)
 	case WORD: return (int32_t)v;
 	case MICROSECONDS: return v * 1000;
 	case SIGNAL: return signal_to_host((int)v);
+	case OPEN_FLAGS: return open_flags_to_host((uint32_t)v);
 	default: return v;
 	}
 }
