@@ -110,11 +110,10 @@ static bool is_range(uint32_t address, uint32_t length)
 	       length <= TRAMPOLINES + page_size - address;
 }
 
-/* The guest's instructions are read by the interpreter. */
+/* The guest's instructions are read by the interpreter.  No other bits are passed on. */
 static int host_prot(int prot)
 {
-	return prot & PROT_EXEC ? (prot & ~PROT_EXEC) | PROT_READ :
-		prot & (PROT_READ | PROT_WRITE);
+	return (prot & (PROT_READ | PROT_WRITE)) | (prot & PROT_EXEC ? PROT_READ : 0);
 }
 
 /* From the last place downwards; once more from the top.  0: no room. */

@@ -126,7 +126,8 @@ const char *path_get(uint32_t address)
  *	open, openat			/proc/PID/mem is refused
  *
  * That keeps the guest's mistakes the guest's.  It is no cage: a guest may execute a
- * program of the host, which may do what its user may.
+ * program of the host, which may do what its user may.  Some devices too take pointers
+ * in what is written to them, as that for raw SCSI commands.
  *
  * What the letters of `arguments` mean.  Each takes one of the guest's:
  *
