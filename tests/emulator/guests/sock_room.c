@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include "guest.h"
 
 /* Options that are no int, and rooms that are none. */
@@ -154,11 +155,43 @@ static void descriptors(void)
 /* What can't be told where it is must not be there. */
 static void nowhere_to_put_it(void)
 {
-	int *bad = (int *)16, before = open_descriptors();
+	union { struct cmsghdr header; char bytes[CMSG_SPACE(2 * sizeof(int))]; } control;
+	int *bad = (int *)16, fd[2] = { 0, 1 }, pair[2], before, listener, client;
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	socklen_t length = sizeof(name);
+	struct iovec iov = { "x", 1 };
+	struct msghdr message;
 
+	listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	client = socket(AF_UNIX, SOCK_STREAM, 0);
+	need(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+	/* the kernel finds a name for it */
+	need(bind(listener, (struct sockaddr *)&name, sizeof(name.sun_family)) == 0);
+	need(getsockname(listener, (struct sockaddr *)&name, &length) == 0);
+	need(listen(listener, 1) == 0);
+	need(connect(client, (struct sockaddr *)&name, length) == 0);
+	memset(&message, 0, sizeof(message));
+	memset(&control, 0, sizeof(control));
+	message.msg_iov = &iov;
+	message.msg_iovlen = 1;
+	message.msg_control = &control;
+	put_descriptors(&message, fd, 2);
+	need(sendmsg(pair[0], &message, 0) == 1);
+
+	before = open_descriptors();
 	want_error(syscall(SYS_pipe2, bad, 0), EFAULT);
 	want_error(syscall(SYS_socketpair, AF_UNIX, SOCK_STREAM, 0, bad), EFAULT);
+	length = sizeof(name);
+	want_error(syscall(SYS_accept4, listener, bad, &length, 0), EFAULT);
+	want_error(syscall(SYS_recvmsg, pair[1], bad, 0), EFAULT);
+	/* this may be an error, or a message whose descriptors are gone */
+	message.msg_control = bad;
+	recvmsg(pair[1], &message, MSG_DONTWAIT);
 	want(open_descriptors(), before);
+	close(listener);
+	close(client);
+	close(pair[0]);
+	close(pair[1]);
 }
 
 /* What has been sent, or has come, is the result, whatever is wrong with the next. */
