@@ -2,6 +2,7 @@
 /* Message queues: order, limits, waiting and not, who is told. */
 #include <fcntl.h>
 #include <mqueue.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include "guest.h"
@@ -81,6 +82,31 @@ static void notified(void)
 	mq_close(queue);
 }
 
+static sem_t by_thread;
+
+static void in_a_thread(union sigval v)
+{
+	told_value = v.sival_int;
+	sem_post(&by_thread);
+}
+
+/* The C library does it, with a socket that the kernel tells; it gets its own bytes back. */
+static void notified_by_a_thread(void)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_THREAD };
+	mqd_t queue = opened(0);
+
+	event.sigev_notify_function = in_a_thread;
+	event.sigev_value.sival_int = 101;
+	need(sem_init(&by_thread, 0, 0) == 0);
+	want(mq_notify(queue, &event), 0);
+	want(mq_send(queue, "x", 1, 0), 0);
+	want(sem_wait(&by_thread), 0);
+	want(told_value, 101);
+	mq_unlink(name);
+	mq_close(queue);
+}
+
 static void interrupted(void)
 {
 	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
@@ -113,6 +139,7 @@ int main(void)
 	snprintf(name, sizeof(name), "/guest.%d", getpid());
 	order();
 	notified();
+	notified_by_a_thread();
 	interrupted();
 	return guest_end();
 }
