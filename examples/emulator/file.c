@@ -223,15 +223,29 @@ static long lock_file(struct thread *t, const uint32_t *a, long command, char la
 	if (!struct_get(t, layout, a[2], &lock))
 		return -EFAULT;
 	result = host_call(t, SYS_fcntl, (long)(int)a[0], command, &lock);
-	if (result >= 0 && command == F_GETLK)
+	if (result >= 0 && (command == F_GETLK || command == F_OFD_GETLK))
 		struct_put(t, layout, a[2], &lock);
+	return result;
+}
+
+/* Who gets a SIGIO, or a SIGURG: two words. */
+static long owner(struct thread *t, const uint32_t *a, int command)
+{
+	struct f_owner_ex who = { 0, 0 };
+	long result;
+
+	if (command == F_SETOWN_EX && !struct_get(t, 'p', a[2], &who))
+		return -EFAULT;
+	result = direct(fcntl((int)a[0], command, &who));
+	if (result >= 0 && command == F_GETOWN_EX)
+		struct_put(t, 'p', a[2], &who);
 	return result;
 }
 
 enum {
 	GUEST_F_DUPFD = 0, GUEST_F_GETFD, GUEST_F_SETFD, GUEST_F_GETFL, GUEST_F_SETFL,
-	GUEST_F_SETLK = 6, GUEST_F_SETLKW, GUEST_F_GETLK = 14, GUEST_F_GETLK64 = 33,
-	GUEST_F_SETLK64, GUEST_F_SETLKW64
+	GUEST_F_SETLK = 6, GUEST_F_SETLKW, GUEST_F_GETLK = 14, GUEST_F_GETOWN = 23,
+	GUEST_F_SETOWN, GUEST_F_GETLK64 = 33, GUEST_F_SETLK64, GUEST_F_SETLKW64
 };
 
 GUEST_CALL(fcntl64)
@@ -253,8 +267,15 @@ GUEST_CALL(fcntl64)
 	case GUEST_F_GETLK64: return lock_file(t, a, F_GETLK, 'K');
 	case GUEST_F_SETLK64: return lock_file(t, a, F_SETLK, 'K');
 	case GUEST_F_SETLKW64: return lock_file(t, a, F_SETLKW, 'K');
+	case F_OFD_GETLK: case F_OFD_SETLK: case F_OFD_SETLKW:
+		return lock_file(t, a, (long)a[1], 'K');
+	case F_SETOWN_EX: case F_GETOWN_EX:
+		return owner(t, a, (int)a[1]);
+	case GUEST_F_GETOWN: return direct(fcntl(fd, F_GETOWN));
+	case GUEST_F_SETOWN: return direct(fcntl(fd, F_SETOWN, (int)a[2]));
 	case GUEST_F_DUPFD: case GUEST_F_GETFD: case GUEST_F_SETFD:
-	case F_DUPFD_CLOEXEC: case F_SETPIPE_SZ: case F_GETPIPE_SZ:
+	case F_DUPFD_CLOEXEC: case F_SETPIPE_SZ: case F_GETPIPE_SZ: case F_ADD_SEALS:
+	case F_GET_SEALS:
 		return direct(fcntl(fd, (int)a[1], (int)a[2]));
 	}
 	return -EINVAL;

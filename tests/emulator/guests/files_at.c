@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
@@ -108,7 +109,7 @@ static void attributes(void)
 
 static void nameless(void)
 {
-	int fd = memfd_create("nameless", MFD_CLOEXEC), to = epoll_create(1);
+	int fd = memfd_create("nameless", MFD_CLOEXEC | MFD_ALLOW_SEALING), to = epoll_create(1);
 	uint64_t number = 0x100000002;
 	struct epoll_event event;
 	char buffer[4] = "";
@@ -117,6 +118,9 @@ static void nameless(void)
 	want(write(fd, "text", 4), 4);
 	want(pread(fd, buffer, 4, 0), 4);
 	check(!memcmp(buffer, "text", 4));
+	want(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+	want(fcntl(fd, F_GET_SEALS), F_SEAL_WRITE);
+	want_error(write(fd, "text", 4), EPERM);
 	close(fd);
 	fd = eventfd(3, EFD_NONBLOCK | EFD_CLOEXEC);
 	need(fd >= 0 && to >= 0);
@@ -132,6 +136,29 @@ static void nameless(void)
 	want_error(read(fd, &number, sizeof(number)), EAGAIN);
 	close(fd);
 	close(to);
+}
+
+/* Locks that are a descriptor's and not the process's; and whom a descriptor sends signals. */
+static void belongings(void)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = open("file", O_RDWR | O_CREAT, 0600), other = open("file", O_RDWR), pair[2];
+	struct f_owner_ex who = { F_OWNER_PID, 0 };
+
+	need(fd >= 0 && other >= 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+	want(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	want_error(fcntl(other, F_OFD_SETLK, &lock), EAGAIN);
+	want(fcntl(other, F_OFD_GETLK, &lock), 0);
+	check(lock.l_type == F_WRLCK && lock.l_pid == -1);
+	want(fcntl(pair[0], F_SETOWN, getpid()), 0);
+	want(fcntl(pair[0], F_GETOWN), getpid());
+	want(fcntl(pair[0], F_SETOWN_EX, &who), 0);
+	want(fcntl(pair[0], F_GETOWN), 0);
+	close(fd);
+	close(other);
+	close(pair[0]);
+	close(pair[1]);
+	unlink("file");
 }
 
 /* The mapping that was there before mmap2: its offset is in bytes. */
@@ -155,6 +182,7 @@ int main(void)
 	by_offset();
 	attributes();
 	nameless();
+	belongings();
 	old_mmap();
 	return guest_end();
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Scheduling, identities, memory that is locked, clocks: calls of which a program mostly asks back. */
+/* Scheduling, identities, memory that is locked, clocks: a program mostly asks back. */
 #include <grp.h>
 #include <pthread.h>
 #include <sched.h>

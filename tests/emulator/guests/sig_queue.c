@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Signals that carry a value, to processes and threads, and none at all; and what sigaltstack takes. */
+/*
+ * Signals that carry a value, to processes and threads, and none at all; and what sigaltstack
+ * takes.
+ */
 #include <pthread.h>
 #include <signal.h>
 #include <sys/syscall.h>
