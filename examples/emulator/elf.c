@@ -24,38 +24,57 @@ static uint32_t tramp[] = {
 
 /* ---- the file ------------------------------------------------------------ */
 
-static const char *wrong(const Elf32_Ehdr *e, ssize_t size)
+static bool is_big(const Elf32_Ehdr *e)
 {
-	if (size < (ssize_t)sizeof *e || memcmp(e->e_ident, ELFMAG, SELFMAG))
+	return e->e_ident[EI_DATA] == ELFDATA2MSB;
+}
+
+/* What is looked at, in the order of the host: a guest that is running has its own. */
+static void turn_header(Elf32_Ehdr *e)
+{
+	if (is_big(e) == HOST_BIG)
+		return;
+	e->e_type = __builtin_bswap16(e->e_type);
+	e->e_machine = __builtin_bswap16(e->e_machine);
+	e->e_entry = __builtin_bswap32(e->e_entry);
+	e->e_phoff = __builtin_bswap32(e->e_phoff);
+	e->e_flags = __builtin_bswap32(e->e_flags);
+	e->e_phentsize = __builtin_bswap16(e->e_phentsize);
+	e->e_phnum = __builtin_bswap16(e->e_phnum);
+}
+
+/* Null, or what is wrong with it. */
+static const char *read_header(int fd, Elf32_Ehdr *e)
+{
+	if (pread(fd, e, sizeof *e, 0) < (ssize_t)sizeof *e ||
+	    memcmp(e->e_ident, ELFMAG, SELFMAG))
 		return "not an ELF program";
 	if (e->e_ident[EI_CLASS] != ELFCLASS32 ||
-	    (e->e_ident[EI_DATA] != ELFDATA2LSB && e->e_ident[EI_DATA] != ELFDATA2MSB))
+	    (e->e_ident[EI_DATA] != ELFDATA2LSB && !is_big(e)))
 		return "not a 32-bit MIPS program";
-	swapped = (e->e_ident[EI_DATA] == ELFDATA2MSB) != HOST_BIG;
-	if (order16(e->e_machine) != EM_MIPS || order32(e->e_flags) & ABI2)
+	turn_header(e);
+	if (e->e_machine != EM_MIPS || e->e_flags & ABI2)
 		return "not a 32-bit MIPS program";
-	if (order32(e->e_flags) >> 28 == 9 || order32(e->e_flags) >> 28 == 10)
+	if (e->e_flags >> 28 == 9 || e->e_flags >> 28 == 10)
 		return "for MIPS32 release 6, which is another instruction set";
-	if (order16(e->e_type) != ET_EXEC && order16(e->e_type) != ET_DYN)
+	if (e->e_type != ET_EXEC && e->e_type != ET_DYN)
 		return "not an executable file";
-	if (order16(e->e_phentsize) != sizeof(Elf32_Phdr) || !e->e_phnum ||
-	    order16(e->e_phnum) > 64)
+	if (e->e_phentsize != sizeof(Elf32_Phdr) || !e->e_phnum || e->e_phnum > 64)
 		return "its program headers make no sense";
 	return NULL;
 }
 
-/* For exec; the guest that is running keeps its byte order. */
+/* For exec. */
 bool elf_is_guest(const char *path)
 {
-	bool was_swapped = swapped, is = false;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	Elf32_Ehdr e;
+	bool is;
 
 	if (fd == -1)
 		return false;
-	is = !wrong(&e, pread(fd, &e, sizeof e, 0));
+	is = !read_header(fd, &e);
 	close(fd);
-	swapped = was_swapped;
 	return is;
 }
 
@@ -84,10 +103,11 @@ static void open_file(struct file *f)
 			"%s: %s", f->path, strerror(errno));
 	if (fstat(f->fd, &st) || !S_ISREG(st.st_mode))
 		bad(f, "not a regular file");
-	why = wrong(&f->e, pread(f->fd, &f->e, sizeof f->e, 0));
+	why = read_header(f->fd, &f->e);
 	if (why)
 		bad(f, why);
-	guest_big = f->e.e_ident[EI_DATA] == ELFDATA2MSB;
+	guest_big = is_big(&f->e);
+	swapped = guest_big != HOST_BIG;
 }
 
 static void check_segment(struct file *f, const Elf32_Phdr *p)
@@ -95,7 +115,7 @@ static void check_segment(struct file *f, const Elf32_Phdr *p)
 	uint32_t end = p->p_vaddr + p->p_memsz;
 
 	if (p->p_filesz > p->p_memsz || end < p->p_vaddr ||
-	    end > STACK_TOP - STACK_SIZE - 0x100000)
+	    end > STACK_TOP - STACK_SIZE - 0x100000 - f->bias)
 		bad(f, "a segment is outside of what a program can have");
 	if (p->p_vaddr < f->low)
 		f->low = p->p_vaddr;
@@ -107,11 +127,12 @@ static void read_headers(struct file *f)
 {
 	ssize_t size;
 
-	f->count = order16(f->e.e_phnum);
+	f->count = f->e.e_phnum;
 	size = f->count * (ssize_t)sizeof f->p[0];
-	if (pread(f->fd, f->p, (size_t)size, order32(f->e.e_phoff)) != size)
+	if (pread(f->fd, f->p, (size_t)size, f->e.e_phoff) != size)
 		bad(f, "its program headers are cut off");
 	f->low = UINT32_MAX;
+	f->bias = f->e.e_type == ET_DYN ? PIE_BASE : 0;
 	for (int i = 0; i < f->count; i++) {
 		uint32_t *word = (uint32_t *)&f->p[i];
 
@@ -124,9 +145,7 @@ static void read_headers(struct file *f)
 	}
 	if (f->low >= f->high)
 		bad(f, "nothing to load");
-	if (order16(f->e.e_type) == ET_DYN)
-		f->bias = PIE_BASE;
-	else if (f->low < MAP_BOTTOM)
+	if (f->bias + f->low < MAP_BOTTOM)
 		bad(f, "a segment is outside of what a program can have");
 }
 
@@ -203,7 +222,7 @@ static uint32_t *push_strings(uint32_t *sp, char **strings, uint32_t *to,
 static uint32_t headers_at(const struct file *f)
 {
 	for (int i = 0; i < f->count; i++) {
-		uint32_t offset = order32(f->e.e_phoff) - f->p[i].p_offset;
+		uint32_t offset = f->e.e_phoff - f->p[i].p_offset;
 
 		if (f->p[i].p_type == PT_LOAD && offset < f->p[i].p_filesz)
 			return f->bias + f->p[i].p_vaddr + offset;
@@ -229,7 +248,7 @@ static uint32_t build_stack(const struct file *f, char **argv, char **envp)
 	const uint32_t aux[] = {
 		AT_PHDR, headers_at(f), AT_PHENT, sizeof(Elf32_Phdr),
 		AT_PHNUM, (uint32_t)f->count, AT_PAGESZ, page_size, AT_BASE, 0, AT_FLAGS, 0,
-		AT_ENTRY, f->bias + order32(f->e.e_entry), AT_UID, getuid(),
+		AT_ENTRY, f->bias + f->e.e_entry, AT_UID, getuid(),
 		AT_EUID, geteuid(), AT_GID, getgid(), AT_EGID, getegid(), AT_HWCAP, 0,
 		AT_CLKTCK, (uint32_t)sysconf(_SC_CLK_TCK), AT_SECURE, 0, AT_RANDOM, random,
 		AT_EXECFN, name, AT_NULL, 0
@@ -258,6 +277,6 @@ void elf_load(struct program *program, const char *path, char **argv, char **env
 	for (uint32_t i = 0; i < COUNT(tramp); i++)
 		put32(TRAMPOLINES + 4 * i, tramp[i]);
 	memory_protect(TRAMPOLINES, page_size, PROT_READ | PROT_EXEC);
-	program->entry = f.bias + order32(f.e.e_entry);
+	program->entry = f.bias + f.e.e_entry;
 	program->sp = build_stack(&f, argv, envp);
 }

@@ -151,23 +151,43 @@ static inline void *host_or_null(uint32_t address)
 	return address ? host(address) : NULL;
 }
 
-typedef uint16_t __attribute__((may_alias)) any16;
-typedef uint32_t __attribute__((may_alias)) any32;
-typedef uint64_t __attribute__((may_alias, aligned(4))) any64;
+/* As the kernel has it, which looks at a pointer and a length before all else. */
+static inline bool is_user_space(uint32_t address, uint32_t length)
+{
+	return (uint64_t)address + length <= 0x80000000u;
+}
 
+static inline uint8_t order8(uint8_t v) { return v; }
 static inline uint16_t order16(uint16_t v) { return swapped ? __builtin_bswap16(v) : v; }
 static inline uint32_t order32(uint32_t v) { return swapped ? __builtin_bswap32(v) : v; }
 static inline uint64_t order64(uint64_t v) { return swapped ? __builtin_bswap64(v) : v; }
 
-/* A bad address does not come back: it ends in thread_loop(), which knows why. */
-static inline uint8_t get8(uint32_t a) { return *(volatile uint8_t *)host(a); }
-static inline uint16_t get16(uint32_t a) { return order16(*(volatile any16 *)host(a)); }
-static inline uint32_t get32(uint32_t a) { return order32(*(volatile any32 *)host(a)); }
-static inline uint64_t get64(uint32_t a) { return order64(*(volatile any64 *)host(a)); }
-static inline void put8(uint32_t a, uint8_t v) { *(volatile uint8_t *)host(a) = v; }
-static inline void put16(uint32_t a, uint16_t v) { *(volatile any16 *)host(a) = order16(v); }
-static inline void put32(uint32_t a, uint32_t v) { *(volatile any32 *)host(a) = order32(v); }
-static inline void put64(uint32_t a, uint64_t v) { *(volatile any64 *)host(a) = order64(v); }
+/*
+ * get32(address), put32(address, value), and so on.  A bad address does not come back:
+ * it ends in thread_loop(), which knows why.  One that is aligned is read or written
+ * at once; others only system calls have, as the interpreter looks before it.
+ */
+#define ACCESS(bits) \
+	typedef uint##bits##_t __attribute__((may_alias)) any##bits; \
+	typedef uint##bits##_t __attribute__((may_alias, aligned(1))) loose##bits; \
+	static inline uint##bits##_t get##bits(uint32_t a) \
+	{ \
+		return order##bits(a % (bits / 8) ? *(volatile loose##bits *)host(a) : \
+						    *(volatile any##bits *)host(a)); \
+	} \
+	static inline void put##bits(uint32_t a, uint##bits##_t v) \
+	{ \
+		if (a % (bits / 8)) \
+			*(volatile loose##bits *)host(a) = order##bits(v); \
+		else \
+			*(volatile any##bits *)host(a) = order##bits(v); \
+	}
+
+ACCESS(8)
+ACCESS(16)
+ACCESS(32)
+ACCESS(64)
+#undef ACCESS
 
 void memory_start(void);
 bool memory_is_mapped(uint32_t address);
@@ -175,6 +195,7 @@ long memory_map(uint32_t address, uint32_t length, int prot, int flags, int fd,
 		uint64_t offset);	/* flags of the guest */
 long memory_protect(uint32_t address, uint32_t length, int prot);
 void memory_set_break(uint32_t end_of_bss);
+void memory_touch(uint32_t address, uint32_t size);
 extern pthread_mutex_t memory_lock;
 
 /* ---- numbers and structures ---------------------------------------------- */
@@ -199,7 +220,9 @@ void *struct_get(const struct thread *t, char letter, uint32_t address, void *to
 void struct_put(const struct thread *t, char letter, uint32_t address, const void *from);
 /* Of sockets.  The size, or -EINVAL, which the kernel will say as well. */
 long address_get(uint32_t address, uint32_t size, void *to);
+void address_touch(uint32_t address, uint32_t size_at);
 void address_put(uint32_t address, uint32_t size_at, void *from, uint32_t size);
+void struct_touch(const struct thread *t, char letter, uint32_t address);
 int struct_print(const struct thread *t, char letter, uint32_t address, char *to);
 
 /* ---- programs, threads, calls -------------------------------------------- */

@@ -4,11 +4,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -34,6 +36,52 @@ GUEST_CALL(dup2)
 	return direct(dup2((int)a[0], (int)a[1]));
 }
 
+/* ---- opening ------------------------------------------------------------- */
+
+enum { PROC_MAGIC = 0x9fa0 };
+
+/*
+ * /proc/PID/mem, by whatever name.  It is the memory of an emulator, at addresses of
+ * the host, and not what the guest asks for.  Only the descriptor tells, as there
+ * are links, and names that begin at a folder.
+ */
+static bool is_memory(int fd)
+{
+	char path[40], target[PATH_MAX] = "";
+	const char *slash;
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) || fs.f_type != PROC_MAGIC)
+		return false;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	if (readlink(path, target, sizeof target - 1) < 0)
+		return true;
+	slash = strrchr(target, '/');
+	return slash && !strcmp(slash, "/mem");
+}
+
+/* open, openat */
+GUEST_CALL(openat)
+{
+	long fd = host_call(t, SYS_openat, (long)(int)a[0], path_get(a[1]),
+			    (long)open_flags_to_host(a[2]), (long)a[3]);
+
+	if (fd < 0 || !is_memory((int)fd))
+		return fd;
+	close((int)fd);
+	return -EACCES;
+}
+
+GUEST_CALL(creat)
+{
+	enum { GUEST_O_WRONLY = 1, GUEST_O_CREAT = 0x100, GUEST_O_TRUNC = 0x200 };
+	const uint32_t open[] = {
+		a[0], a[1], GUEST_O_WRONLY | GUEST_O_CREAT | GUEST_O_TRUNC, a[2]
+	};
+
+	return sys_openat(t, open, call);
+}
+
 /* ---- reading and writing ------------------------------------------------- */
 
 long iov_get(uint32_t address, uint32_t count, struct iovec *to)
@@ -41,8 +89,12 @@ long iov_get(uint32_t address, uint32_t count, struct iovec *to)
 	if (count > MAX_IOV)
 		return -EINVAL;
 	for (uint32_t i = 0; i < count; i++) {
-		to[i].iov_base = host(get32(address + 8 * i));
-		to[i].iov_len = get32(address + 8 * i + 4);
+		uint32_t base = get32(address + 8 * i), length = get32(address + 8 * i + 4);
+
+		if (!is_user_space(base, length))
+			return -EFAULT;
+		to[i].iov_base = host(base);
+		to[i].iov_len = length;
 	}
 	return count;
 }
@@ -56,23 +108,55 @@ GUEST_CALL(vector)
 	return count < 0 ? count : host_call(t, call, (long)(int)a[0], iov, count);
 }
 
-static bool is_timer(int fd)
+/* The same, but at an offset: its lower half comes first in either byte order. */
+GUEST_CALL(vector_at)
+{
+	uint64_t offset = (uint64_t)a[4] << 32 | a[3];
+	struct iovec iov[MAX_IOV];
+	long count = iov_get(a[1], a[2], iov);
+
+	return count < 0 ? count : host_call(t, call, (long)(int)a[0], iov, count,
+					     (long)offset, 0L, (long)a[5]);
+}
+
+/* What the host's kernel has put there. */
+static void turn64(uint32_t at)
+{
+	put64(at, order64(get64(at)));
+}
+
+/* What timerfd and eventfd have is a number of 64 bits. */
+static bool is_number(int fd, uint32_t size)
 {
 	char path[40], target[24] = "";
 
+	if (!swapped || size != sizeof(uint64_t))
+		return false;
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	return readlink(path, target, sizeof target - 1) > 0 &&
-		!strcmp(target, "anon_inode:[timerfd]");
+		(!strcmp(target, "anon_inode:[timerfd]") ||
+		 !strcmp(target, "anon_inode:[eventfd]"));
 }
 
-/* What a timerfd counts is a number of 64 bits. */
 GUEST_CALL(read)
 {
 	long result = host_call(t, SYS_read, (long)(int)a[0], host(a[1]), (long)a[2]);
 
-	if (swapped && result == 8 && is_timer((int)a[0]))
-		put64(a[1], *(any64 *)host(a[1]));
+	if (result > 0 && is_number((int)a[0], (uint32_t)result))
+		turn64(a[1]);
 	return result;
+}
+
+GUEST_CALL(write)
+{
+	const void *from = host(a[1]);
+	uint64_t number;
+
+	if (is_number((int)a[0], a[2])) {
+		number = get64(a[1]);
+		from = &number;
+	}
+	return host_call(t, SYS_write, (long)(int)a[0], from, (long)a[2]);
 }
 
 GUEST_CALL(llseek)
@@ -105,12 +189,10 @@ GUEST_CALL(getdents64)
 	uint32_t at, length;
 
 	for (at = 0; swapped && size > 0 && at < (uint32_t)size; at += length) {
-		any16 *reclen = host(a[1] + at + 16);
-
-		length = *reclen;
-		put64(a[1] + at, *(any64 *)host(a[1] + at));
-		put64(a[1] + at + 8, *(any64 *)host(a[1] + at + 8));
-		put16(a[1] + at + 16, *reclen);
+		length = order16(get16(a[1] + at + 16));
+		turn64(a[1] + at);
+		turn64(a[1] + at + 8);
+		put16(a[1] + at + 16, (uint16_t)length);
 	}
 	return size;
 }
@@ -141,15 +223,29 @@ static long lock_file(struct thread *t, const uint32_t *a, long command, char la
 	if (!struct_get(t, layout, a[2], &lock))
 		return -EFAULT;
 	result = host_call(t, SYS_fcntl, (long)(int)a[0], command, &lock);
-	if (result >= 0 && command == F_GETLK)
+	if (result >= 0 && (command == F_GETLK || command == F_OFD_GETLK))
 		struct_put(t, layout, a[2], &lock);
+	return result;
+}
+
+/* Who gets a SIGIO, or a SIGURG: two words. */
+static long owner(struct thread *t, const uint32_t *a, int command)
+{
+	struct f_owner_ex who = { 0, 0 };
+	long result;
+
+	if (command == F_SETOWN_EX && !struct_get(t, 'p', a[2], &who))
+		return -EFAULT;
+	result = direct(fcntl((int)a[0], command, &who));
+	if (result >= 0 && command == F_GETOWN_EX)
+		struct_put(t, 'p', a[2], &who);
 	return result;
 }
 
 enum {
 	GUEST_F_DUPFD = 0, GUEST_F_GETFD, GUEST_F_SETFD, GUEST_F_GETFL, GUEST_F_SETFL,
-	GUEST_F_SETLK = 6, GUEST_F_SETLKW, GUEST_F_GETLK = 14, GUEST_F_GETLK64 = 33,
-	GUEST_F_SETLK64, GUEST_F_SETLKW64
+	GUEST_F_SETLK = 6, GUEST_F_SETLKW, GUEST_F_GETLK = 14, GUEST_F_GETOWN = 23,
+	GUEST_F_SETOWN, GUEST_F_GETLK64 = 33, GUEST_F_SETLK64, GUEST_F_SETLKW64
 };
 
 GUEST_CALL(fcntl64)
@@ -171,8 +267,15 @@ GUEST_CALL(fcntl64)
 	case GUEST_F_GETLK64: return lock_file(t, a, F_GETLK, 'K');
 	case GUEST_F_SETLK64: return lock_file(t, a, F_SETLK, 'K');
 	case GUEST_F_SETLKW64: return lock_file(t, a, F_SETLKW, 'K');
+	case F_OFD_GETLK: case F_OFD_SETLK: case F_OFD_SETLKW:
+		return lock_file(t, a, (long)a[1], 'K');
+	case F_SETOWN_EX: case F_GETOWN_EX:
+		return owner(t, a, (int)a[1]);
+	case GUEST_F_GETOWN: return direct(fcntl(fd, F_GETOWN));
+	case GUEST_F_SETOWN: return direct(fcntl(fd, F_SETOWN, (int)a[2]));
 	case GUEST_F_DUPFD: case GUEST_F_GETFD: case GUEST_F_SETFD:
-	case F_DUPFD_CLOEXEC: case F_SETPIPE_SZ: case F_GETPIPE_SZ:
+	case F_DUPFD_CLOEXEC: case F_SETPIPE_SZ: case F_GETPIPE_SZ: case F_ADD_SEALS:
+	case F_GET_SEALS:
 		return direct(fcntl(fd, (int)a[1], (int)a[2]));
 	}
 	return -EINVAL;

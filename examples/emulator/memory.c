@@ -12,7 +12,9 @@
  * reservation from one that the guest has made inaccessible.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "emulator.h"
@@ -30,7 +32,11 @@ uint32_t page_size;
 static uint8_t *mapped;			/* one for each page */
 static uint32_t break_start, break_now;
 static uint32_t search = STACK_TOP;	/* where the next mapping goes, below */
-/* Never held where guest memory is touched: a fault would not give it back. */
+/*
+ * Held also where a mapping of our own is made, which must not go where the guest's
+ * memory is just being moved.  Never held where guest memory is touched: a fault would
+ * not give it back.
+ */
 pthread_mutex_t memory_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void *reserve(uint64_t size, int prot)
@@ -69,6 +75,27 @@ static void note(uint32_t address, uint32_t length, int is_mapped)
 	memset(mapped + address / page_size, is_mapped, length / page_size);
 }
 
+static void touch(uint32_t address)
+{
+	uint8_t *at = host(address), was = __atomic_load_n(at, __ATOMIC_RELAXED);
+
+	/* what another thread of the guest writes there stays */
+	__atomic_compare_exchange_n(at, &was, was, false, __ATOMIC_RELAXED,
+				    __ATOMIC_RELAXED);
+}
+
+/*
+ * A fault now, rather than when a call has had its effect, and the descriptors that it
+ * has made would be nobody's.
+ */
+void memory_touch(uint32_t address, uint32_t size)
+{
+	for (uint32_t i = 0; i < size; i += page_size)
+		touch(address + i);
+	if (size)
+		touch(address + size - 1);
+}
+
 /* 0 where it wraps */
 static uint32_t round_up(uint32_t length)
 {
@@ -83,11 +110,10 @@ static bool is_range(uint32_t address, uint32_t length)
 	       length <= TRAMPOLINES + page_size - address;
 }
 
-/* The guest's instructions are read by the interpreter. */
+/* The guest's instructions are read by the interpreter.  No other bits are passed on. */
 static int host_prot(int prot)
 {
-	return prot & PROT_EXEC ? (prot & ~PROT_EXEC) | PROT_READ :
-		prot & (PROT_READ | PROT_WRITE);
+	return (prot & (PROT_READ | PROT_WRITE)) | (prot & PROT_EXEC ? PROT_READ : 0);
 }
 
 /* From the last place downwards; once more from the top.  0: no room. */
@@ -122,6 +148,19 @@ static long unmap(uint32_t address, uint32_t length)
 	return 0;
 }
 
+/*
+ * A mapping that fails may have taken away what was there: a hole, in which the host
+ * would put memory of ours.
+ */
+static long failed(uint32_t address, uint32_t length)
+{
+	long error = -errno;
+
+	if (msync(host(address), length, MS_ASYNC) && unmap(address, length))
+		abort();
+	return error;
+}
+
 static long map(uint32_t address, uint32_t length, int prot, int flags, int fd,
 		uint64_t offset)
 {
@@ -143,7 +182,7 @@ static long map(uint32_t address, uint32_t length, int prot, int flags, int fd,
 			return -ENOMEM;
 	}
 	if (place(address, length, host_prot(prot), to, fd, offset) == MAP_FAILED)
-		return -errno;
+		return failed(address, length);
 	note(address, length, true);
 	return address;
 }
@@ -164,9 +203,10 @@ long memory_map(uint32_t address, uint32_t length, int prot, int flags, int fd,
 	return result;
 }
 
-GUEST_CALL(mmap2)
+/* mmap, mmap2: the offset is in bytes, or in pages of 4 KiB whatever they have here */
+GUEST_CALL(mmap)
 {
-	uint64_t offset = (uint64_t)a[5] << 12;
+	uint64_t offset = (uint64_t)a[5] << call;
 
 	if (offset % page_size)
 		return -EINVAL;
@@ -209,7 +249,10 @@ GUEST_CALL(mprotect)
 	return memory_protect(a[0], a[1], (int)a[2]);
 }
 
-/* What grows moves: beside it there is only the reservation. */
+/*
+ * What grows moves: beside it there is only the reservation, which has a hole until
+ * the old place is reserved again.
+ */
 static long move(uint32_t address, uint32_t length, uint32_t want)
 {
 	uint32_t to = find_free(want);
@@ -218,9 +261,10 @@ static long move(uint32_t address, uint32_t length, uint32_t want)
 		return -ENOMEM;
 	if (mremap(host(address), length, want, MREMAP_MAYMOVE | MREMAP_FIXED,
 		   host(to)) == MAP_FAILED)
-		return -errno;
+		return failed(to, want);
 	note(to, want, true);
-	unmap(address, length);
+	if (unmap(address, length))
+		abort();
 	return to;
 }
 
@@ -247,13 +291,48 @@ GUEST_CALL(madvise)
 {
 	uint32_t length = round_up(a[1]);
 
-	if (a[0] % page_size)
+	if (a[0] % page_size || length < a[1])
 		return -EINVAL;
 	if (a[2] != MADV_DONTNEED || !length)
 		return 0;
 	if (!is_range(a[0], length))
 		return -ENOMEM;
 	return direct(madvise(host(a[0]), length, MADV_DONTNEED));
+}
+
+/* Does the guest have all pages of it? */
+static bool is_there(uint32_t address, uint32_t length)
+{
+	uint64_t end = (uint64_t)address + length;
+	uint32_t start = address & -page_size;
+
+	return end <= TRAMPOLINES + page_size &&
+		is_all(start, round_up((uint32_t)end - start), true);
+}
+
+/* msync, mlock, mlock2, munlock */
+GUEST_CALL(pages)
+{
+	if (!is_there(a[0], a[1]))
+		return -ENOMEM;
+	return direct(syscall(call, host(a[0]), (long)a[1], (long)a[2]));
+}
+
+/* To the host, all would be much more than the guest has, and more than it may lock. */
+GUEST_CALL(mlockall)
+{
+	return a[0] && a[0] <= 7 ? 0 : -EINVAL;
+}
+
+GUEST_CALL(mincore)
+{
+	if (a[0] % page_size)
+		return -EINVAL;
+	if (!is_there(a[0], a[1]))
+		return -ENOMEM;
+	if (!is_user_space(a[2], round_up(a[1]) / page_size))
+		return -EFAULT;
+	return direct(syscall(SYS_mincore, host(a[0]), (long)a[1], host(a[2])));
 }
 
 void memory_set_break(uint32_t end_of_bss)
@@ -264,8 +343,8 @@ void memory_set_break(uint32_t end_of_bss)
 /* The new break or, where it can't be, the old one. */
 GUEST_CALL(brk)
 {
+	bool ok = a[0] >= break_start && a[0] <= STACK_TOP;
 	uint32_t old, want = round_up(a[0]);
-	bool ok = a[0] >= break_start && want <= STACK_TOP;
 
 	pthread_mutex_lock(&memory_lock);
 	old = round_up(break_now);

@@ -731,7 +731,7 @@ GUEST_CALL(sigaltstack)
 		get_stack(a[0], &new);
 		if (old.flags & GUEST_SS_ONSTACK)
 			return -EPERM;
-		if (new.flags & ~(uint32_t)(GUEST_SS_DISABLE | GUEST_SS_ONSTACK))
+		if (new.flags > GUEST_SS_DISABLE)
 			return -EINVAL;
 		if (!(new.flags & GUEST_SS_DISABLE) && new.size < 2048)
 			return -ENOMEM;
@@ -742,18 +742,48 @@ GUEST_CALL(sigaltstack)
 	return 0;
 }
 
+/* What a program says of a signal that it sends, which may be none, to ask whether it could. */
+static long get_queued(uint32_t sig, uint32_t at, siginfo_t *info)
+{
+	int code = (int)get32(at + 4);
+
+	memset(info, 0, sizeof *info);
+	info->si_signo = signal_to_host((int)sig);
+	info->si_code = (int)to_host(codes, (uint32_t)code, (uint32_t)code);
+	info->si_pid = (int)get32(at + 12);
+	info->si_uid = get32(at + 16);
+	info->si_value.sival_int = (int)get32(at + 20);
+	if (sig && !info->si_signo)
+		return -EINVAL;
+	/* to itself a process may send what the kernel sends, but a fault is ours */
+	return code > 0 ? -EPERM : info->si_signo;
+}
+
 GUEST_CALL(rt_sigqueueinfo)
 {
-	int number = signal_to_host((int)a[1]);
 	siginfo_t info;
+	long sig = get_queued(a[1], a[2], &info);
 
-	if (!number)
-		return -EINVAL;
-	memset(&info, 0, sizeof info);
-	info.si_signo = number;
-	info.si_code = (int)to_host(codes, get32(a[2] + 4), get32(a[2] + 4));
-	info.si_pid = (int)get32(a[2] + 12);
-	info.si_uid = get32(a[2] + 16);
-	info.si_value.sival_int = (int)get32(a[2] + 20);
-	return direct(syscall(SYS_rt_sigqueueinfo, (int)a[0], number, &info));
+	return sig < 0 ? sig : direct(syscall(SYS_rt_sigqueueinfo, (int)a[0], sig, &info));
+}
+
+GUEST_CALL(rt_tgsigqueueinfo)
+{
+	siginfo_t info;
+	long sig = get_queued(a[2], a[3], &info);
+
+	return sig < 0 ? sig : direct(syscall(SYS_rt_tgsigqueueinfo, (int)a[0], (int)a[1],
+					      sig, &info));
+}
+
+/* A thread, which is a matter of the C library, is told by a socket, with 32 bytes. */
+GUEST_CALL(mq_notify)
+{
+	struct sigevent event = { .sigev_signo = 0 }, *to = struct_get(t, 'E', a[1], &event);
+
+	if (to && to->sigev_notify == SIGEV_THREAD) {
+		to->sigev_value.sival_ptr = host(get32(a[1]));
+		to->sigev_signo = (int)get32(a[1] + 4);
+	}
+	return direct(syscall(SYS_mq_notify, (int)a[0], to));
 }

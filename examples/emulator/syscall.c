@@ -95,10 +95,45 @@ const char *path_get(uint32_t address)
 /* ---- the table ----------------------------------------------------------- */
 
 /*
+ * The host takes a pointer for one of ours, so it may not get one that the guest has
+ * made up.  Hence nothing is passed on that is not known to be none.  A call that is
+ * not in the table is not made.  In it
+ *
+ *	numbers		have 32 bits, and nothing of ours is below 4 GiB but in an
+ *			emulator that was linked to be there; none stands for a pointer
+ *	pointers	lie in the guest's memory, and so does all that is read or written
+ *			there: r and b are checked, the others are to a few bytes, and after
+ *			the guest's memory comes a guard
+ *	structures	are made here, field by field, from a layout in translate.c
+ *
+ * and what is told by a number within a call is told from a list of those that are
+ * known, with the layout of what comes with it:
+ *
+ *	getsockopt, setsockopt		options[] in socket.c, by level and name
+ *	sendmsg, sendmmsg		messages[] in socket.c; what comes back is cut off
+ *	recvmsg, recvmmsg		where it does not fit
+ *	readv, writev and these		iov_get(), which checks as r does
+ *	ioctl				requests[] in terminal.c; others have no argument
+ *	fcntl64				a switch in file.c
+ *	prctl				PR_SET_NAME and PR_GET_NAME, of 16 bytes
+ *	futex				waiting, waking and requeueing: words of the guest's
+ *	clone				is not passed on, but made of threads and of fork
+ *	timer_create			its value comes back in a siginfo, as an int
+ *	mq_notify			the same, or bytes of the guest's
+ *	rt_sigqueueinfo, rt_tg...	made here, and never one that says it is a fault
+ *	mmap2, mremap, munmap, ...	ranges of the guest's; memory.c closes what holes
+ *					the host may leave
+ *	open, openat			/proc/PID/mem is refused
+ *
+ * That keeps the guest's mistakes the guest's.  It is no cage: a guest may execute a
+ * program of the host, which may do what its user may.  Some devices too take pointers
+ * in what is written to them, as that for raw SCSI commands.
+ *
  * What the letters of `arguments` mean.  Each takes one of the guest's:
  *
  *	d u x o		a number, signed, unsigned, or bits in base 16 or 8
- *	p b		a pointer, that the host takes as it is; b: to text
+ *	p		a pointer, that the host takes as it is
+ *	r b		the same, to as many bytes as the next argument says; b: of text
  *	s		a path
  *	S O T W		a signal, the flags of open, a type of socket, which limit of a
  *			resource: translated
@@ -142,9 +177,13 @@ static uint32_t argument(const struct thread *t, uint32_t i)
 	return i < 4 ? t->cpu.r[A0 + i] : get32(t->cpu.r[SP] + 4 * i);
 }
 
-/* In the order in which the host has them; those that are not there are 0. */
-static void get_arguments(const struct thread *t, const char *letters, uint32_t *a)
+/*
+ * In the order in which the host has them; those that are not there are 0.  False
+ * if they lead out of what a guest can have.
+ */
+static bool get_arguments(const struct thread *t, const char *letters, uint32_t *a)
 {
+	bool is_good = true;
 	uint32_t i = 0;
 
 	memset(a, 0, MAX_ARGUMENTS * sizeof *a);
@@ -163,6 +202,10 @@ static void get_arguments(const struct thread *t, const char *letters, uint32_t 
 			*a++ = argument(t, i++);
 			*a++ = argument(t, i++);
 			break;
+		case 'r': case 'b':
+			is_good &= is_user_space(argument(t, i), argument(t, i + 1));
+			*a++ = argument(t, i++);
+			break;
 		case '<': case '>': case '=':
 			p++;
 			/* fall through */
@@ -170,6 +213,7 @@ static void get_arguments(const struct thread *t, const char *letters, uint32_t 
 			*a++ = argument(t, i++);
 		}
 	}
+	return is_good;
 }
 
 /* What an argument points at, as the host has it. */
@@ -185,6 +229,7 @@ static long take_structure(const struct thread *t, const char *letters, uint32_t
 {
 	memset(slot->room, 0, sizeof slot->room);
 	if (letters[0] != '<') {
+		struct_touch(t, letters[1], address);
 		slot->letter = letters[1];
 		slot->address = address;
 	}
@@ -201,6 +246,7 @@ static void take_address(const uint32_t *a, struct slot *slot, long *to)
 
 static void take_place_for_address(const uint32_t *a, struct slot *slot, long *to)
 {
+	address_touch(a[0], a[1]);
 	slot->letter = '$';
 	slot->address = a[0];
 	slot->size_at = a[1];
@@ -229,7 +275,7 @@ static long call_host(struct thread *t, const struct call *call, const uint32_t 
 		p += *p == '-';
 		switch (*p) {
 		case 'A': case 'd': to[n] = (int32_t)*a; break;
-		case 'p': case 'b': to[n] = (long)host_or_null(*a); break;
+		case 'p': case 'r': case 'b': to[n] = (long)host_or_null(*a); break;
 		case 's': to[n] = (long)path_get(*a); break;
 		case 'O': to[n] = open_flags_to_host(*a); break;
 		case 'T': to[n] = socket_type_to_host(*a); break;
@@ -315,7 +361,7 @@ static int print_argument(const struct thread *t, char *to, const char *letter,
 {
 	bool is_text = (*letter == 's' || *letter == 'b') && memory_is_mapped(*a);
 
-	if (strchr("psb<>=", *letter) && !*a)
+	if (strchr("prsb<>=", *letter) && !*a)
 		return sprintf(to, "NULL");
 	if (is_text)
 		return quote(to, *a, *letter == 's' ? UINT32_MAX : a[1], *letter == 's');
@@ -402,6 +448,7 @@ void syscall_do(struct thread *t)
 {
 	const struct call *call = call_of(t->cpu.r[V0]);
 	uint32_t a[MAX_ARGUMENTS];
+	bool is_good;
 	long result;
 
 	t->restart = RESTART_NONE;
@@ -415,10 +462,15 @@ void syscall_do(struct thread *t)
 		syscall_finish(t, -ENOSYS);
 		return;
 	}
-	get_arguments(t, call->arguments, a);
+	is_good = get_arguments(t, call->arguments, a);
 	if (tracing)
 		trace_call(t, call, a);
-	result = call->function ? call->function(t, a, call->number) : call_host(t, call, a);
+	if (!is_good)
+		result = -EFAULT;
+	else if (call->function)
+		result = call->function(t, a, call->number);
+	else
+		result = call_host(t, call, a);
 	if (tracing)
 		trace_result(t, result);
 	/* the mask of a ppoll that has a result is gone when a signal comes */
@@ -570,6 +622,17 @@ GUEST_CALL(getgroups)
 	return direct(n);
 }
 
+GUEST_CALL(setgroups)
+{
+	gid_t list[1024];
+
+	if (a[0] > COUNT(list))
+		return -EINVAL;
+	for (uint32_t i = 0; i < a[0]; i++)
+		list[i] = get32(a[1] + 4 * i);
+	return direct(syscall(SYS_setgroups, (long)a[0], list));
+}
+
 /* Words of 32 bits where the host has 64. */
 GUEST_CALL(sched_getaffinity)
 {
@@ -584,4 +647,13 @@ GUEST_CALL(sched_getaffinity)
 	for (uint32_t i = 0; size > 0 && i < (uint32_t)size / 4; i++)
 		put32(a[2] + 4 * i, (uint32_t)(mask[i / 2] >> (32 * (i % 2))));
 	return size;
+}
+
+GUEST_CALL(sched_setaffinity)
+{
+	unsigned long mask[16] = { 0 };
+
+	for (uint32_t i = 0; i < a[1] / 4 && i < 2 * COUNT(mask); i++)
+		mask[i / 2] |= (unsigned long)get32(a[2] + 4 * i) << (32 * (i % 2));
+	return direct(syscall(SYS_sched_setaffinity, (int)a[0], sizeof mask, mask));
 }

@@ -91,8 +91,8 @@ static void get_termios(uint32_t at, struct termios *t)
 }
 
 /*
- * What the argument is: a number where there is no letter; else a structure that
- * is read (<) or written (>): i and w as in translate.c, or a termios.
+ * What the argument is: a small number where there is no letter; else a structure
+ * that is read (<) or written (>): i and w as in translate.c, or a termios.
  */
 static const struct request {
 	uint32_t guest;
@@ -116,6 +116,9 @@ static long request(struct thread *t, const uint32_t *a, const struct request *r
 	void *p = r->argument[0] ? &v : (void *)(uintptr_t)a[2];
 	long result;
 
+	/* what the device takes it for we can't know: it must not be a pointer */
+	if (!r->argument[0] && a[2] > 0xff)
+		return -EINVAL;
 	if (r->argument[0] == '<' && is_termios)
 		get_termios(a[2], &v.termios);
 	else if (r->argument[0] == '<' && !struct_get(t, r->argument[1], a[2], &v))

@@ -261,7 +261,9 @@ static int create(struct start *start)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	__atomic_add_fetch(&alive, 1, __ATOMIC_SEQ_CST);
+	pthread_mutex_lock(&memory_lock);
 	error = pthread_create(&thread, &attr, begin, start);
+	pthread_mutex_unlock(&memory_lock);
 	pthread_attr_destroy(&attr);
 	if (error)
 		__atomic_sub_fetch(&alive, 1, __ATOMIC_SEQ_CST);
@@ -285,12 +287,16 @@ static void child_registers(struct thread *t, const struct clone *c)
 
 static long new_thread(struct thread *t, const struct clone *c)
 {
-	struct thread *child = calloc(1, sizeof *child);
-	struct start start = { child, c, 0 };
+	struct thread *child;
+	struct start start;
 	int error;
 
+	pthread_mutex_lock(&memory_lock);
+	child = calloc(1, sizeof *child);
+	pthread_mutex_unlock(&memory_lock);
 	if (!child)
 		return -ENOMEM;
+	start = (struct start){ child, c, 0 };
 	fpu_status(&t->cpu);
 	child->cpu = t->cpu;
 	child->blocked = t->blocked;
@@ -409,5 +415,15 @@ GUEST_CALL(set_robust_list)
 	if (a[1] != 12)
 		return -EINVAL;
 	t->robust_list = a[0];
+	return 0;
+}
+
+/* The thread's own: those of others only a debugger asks for. */
+GUEST_CALL(get_robust_list)
+{
+	if (a[0] && (int)a[0] != t->tid)
+		return -EPERM;
+	put32(a[1], t->robust_list);
+	put32(a[2], 12);
 	return 0;
 }

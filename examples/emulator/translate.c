@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <mqueue.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -88,6 +89,8 @@ const struct number socket_options[] = {
 	N(SO_SNDTIMEO, 0x1005), N(SO_RCVTIMEO, 0x1006), N(SO_ERROR, 0x1007),
 	N(SO_TYPE, 0x1008), N(SO_ACCEPTCONN, 0x1009), N(SO_PROTOCOL, 0x1028),
 	N(SO_DOMAIN, 0x1029), N(SO_PASSCRED, 17), N(SO_PEERCRED, 18),
+	N(SO_PRIORITY, 12), N(SO_BINDTODEVICE, 25), N(SO_MARK, 36),
+	N(SO_RCVTIMEO, 66), N(SO_SNDTIMEO, 67),
 	{ 0, 0, NULL }
 };
 
@@ -162,6 +165,7 @@ enum kind {
 	WORD,			/* of 32 bits, with room for 64 */
 	LARGEST,		/* may be too large: said to be the largest then */
 	SIGNAL,
+	OPEN_FLAGS,
 	MICROSECONDS,		/* the host has nanoseconds */
 	PAGES, PAGE		/* the host has bytes, and 1 for the unit */
 };
@@ -189,6 +193,10 @@ static const struct layout {
 	{ 'i', false, 4, { SAME(number, 0, 4) } },
 	{ 'p', false, 8, { SAME(first, 0, 4), SAME(second, 4, 4) } },
 	{ 'o', false, 8, { SAME(offset, 0, 8) } },
+	{ 'j', false, 4, { { "offset", 0, 8, 0, 4, NUMBER } } },
+	{ 'M', false, 32, {
+		FIELD(mq_attr, mq_flags, 0, 4, OPEN_FLAGS), F(mq_attr, mq_maxmsg, 4, 4),
+		F(mq_attr, mq_msgsize, 8, 4), F(mq_attr, mq_curmsgs, 12, 4) } },
 	{ 'e', false, 16, {
 		F(epoll_event, events, 0, 4), F(epoll_event, data.u64, 8, 8) } },
 	{ 'q', false, 8, {
@@ -297,6 +305,7 @@ static uint64_t converted(uint64_t v, enum kind kind)
 	switch (kind) {
 	case LARGEST: return v > INT32_MAX ? INT32_MAX : v;
 	case MICROSECONDS: return v / 1000;
+	case OPEN_FLAGS: return bits_to_guest(open_flags, (uint32_t)v);
 	case PAGES: return v / 4096;
 	case PAGE: return v * 4096;
 	default: return v;
@@ -313,6 +322,7 @@ static int64_t from_guest(uint32_t base, const struct field *f)
 	case WORD: return (int32_t)v;
 	case MICROSECONDS: return v * 1000;
 	case SIGNAL: return signal_to_host((int)v);
+	case OPEN_FLAGS: return open_flags_to_host((uint32_t)v);
 	default: return v;
 	}
 }
@@ -333,7 +343,7 @@ void *struct_get(const struct thread *t, char letter, uint32_t address, void *to
 		else if (f->host_size == 4)
 			*(any32 *)at = (uint32_t)v;
 		else
-			*(any64 *)at = (uint64_t)v;
+			*(loose64 *)at = (uint64_t)v;
 	}
 	return to;
 }
@@ -350,7 +360,7 @@ void struct_put(const struct thread *t, char letter, uint32_t address, const voi
 	for (const struct field *f = layout->fields; f->size; f++) {
 		const void *at = (const char *)from + f->host_at;
 		uint64_t v = f->host_size == 2 ? *(const any16 *)at :
-			f->host_size == 4 ? *(const any32 *)at : *(const any64 *)at;
+			f->host_size == 4 ? *(const any32 *)at : *(const loose64 *)at;
 
 		v = converted(v, f->kind);
 		if (f->size == 2)
@@ -360,6 +370,13 @@ void struct_put(const struct thread *t, char letter, uint32_t address, const voi
 		else
 			put64(address + f->at, v);
 	}
+}
+
+/* That there is a place for it. */
+void struct_touch(const struct thread *t, char letter, uint32_t address)
+{
+	if (address)
+		memory_touch(address, layout_of(t, letter)->size);
 }
 
 /* For the trace. */

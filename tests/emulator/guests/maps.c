@@ -121,6 +121,14 @@ static void the_break(void)
 	want(base[2 * page], 0);
 	want(base[2 * page - 1], 5);
 	check(brk_to((char *)16) == base + 3 * page);
+	/* rounded up to a page, these would be 0, and so would the next lengths */
+	check(brk_to((char *)-1) == base + 3 * page);
+	check(brk_to((char *)-(page - 1)) == base + 3 * page);
+	want_error(syscall(SYS_munmap, base, -(size_t)1), EINVAL);
+	want_error(syscall(SYS_mprotect, base, -(size_t)1, PROT_NONE), ENOMEM);
+	want_error(syscall(SYS_madvise, base, -(size_t)1, MADV_DONTNEED), EINVAL);
+	want_error(msync(base, -(size_t)page, MS_ASYNC), ENOMEM);
+	want(base[0], 5);
 	check(brk_to(start) == start);
 }
 

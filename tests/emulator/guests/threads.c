@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Threads of POSIX: results, mutexes, conditions, thread-local memory, cancellation. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -268,6 +269,45 @@ static void *ids(void *arg)
 }
 
 /* The last thread ends the process, not the first. */
+static volatile int is_over;
+
+static void *counts(void *arg)
+{
+	volatile uint32_t *word = arg;
+	long wrong = 0;
+
+	while (!is_over) {
+		*word = 0x12345678;
+		wrong += *word != 0x12345678;
+	}
+	return (void *)wrong;
+}
+
+/* What can't be executed is looked at, though for the other byte order: nobody else sees of it. */
+static void bad_programs(void)
+{
+	unsigned char header[52] = { 0x7f, 'E', 'L', 'F', 1, 1, 1 };
+	char *argv[] = { "program", NULL };
+	uint16_t one = 1;
+	uint32_t word;
+	pthread_t thread;
+	void *wrong;
+	int fd, i, failed = 0;
+
+	header[5] = *(unsigned char *)&one ? 2 : 1;
+	fd = open("program", O_WRONLY | O_CREAT, 0700);
+	need(fd >= 0 && write(fd, header, sizeof(header)) == sizeof(header));
+	close(fd);
+	need(pthread_create(&thread, NULL, counts, &word) == 0);
+	for (i = 0; i < 2000; i++)
+		failed += execv("program", argv) == -1;
+	is_over = 1;
+	pthread_join(thread, &wrong);
+	want((long)wrong, 0);
+	want(failed, 2000);
+	unlink("program");
+}
+
 static void *outlives(void *arg)
 {
 	nap(20);
@@ -287,6 +327,7 @@ int main(void)
 	cancels();
 	others();
 	detached();
+	bad_programs();
 	need(pthread_create(&thread, NULL, ids, NULL) == 0);
 	pthread_join(thread, NULL);
 	check(syscall(SYS_gettid) == getpid());
