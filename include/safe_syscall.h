@@ -150,11 +150,11 @@ typedef struct safe_syscall_scope {
 	size_t ss_state;
 	size_t ss_around;
 	size_t ss_free;
-	long long ss_deadline;
-	size_t ss_reserved[4];
+	size_t ss_deadline[2];
+	size_t ss_reserved[3];
 } safe_syscall_scope;
 
-#define SAFE_SYSCALL_SCOPE_INIT { 0, 0, 0, 0, { 0, 0, 0, 0 } }
+#define SAFE_SYSCALL_SCOPE_INIT { 0, 0, 0, { 0, 0 }, { 0, 0, 0 } }
 
 /**
  * safe_syscall_init - choose the interrupt signal and handle it
@@ -224,7 +224,8 @@ long safe_syscall(long number, ...);
  * The outermost scope, current when no other is.  The address is the same for as
  * long as the thread lives, and never null; nobody may use it afterwards.
  *
- * Async-signal-safe, thread-safe, leaves errno alone.  Since 0.1.
+ * Thread-safe, leaves errno alone; async-signal-safe, but for the first call on a thread,
+ * where the C library may have to allocate memory for a thread-specific key.  Since 0.1.
  */
 safe_syscall_scope *safe_syscall_self(void);
 
@@ -285,7 +286,6 @@ int safe_syscall_interrupt(safe_syscall_scope *scope);
  * that is none, and before safe_syscall_init(); EAGAIN when the kernel has no timer: then
  * the one before is still set.  Not for handlers; leaves errno alone on success.  Since 0.2.
  */
-struct timespec;
 int safe_syscall_deadline(safe_syscall_scope *scope, const struct timespec *when);
 
 /**

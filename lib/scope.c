@@ -334,14 +334,9 @@ int safe_syscall_rearm(safe_syscall_scope *scope)
 
 /* ---- deadlines --------------------------------------------------------------------------- */
 
-static long long nanoseconds(const struct timespec *when)
-{
-	return when->tv_sec * 1000000000LL + when->tv_nsec;
-}
-
 static int is_time(const struct timespec *when)
 {
-	return when->tv_sec >= 0 && when->tv_sec < 1LL << 33 && when->tv_nsec >= 0 &&
+	return when->tv_sec >= 0 && (unsigned long long)when->tv_sec < 1ULL << 32 && when->tv_nsec >= 0 &&
 		when->tv_nsec < 1000000000;
 }
 
@@ -351,15 +346,17 @@ static int is_time(const struct timespec *when)
  */
 static int set_deadline(safe_syscall_scope *scope, const struct timespec *when)
 {
-	long long before = scope->ss_deadline;
+	const size_t before[2] = { scope->ss_deadline[0], scope->ss_deadline[1] };
 	AO_t had = ss_change(scope, SS_DEADLINE, 0) & SS_DEADLINE;
 
 	if (when) {
-		scope->ss_deadline = nanoseconds(when);
+		scope->ss_deadline[0] = (size_t)when->tv_sec;
+		scope->ss_deadline[1] = (size_t)when->tv_nsec;
 		ss_change(scope, 0, SS_DEADLINE);
 		if (ss_timer_set()) {
 			ss_change(scope, SS_DEADLINE, 0);
-			scope->ss_deadline = before;
+			scope->ss_deadline[0] = before[0];
+			scope->ss_deadline[1] = before[1];
 			ss_change(scope, 0, had);
 			return EAGAIN;
 		}

@@ -59,6 +59,11 @@ static long long now(void)
 	return ts.tv_sec * (long long)SECOND + ts.tv_nsec;
 }
 
+static long long deadline(const safe_syscall_scope *scope)
+{
+	return (long long)scope->ss_deadline[0] * SECOND + (long long)scope->ss_deadline[1];
+}
+
 /* The earliest time for which there is a reason; 0: there is none. */
 static long long earliest(void)
 {
@@ -66,8 +71,8 @@ static long long earliest(void)
 	const safe_syscall_scope *s;
 
 	for (s = ss_innermost(); s; s = ss_around(s))
-		if (AO_load(&s->ss_state) & SS_DEADLINE && (!when || s->ss_deadline < when))
-			when = s->ss_deadline;
+		if (AO_load(&s->ss_state) & SS_DEADLINE && (!when || deadline(s) < when))
+			when = deadline(s);
 	return when;
 }
 
@@ -120,7 +125,7 @@ void ss_timer_expire(void)
 		if (!(AO_load(&s->ss_state) & SS_DEADLINE))
 			continue;
 		time = time ? time : now();
-		if (s->ss_deadline > time)
+		if (deadline(s) > time)
 			continue;
 		old = ss_change(s, SS_DEADLINE, SS_INTERRUPTED | SS_SENT);
 		if (!(old & SS_INTERRUPTED))

@@ -17,7 +17,7 @@
 #define SS_INTERRUPTED ((AO_t)1)	/* until rearm */
 /* The thread has been told, or there was none: it need not be told again. */
 #define SS_SENT ((AO_t)2)
-#define SS_DEADLINE ((AO_t)4)		/* one is to come: ss_deadline */
+#define SS_DEADLINE ((AO_t)4)		/* one is to come: ss_deadline, s and ns */
 #define SS_BY_DEADLINE ((AO_t)8)	/* interrupted by it, and by nobody before */
 /*
  * The rest counts those in safe_syscall_interrupt(), and in its upper part says in which

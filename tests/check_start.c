@@ -105,8 +105,8 @@ static void *calls_only(void *unused)
 {
 	safe_syscall_scope *own;
 
-	set_specific = 0;
 	own = safe_syscall_self();
+	set_specific = 0;
 	ck_assert_int_eq(safe_syscall(SYS_getppid), getppid());
 	ck_assert_int_eq(safe_syscall_interrupt(own), 0);
 	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
