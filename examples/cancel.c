@@ -94,9 +94,16 @@ static void cancel(struct task *task)
 	safe_syscall_interrupt(&task->scope);
 }
 
+/* No thread watches the deadlines.  One that has passed already is now. */
 static void run(struct task *task)
 {
+	const struct timespec when = {
+		task->deadline / SECOND, task->deadline % SECOND
+	};
+
 	safe_syscall_enter(&task->scope);
+	if (task->deadline != NEVER && safe_syscall_deadline(&task->scope, &when))
+		err(1, "safe_syscall_deadline");
 	task->result = task->run(task->what);
 	if (task->result == -1)
 		task->result = -errno;
@@ -125,27 +132,6 @@ static void *pool_thread(void *unused)
 		*link = task->next;
 		task->done = 1;
 		pthread_cond_broadcast(&changed);
-	}
-	pthread_mutex_unlock(&lock);
-	return unused;
-}
-
-/* A task in the list is there for as long as we have the lock. */
-static void *deadline_thread(void *unused)
-{
-	struct task *task;
-	long long first;
-
-	pthread_mutex_lock(&lock);
-	while (!closing) {
-		first = NEVER;
-		for (task = tasks; task; task = task->next) {
-			if (task->deadline <= now())
-				cancel(task);	/* no harm if it was before */
-			else if (task->deadline < first)
-				first = task->deadline;
-		}
-		wait_until(first);
 	}
 	pthread_mutex_unlock(&lock);
 	return unused;
@@ -372,7 +358,7 @@ int main(int argc, char **argv)
 {
 	static const char names[][8] = { "read", "open", "flock", "connect", "waitpid" };
 	long long end = now() + (argc > 1 ? atoi(argv[1]) : 3) * SECOND;
-	pthread_t thread[1 + THREADS];
+	pthread_t thread[THREADS];
 	pthread_condattr_t attr;
 	int i, fds, children = 0, bad;
 
@@ -381,9 +367,9 @@ int main(int argc, char **argv)
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&changed, &attr);
-	for (i = 0; i < 1 + THREADS; i++)
-		must(-(errno = pthread_create(&thread[i], NULL, i ? pool_thread :
-					      deadline_thread, NULL)), "thread");
+	for (i = 0; i < THREADS; i++)
+		must(-(errno = pthread_create(&thread[i], NULL, pool_thread, NULL)),
+		     "thread");
 	do
 		play();
 	while (now() < end);
@@ -391,7 +377,7 @@ int main(int argc, char **argv)
 	closing = 1;
 	pthread_cond_broadcast(&changed);
 	pthread_mutex_unlock(&lock);
-	for (i = 0; i < 1 + THREADS; i++)
+	for (i = 0; i < THREADS; i++)
 		pthread_join(thread[i], NULL);
 
 	for (let(WAITPID); wait(NULL) > 0;)
