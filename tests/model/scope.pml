@@ -45,6 +45,8 @@ hidden byte G1, G2, G3, G4, G5, G6, G7, ENDS;
 
 #define INTERRUPTED 1
 #define SENT 2
+/* It has been taken back, but not yet for certain its signal too. */
+#define REARMED 4
 byte state[SCOPES];	/* ss_state: the bits */
 byte senders[SCOPES];	/* ss_state: the count */
 byte around[SCOPES];	/* ss_around: 0 not entered, else 1 + the one around */
@@ -333,23 +335,36 @@ inline rewind()
 }
 
 /* on_interrupt() */
+#ifdef BREAK_OFF_LAST
+# define ELSE_OFF UNSET_TIMER
+#else
+# define ELSE_OFF skip
+#endif
 inline on_interrupt()
 {
 	rewind();
 	fork_check();
+	/* first: the signal of one who interrupts after we have looked may go with it */
+#ifndef BREAK_OFF_LAST
+	atomic { ON -> UNSET_TIMER };
+#endif
 	interrupted_here();
 	if
 	:: atomic { ON && yes -> yes = false };
 		atomic { ON -> flag = true };
 		atomic { ON ->
 			if
-			:: !CALLS_BENEATH -> UNSET_TIMER
+			:: !CALLS_BENEATH -> ELSE_OFF
 			:: else ->
 #ifndef BREAK_TIMER
 				armed = true; ticking = true
 #endif
 			fi }
+#ifdef BREAK_OFF_LAST
 	:: atomic { ON && !yes -> UNSET_TIMER }
+#else
+	:: ON && !yes
+#endif
 	fi
 }
 
@@ -492,12 +507,19 @@ inline leave(x)
 #endif
 		atomic { ON -> call = call & FIRST };
 #ifndef BREAK_TAKE
-		take_back()
+		take_back();
 #endif
+		atomic { ON -> state[x] = state[x] & ~REARMED }
 	:: ON && !(state[x] || senders[x])
 	fi;
 	atomic { ON -> aimed = aimed & ~BIT(x) }
 }
+
+#ifdef BREAK_REARMED
+# define LATE 0
+#else
+# define LATE REARMED
+#endif
 
 /* Outside handlers, when no call is taken for one beneath, no signal comes any more. */
 inline rearm(x)
@@ -506,7 +528,7 @@ inline rearm(x)
 	:: ON && IS_INTERRUPTED(x) ->
 		fork_check();
 		atomic { ON ->
-			state[x] = state[x] & ~(INTERRUPTED | SENT);
+			state[x] = state[x] & ~(INTERRUPTED | SENT) | LATE;
 			waits = !(call & ~FIRST) };
 #ifdef BREAK_PATIENCE
 		atomic { ON && !senders[x] -> skip };
@@ -515,7 +537,12 @@ inline rearm(x)
 #endif
 		if
 		:: ON && IS_IN(x) ->
-			take_back()
+			take_back();
+			atomic { ON ->
+				if
+				:: waits -> state[x] = state[x] & ~REARMED
+				:: else
+				fi }
 		:: ON && !IS_IN(x)
 		fi;
 		atomic { ON ->
