@@ -115,10 +115,9 @@ bool due;
 
 /*
  * Frames that have called sigsetjmp() and not returned since, the masks that it
- * saved, and 1 + the frame that a siglongjmp() has just gone to.
+ * saved, and those that a siglongjmp() has just gone to.
  */
-bool landing[FRAMES], saved[FRAMES];
-byte jumped;
+bool landing[FRAMES], saved[FRAMES], jumped[FRAMES];
 
 /* ---- what the guarantees speak of; the protocol never looks at these ---------- */
 
@@ -306,7 +305,7 @@ inline take_back()
 	set_flag();
 	atomic { ON ->
 		if
-		:: yes && taken -> 
+		:: yes && taken ->
 #ifndef BREAK_AGAIN
 			RAISE_AGAIN
 #endif
@@ -606,7 +605,7 @@ proctype sender(byte x)
 {
 	byte s, i;
 
-	interrupt(x, !alone)
+	{ interrupt(x, true) } unless { alone }	/* not in the child */
 }
 
 /* The kernel's timer. */
@@ -688,12 +687,12 @@ inline leave_by_siglongjmp()
 			landing[i] = false;
 			saved[i] = false;
 			if
-			:: i > to -> blocked[i] = false
+			:: i > to -> blocked[i] = false; jumped[i] = false
 			:: else
 			fi
 		}
 		i = 0;
-		jumped = 1 + to;
+		jumped[to] = true;
 		top = to }
 }
 
@@ -704,7 +703,7 @@ inline make_call()
 	{
 		safe_syscall();
 		atomic { ON -> landing[l] = false; saved[l] = false }
-	} unless { atomic { jumped == 1 + l && ON -> jumped = 0; FORGET_CALL } }
+	} unless { atomic { jumped[l] && ON -> jumped[l] = false; FORGET_CALL } }
 }
 
 /* ss_run_hooked(): what ss_thread.call is while the handler runs */
@@ -759,7 +758,12 @@ inline act()
 	bool yes, taken, waits, was_masked
 
 #define COMES (SIGNAL && !blocked[l - 1])
-#define MAY_COME (l < LEVELS && !due)
+/* EARLY: also in a child before its atfork handlers have run */
+#ifdef EARLY
+# define MAY_COME (l < LEVELS && !due)
+#else
+# define MAY_COME (l < LEVELS && !due && !wiped)
+#endif
 
 proctype frame(byte l)
 {
@@ -890,10 +894,10 @@ active proctype watch()
 {
 end:	timeout ->
 	if
-	:: foreign == FOREIGN -> assert(G1 || finished || pc[top] != KERNEL)
-	:: else -> assert(G6 || finished || pc[top] != KERNEL)
+	:: foreign == FOREIGN -> assert(G1 || pc[top] != KERNEL)
+	:: else -> assert(G6 || pc[top] != KERNEL)
 	fi;
-	assert(ENDS || finished)
+	assert(ENDS || finished && top == 0)
 }
 
 /* Guarantees once more, as formulas; LTL is the number of one. */
