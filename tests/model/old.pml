@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scope.pml - layer 3: lib/scope.c and lib/signal.c.  README tells what is
- * modelled and how to read it.
+ * old.pml - layer 3 as it was before scope.pml, with what refuted it (commit 0b24495:
+ * lib/scope.c and lib/signal.c).  README tells what is modelled and how to read it.
  *
  * One thread has frames: what it runs at the bottom (0), and handlers on top of
  * each other.  Each is a process of its own here and moves only while it is on
@@ -19,6 +19,9 @@
 #endif
 #ifndef HOOKED
 # define HOOKED 0	/* how many by safe_syscall_sigaction() */
+#endif
+#ifndef ACTS
+# define ACTS 1		/* how much a handler does */
 #endif
 #ifndef QUEUED
 # define QUEUED 1	/* how many of the interrupt signal can be pending */
@@ -78,6 +81,7 @@ byte rax[FRAMES];
 byte pending;		/* the interrupt signal */
 bool blocked[FRAMES];	/* it is, in the frame's mask */
 bool masked;		/* all signals are, in the frame on top */
+bool alone;		/* in the child of a fork */
 byte foreign = FOREIGN, hooked = HOOKED;	/* signals to come */
 
 /* On its way back from the kernel a thread gets what is pending, if not before. */
@@ -387,6 +391,13 @@ inline look_again()
 	od
 }
 
+/* A jump may bring a mask back that was saved meanwhile. */
+#ifdef MASKS
+# define PARDON false
+#else
+# define PARDON (requeued && abandoned)
+#endif
+
 /* safe_syscall() */
 inline safe_syscall()
 {
@@ -402,7 +413,11 @@ inline safe_syscall()
 		beneath = inside;
 		/* is_over(): may fail to tell that it is, never that it isn't */
 		if
+#ifdef STACKS
+		:: beneath -> inside = 0; beneath = 0	/* it is on another stack */
+#else
 		:: beneath == STALE -> inside = 0; beneath = 0
+#endif
 		:: true
 		fi };
 		repair(OURS);
@@ -414,7 +429,7 @@ inline safe_syscall()
 		assert(G2 || effects[l] == (result == OK));
 		assert(G3 || result != ERESTARTSYS || effects[l] == 0);
 		assert(G4 || result != ERESTARTSYS || seen[l]);
-		assert(G6 || l > 0 || !blocked[l] || (requeued && abandoned));
+		assert(G6 || l > 0 || !blocked[l] || PARDON);
 		calling[l] = false; seen[l] = false; effects[l] = 0;
 		if
 		:: !ours -> below = was_below
@@ -497,6 +512,13 @@ inline rearm(x)
 	fi
 }
 
+/* Where no atfork handler runs, the child has the parent's idea of who it is. */
+#ifdef UNTOLD
+# define REACHES if :: !alone -> RAISE :: else fi
+#else
+# define REACHES RAISE
+#endif
+
 /* interrupt(), add_sender(), thread_of(), remove_sender(); GUARD: who may go on */
 inline interrupt(x, GUARD)
 {
@@ -509,7 +531,7 @@ inline interrupt(x, GUARD)
 		do			/* thread_of() */
 		:: atomic { GUARD && s != OWN && around[s] -> s = around[s] - 1 }
 		:: atomic { GUARD && s == OWN ->
-			RAISE; aimed = aimed | BIT(x); break }
+			REACHES; aimed = aimed | BIT(x); break }
 		:: atomic { GUARD && s != OWN && !around[s] -> s = OWN; break }
 		od;
 		atomic { GUARD -> senders[x]-- }
@@ -521,7 +543,7 @@ proctype sender(byte x)
 {
 	byte s, i;
 
-	interrupt(x, true)
+	{ interrupt(x, true) } unless { alone }	/* not in the child */
 }
 
 /* ---- handlers --------------------------------------------------------------------- */
@@ -620,6 +642,18 @@ inline call()
 # define BENEATH_IT below
 #endif
 
+/* Goes on as the parent, or as the child, which the atfork handler changes nothing in. */
+inline fork()
+{
+	atomic { ON ->
+		if
+		:: !alone ->
+			alone = true; pending = 0; due = false;
+			senders[OWN] = 0; senders[A] = 0; senders[B] = 0
+		:: true
+		fi }
+}
+
 /* What code in a handler may do. */
 inline act()
 {
@@ -637,6 +671,13 @@ inline act()
 #ifdef REARMS
 	:: atomic { ON -> skip };
 		rearm(REARMS)
+#endif
+#ifdef FORK
+	:: fork()
+#endif
+#ifdef EXECS
+	/* exec, or a new thread, in which the mask is this one */
+	:: atomic { ON -> assert(G6 || !blocked[l]) }
 #endif
 	fi
 }
@@ -686,6 +727,9 @@ endless:
 				:: else
 				fi };
 				act();
+# if ACTS > 1
+				act();
+# endif
 				if
 				:: atomic { ON && phase != OUTSIDE -> inside = was_inside }
 				:: ON && phase == OUTSIDE
