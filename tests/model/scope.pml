@@ -349,8 +349,7 @@ inline on_interrupt()
 #endif
 	interrupted_here();
 	if
-	:: atomic { ON && yes -> yes = false };
-		atomic { ON -> flag = true };
+	:: atomic { ON && yes -> yes = false; flag = true };
 		atomic { ON ->
 			if
 			:: !CALLS_BENEATH -> ELSE_OFF
@@ -372,8 +371,12 @@ inline on_interrupt()
 /* call_stub() */
 inline make()
 {
+#ifdef COARSE
+	atomic { ON -> call = CALL(l) | tag; pc[l] = START };
+#else
 	atomic { ON -> call = CALL(l) | tag };
 	atomic { ON -> pc[l] = START };
+#endif
 	stub();
 #ifdef BREAK_RESTORE
 	atomic { ON -> call = 0 }
@@ -608,11 +611,16 @@ proctype sender(byte x)
 	{ interrupt(x, true) } unless { alone }	/* not in the child */
 }
 
-/* The kernel's timer. */
+/* The kernel's timer.  Its pauses grow: it can't keep a thread from moving for ever. */
+#if LTL == 1 || LTL == 6
+# define TICKS ticking && pc[top] == KERNEL
+#else
+# define TICKS ticking
+#endif
 active proctype clock()
 {
 end:	do
-	:: atomic { ticking -> ticking = false; ticked = true }
+	:: atomic { TICKS -> ticking = false; ticked = true }
 	od
 }
 
@@ -730,7 +738,11 @@ inline fork()
 inline act()
 {
 	if
+#ifndef ALWAYS
 	:: atomic { ON -> skip }
+	/* exec, or a new thread, in which the mask is this one */
+	:: atomic { ON -> assert(G6 || !started || !blocked[l]) }
+#endif
 #ifdef CALLS
 	:: atomic { ON && l < LEVELS -> skip };
 		make_call()
@@ -748,8 +760,6 @@ inline act()
 #ifdef FORK
 	:: fork()
 #endif
-	/* exec, or a new thread, in which the mask is this one */
-	:: atomic { ON -> assert(G6 || !started || !blocked[l]) }
 	fi
 }
 
