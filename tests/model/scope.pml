@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scope.pml - layer 3: lib/scope.c and lib/signal.c.  README tells what is
- * modelled and how to read it.
+ * scope.pml - layer 3: lib/word.c, thread.c, timer.c, send.c, fork.c, hook.c, call.c and
+ * scope.c.  README tells what is modelled and how to read it.
  *
  * One thread has frames: what it runs at the bottom (0), and handlers on top of
  * each other.  Each is a process of its own here and moves only while it is on
@@ -12,7 +12,7 @@
 /* ---- what is in this run; tests/model/table ------------------------------- */
 
 #ifndef LEVELS
-# define LEVELS 2	/* handlers on top of each other */
+# define LEVELS 2	/* handlers on top of each other; the last is the library's */
 #endif
 #ifndef FOREIGN
 # define FOREIGN 0	/* how many handlers without the hook come */
@@ -22,6 +22,9 @@
 #endif
 #ifndef QUEUED
 # define QUEUED 1	/* how many of the interrupt signal can be pending */
+#endif
+#ifndef ACTS
+# define ACTS 1		/* how much a handler does */
 #endif
 
 #define OWN 0		/* the thread's own scope, A in it, B in A */
@@ -41,24 +44,25 @@ hidden byte G1, G2, G3, G4, G5, G6, G7, ENDS;
 /* ---- memory ------------------------------------------------------------------ */
 
 #define INTERRUPTED 1
-#define WAKE 2
+#define SENT 2
+/* It has been taken back, but not yet for certain its signal too. */
+#define REARMED 4
 byte state[SCOPES];	/* ss_state: the bits */
 byte senders[SCOPES];	/* ss_state: the count */
 byte around[SCOPES];	/* ss_around: 0 not entered, else 1 + the one around */
 byte current;		/* ss_thread.current */
+byte entering;		/* ss_thread.entering: 0, or 1 + the scope */
+bool flag;		/* ss_thread.flag */
 
 #define CALL(frame) (1 + (frame))
 #define STALE 7		/* the record of a call that was left by siglongjmp */
-byte inside;		/* ss_thread.inside: 0, CALL(frame), STALE */
-byte below;		/* ss_thread.beneath */
-bool requeued;		/* ss_thread.requeued */
+#define RECORD(call) ((call) & 7)
+#define BENEATH 8
+#define FIRST 16
+byte call;		/* ss_thread.call: a record, and the two bits */
 
-/* What the stub looks at: with 32-bit words, the senders too. */
-#ifdef NARROW
-# define FLAG(s) (state[s] || senders[s])
-#else
-# define FLAG(s) (state[s])
-#endif
+bool armed;		/* ss_thread.timer.armed */
+bool wiped;		/* ss_thread.process is not the page's number */
 
 /* ---- the thread as the kernel has it --------------------------------------- */
 
@@ -70,27 +74,50 @@ byte top;		/* the frame that runs */
 #define DONE 4		/* the result is there */
 #define OUTSIDE 0
 byte pc[FRAMES];
-bool cleared[FRAMES];	/* WAKE may have been, since the call was made last */
 #define OK 1
 #define EINTR 2
 #define ERESTARTSYS 3
 byte rax[FRAMES];
-byte pending;		/* the interrupt signal */
-bool blocked[FRAMES];	/* it is, in the frame's mask */
+bool cleared[FRAMES];	/* the flag was, since the call was made last */
+byte pending;		/* the interrupt signal, by tgkill */
+bool ticking, ticked;	/* the timer is set; its signal is pending */
+bool blocked[FRAMES];	/* the signal is, in the frame's mask */
 bool masked;		/* all signals are, in the frame on top */
+bool alone;		/* in the child of a fork */
 byte foreign = FOREIGN, hooked = HOOKED;	/* signals to come */
 
 /* On its way back from the kernel a thread gets what is pending, if not before. */
 bool due;
-#define TO_USER due = pending && !blocked[top] && !masked
-#define RAISE if :: pending < QUEUED -> pending++ :: else fi
+#define SIGNAL (pending || ticked)
+#define TO_USER due = SIGNAL && !blocked[top] && !masked
+
+/*
+ * SIGURG, which is not queued: one that finds the timer's pending is the same.  A
+ * real-time signal has a place of its own.
+ */
+#if QUEUED > 1
+# define RAISE if :: pending < QUEUED -> pending++ :: else fi
+#else
+# define RAISE if :: !ticked -> pending = 1 :: else fi
+#endif
+
+/* From Linux 6.13 on the timer's signal, when it is pending, is gone with the timer's time. */
+#define UNSET_TIMER						\
+	if							\
+	:: armed ->						\
+		armed = false; ticking = false;			\
+		if						\
+		:: ticked -> ticked = false			\
+		:: true						\
+		fi						\
+	:: else							\
+	fi
 
 /*
  * Frames that have called sigsetjmp() and not returned since, the masks that it
- * saved, and 1 + the frame that a siglongjmp() has just gone to.
+ * saved, and those that a siglongjmp() has just gone to.
  */
-bool landing[FRAMES], saved[FRAMES];
-byte jumped;
+bool landing[FRAMES], saved[FRAMES], jumped[FRAMES];
 
 /* ---- what the guarantees speak of; the protocol never looks at these ---------- */
 
@@ -98,22 +125,49 @@ byte aimed;		/* bit s: a signal was sent for s, which is not over */
 bool seen[FRAMES];	/* a scope was interrupted while the call was under way */
 byte effects[FRAMES];	/* how often the kernel has carried it out */
 bool calling[FRAMES];
-bool abandoned;		/* a handler was left by siglongjmp: blocked is pardoned, if known */
 bool finished;
+#ifdef INHERITED
+bool started;		/* the bottom has used the library */
+#else
+# define started true
+#endif
 
 #define ON (top == l && !due)
 #define BIT(s) (1 << (s))
 #define IS_INTERRUPTED(s) (state[s] & INTERRUPTED)
 #define OUTWARDS(s) (s == OWN || !around[s] -> NONE : around[s] - 1)
-#define HERE (IS_INTERRUPTED(OWN) || (current >= A && IS_INTERRUPTED(A)) || \
-	(current == B && IS_INTERRUPTED(B)))
-#define INNERMOST (current == B && IS_INTERRUPTED(B) -> B : \
-	(current >= A && IS_INTERRUPTED(A) -> A : OWN))
+#ifdef BREAK_ENTERING
+# define IS_BEING_ENTERED(s) false
+#else
+# define IS_BEING_ENTERED(s) (entering == 1 + (s) && around[s] == 1 + current)
+#endif
+#define IS_IN(s) (s <= current || IS_BEING_ENTERED(s))
+#define HERE (IS_INTERRUPTED(OWN) || (IS_IN(A) && IS_INTERRUPTED(A)) || \
+	(IS_IN(B) && IS_INTERRUPTED(B)))
+#define FOUND (IS_IN(B) && IS_INTERRUPTED(B) -> B : \
+	(IS_IN(A) && IS_INTERRUPTED(A) -> A : OWN))
+/* The truth, whatever the library can tell. */
+#define LINKED(s) (s <= current || (entering == 1 + (s) && around[s] == 1 + current))
+#define TOLD (IS_INTERRUPTED(OWN) || (LINKED(A) && IS_INTERRUPTED(A)) || \
+	(LINKED(B) && IS_INTERRUPTED(B)))
 
 inline note_interrupt(x)
 {
 	if
-	:: x <= current ->
+	:: LINKED(x) ->
+		for (i : 0 .. LEVELS) {
+			seen[i] = calling[i];
+		}
+		i = 0
+	:: else
+	fi
+}
+
+/* A scope that has been interrupted before is linked. */
+inline note_link()
+{
+	if
+	:: TOLD ->
 		for (i : 0 .. LEVELS) {
 			seen[i] = calling[i];
 		}
@@ -129,33 +183,34 @@ inline stub()
 	do
 	:: atomic { ON && pc[l] == START ->
 		if
-		:: FLAG(current) -> pc[l] = OUTSIDE; result = ERESTARTSYS; break
+		:: flag -> pc[l] = OUTSIDE; result = ERESTARTSYS; break
 		:: else -> pc[l] = WINDOW
 		fi }
 	:: atomic { ON && pc[l] == WINDOW -> pc[l] = KERNEL }
 	:: atomic { ON && pc[l] == WINDOW ->
 		pc[l] = DONE; rax[l] = OK; effects[l]++ }
 	/* what is waited for comes; where an interrupt has, it never does */
-	:: atomic { ON && pc[l] == KERNEL && !HERE ->
+	:: atomic { ON && pc[l] == KERNEL && !TOLD ->
 		pc[l] = DONE; rax[l] = OK; effects[l]++ }
 	:: atomic { ON && pc[l] == DONE ->
 		result = rax[l]; pc[l] = OUTSIDE; rax[l] = 0; break }
 	od
 }
 
-/* ---- signal.c: sending, and taking back ------------------------------------ */
+/* ---- thread.c -------------------------------------------------------------------- */
 
 /* ss_interrupted_here() */
 inline interrupted_here()
 {
 #ifdef COARSE
-	atomic { ON -> yes = HERE; who = (!yes -> 0 : INNERMOST) }
+	atomic { ON -> yes = HERE }
 #else
-	atomic { ON -> s = current; yes = false }
+	atomic { ON ->
+		s = (entering && IS_BEING_ENTERED(entering - 1) -> entering - 1 : current);
+		yes = false }
 	do
 	:: atomic { ON ->
 		yes = IS_INTERRUPTED(s);
-		who = (yes -> s : 0);
 		s = OUTWARDS(s);
 		if
 		:: yes || s == NONE -> s = 0; break
@@ -165,169 +220,6 @@ inline interrupted_here()
 #endif
 }
 
-/* While all signals are blocked; otherwise one could be requeued in between. */
-#ifdef BREAK_LATE
-# define CLEAR_EARLY
-#else
-# define CLEAR_EARLY requeued = requeued && !for_good; for_good = false
-#endif
-
-/* take_back(): unblock tells whether the signal is to be unblocked. */
-inline take_back()
-{
-#ifndef BREAK_DRAIN
-	atomic { ON -> masked = true }
-#endif
-	do
-	:: atomic { ON && pending -> pending--; taken = true }	/* rt_sigtimedwait */
-	:: atomic { ON && !pending -> break }
-	od;
-	if
-	:: atomic { ON && taken -> taken = false };
-		interrupted_here();
-		if
-		:: atomic { ON && yes ->
-			RAISE; TO_USER;
-			aimed = aimed | BIT(who); yes = false; who = 0 }
-		:: ON && !yes
-		fi
-	:: ON && !taken
-	fi;
-	atomic { ON ->
-		masked = false;
-		if
-		:: unblock -> unblock = false; blocked[l] = false; CLEAR_EARLY
-		:: else
-		fi;
-		TO_USER }
-}
-
-/* if (ss_thread.requeued) ss_signal_repair(FOR_GOOD) */
-inline repair(FOR_GOOD)
-{
-	if
-	:: atomic { ON && requeued ->
-#ifdef BREAK_REPAIR
-		requeued = !(FOR_GOOD);
-#endif
-		for_good = FOR_GOOD;
-		unblock = true };
-		take_back();
-#ifdef BREAK_LATE
-		atomic { ON -> requeued = requeued && !for_good; for_good = false }
-#endif
-	:: atomic { ON && !requeued -> skip }
-	fi
-}
-
-/* ---- signal.c: the hook ----------------------------------------------------------- */
-
-/* ss_wake_inner() */
-inline wake_inner()
-{
-	atomic { ON -> s = current; outermost = NONE }
-	do
-	:: atomic { ON ->
-		if
-		:: IS_INTERRUPTED(s) -> outermost = s
-		:: else
-		fi;
-		s = OUTWARDS(s);
-		if
-		:: s == NONE -> s = current; break
-		:: else
-		fi }
-	od;
-	do
-	:: atomic { ON && outermost != NONE && s != outermost ->
-		state[s] = state[s] | WAKE; s = OUTWARDS(s) }
-	:: atomic { ON && (outermost == NONE || s == outermost) ->
-		outermost = 0; s = 0; break }
-	od
-}
-
-/* What runs in a frame. */
-#define INTERRUPT 1	/* the interrupt signal's handler */
-#define OTHERS 2	/* one without the hook */
-#define WRAPPED 3	/* one by safe_syscall_sigaction() */
-
-/* Is there a call that would not look at its flag when this handler returns? */
-#ifdef BREAK_NESTED
-# define MISSED (phase == OUTSIDE && inside)
-#else
-# define MISSED (phase == OUTSIDE -> inside : below)
-#endif
-#ifdef BREAK_REQUEUE
-# define NO_REQUEUE true
-#else
-# define NO_REQUEUE false
-#endif
-
-/* hook(), in frame l, for the context of frame l - 1 */
-inline hook()
-{
-	atomic { ON ->			/* safe_syscall_rewind() */
-		phase = pc[l - 1];
-		if
-		:: pc[l - 1] == WINDOW -> pc[l - 1] = START
-		:: else
-		fi }
-#ifdef BREAK_CLEAR
-	if
-	:: atomic { ON && kind == INTERRUPT && phase != OUTSIDE -> requeued = false }
-	:: ON && !(kind == INTERRUPT && phase != OUTSIDE)
-	fi;
-#endif
-	interrupted_here();
-	if
-	:: atomic { ON && yes -> yes = false };
-		wake_inner();
-		if
-		:: atomic { ON && MISSED && !NO_REQUEUE ->
-			requeued = true };
-			atomic { ON -> blocked[l - 1] = true };
-			atomic { ON -> state[current] = state[current] | WAKE };
-			atomic { ON ->
-				RAISE; TO_USER;
-				aimed = aimed | BIT(who); who = 0 }
-		:: atomic { ON && (!MISSED || NO_REQUEUE) -> who = 0 }
-		fi
-	:: ON && !yes
-	fi
-}
-
-/* ---- scope.c: the call ------------------------------------------------------------ */
-
-/* make() */
-inline make()
-{
-	atomic { ON -> inside = CALL(l); pc[l] = START };
-	stub();
-#ifdef BREAK_BENEATH
-	atomic { ON -> inside = 0 }
-#else
-	atomic { ON -> inside = beneath }
-#endif
-}
-
-#ifdef BREAK_KEEP
-# define OURS true
-#else
-# define OURS ours
-#endif
-#ifdef BREAK_LOOK
-# define BLOCK_ALL
-#else
-# define BLOCK_ALL masked = true
-#endif
-#if defined BREAK_ZERO
-# define NOT_CLEARED true
-#elif defined BREAK_ONCE
-# define NOT_CLEARED !cleared[0]
-#else
-# define NOT_CLEARED !cleared[l]
-#endif
-
 inline note_cleared()
 {
 	for (i : 0 .. LEVELS) {
@@ -336,53 +228,186 @@ inline note_cleared()
 	i = 0
 }
 
-/* look_again() */
-inline look_again()
+/* ss_set_flag(), while signals are blocked; yes: it is set */
+inline set_flag()
 {
-	do
-	:: ON;
-		repair(OURS);
-		/* has_to_return() */
-		if
-		:: atomic { ON && result != ERESTARTSYS -> break }
-		:: atomic { ON && result == ERESTARTSYS -> skip }
-		fi;
-		interrupted_here();
-		if
-		:: atomic { ON && yes -> yes = false; who = 0; break }
-		:: atomic { ON && !yes -> BLOCK_ALL }
-		fi;
-		atomic { ON ->
-			was = state[current];
-			was_senders = senders[current] > 0;
-			state[current] = state[current] & ~WAKE };
-#ifndef BREAK_WAKE
-		interrupted_here();
+	interrupted_here();
+	if
+	:: atomic { ON && !yes && flag -> flag = false; note_cleared() };
+#ifndef BREAK_LOOK
+		interrupted_here()
 #endif
-		if
-		:: atomic { ON && yes ->
-			state[current] = state[current] | WAKE;
-			who = 0 }
-		:: atomic { ON && !yes ->
-			yes = !was && !was_senders && NOT_CLEARED }
-		fi;
-		atomic { ON ->
-#ifdef BREAK_ONCE
-			cleared[0] = (was & WAKE) != 0;
+	:: ON && (yes || !flag)
+	fi;
+	if
+	:: atomic { ON && yes -> flag = true }
+	:: ON && !yes
+	fi
+}
+
+/* ss_calls_beneath(), in frame l, for the context of frame l - 1 */
+#ifdef BREAK_BENEATH
+# define CALLS_BENEATH (phase != OUTSIDE && RECORD(call) == CALL(l - 1) -> 0 : call & ~FIRST)
 #else
+# define CALLS_BENEATH (phase != OUTSIDE && RECORD(call) == CALL(l - 1) -> \
+	call & BENEATH : call & ~FIRST)
+#endif
+
+/* ss_thread_start() */
+inline thread_start()
+{
+	atomic { ON -> blocked[l] = false; TO_USER };
+	atomic { ON -> call = call & ~FIRST }
+}
+
+/* ---- fork.c ------------------------------------------------------------------------ */
+
+#define RAISE_AGAIN RAISE; aimed = aimed | BIT(FOUND)
+
+/* ss_fork_check() */
+inline fork_check()
+{
+#ifdef FORK
+	if
+	:: ON && wiped ->
+		atomic { ON -> was_masked = masked; masked = true };
+		atomic { ON -> wiped = false; armed = false };
+		set_flag();
+		atomic { ON ->
 			if
-			:: was & WAKE -> note_cleared()
+			:: yes ->
+# ifndef BREAK_FORK
+				RAISE_AGAIN;
+# endif
+				yes = false
 			:: else
 			fi;
-			cleared[l] = false;
+			masked = was_masked; was_masked = false; TO_USER }
+	:: ON && !wiped
+	fi
+#else
+	skip
 #endif
-			was = 0; was_senders = false;
-			masked = false; TO_USER };
+}
+
+/* ---- send.c -------------------------------------------------------------------------- */
+
+/* ss_take_back() */
+inline take_back()
+{
+	atomic { ON -> masked = true; taken = armed };
+#ifndef BREAK_OFF
+	atomic { ON -> UNSET_TIMER };
+#endif
+	atomic { ON ->			/* rt_sigtimedwait */
+		taken = taken || SIGNAL;
+		pending = 0; ticked = false };
+	set_flag();
+	atomic { ON ->
+		if
+		:: yes && taken ->
+#ifndef BREAK_AGAIN
+			RAISE_AGAIN
+#endif
+		:: else
+		fi;
+		yes = false; taken = false;
+		masked = false; TO_USER }
+}
+
+/* ---- hook.c ---------------------------------------------------------------------------- */
+
+/* What runs in a frame. */
+#define INTERRUPT 1	/* the interrupt signal's handler */
+#define OTHERS 2	/* one without the hook */
+#define WRAPPED 3	/* one by safe_syscall_sigaction() */
+
+/* safe_syscall_rewind() */
+inline rewind()
+{
+	atomic { ON ->
+		phase = pc[l - 1];
+		if
+		:: pc[l - 1] == WINDOW -> pc[l - 1] = START
+		:: else
+		fi }
+}
+
+/* on_interrupt() */
+#ifdef BREAK_OFF_LAST
+# define ELSE_OFF UNSET_TIMER
+#else
+# define ELSE_OFF skip
+#endif
+inline on_interrupt()
+{
+	rewind();
+	fork_check();
+	/* first: the signal of one who interrupts after we have looked may go with it */
+#ifndef BREAK_OFF_LAST
+	atomic { ON -> UNSET_TIMER };
+#endif
+	interrupted_here();
+	if
+	:: atomic { ON && yes -> yes = false; flag = true };
+		atomic { ON ->
+			if
+			:: !CALLS_BENEATH -> ELSE_OFF
+			:: else ->
+#ifndef BREAK_TIMER
+				armed = true; ticking = true
+#endif
+			fi }
+#ifdef BREAK_OFF_LAST
+	:: atomic { ON && !yes -> UNSET_TIMER }
+#else
+	:: ON && !yes
+#endif
+	fi
+}
+
+/* ---- call.c ---------------------------------------------------------------------------- */
+
+/* call_stub() */
+inline make()
+{
+#ifdef COARSE
+	atomic { ON -> call = CALL(l) | tag; pc[l] = START };
+#else
+	atomic { ON -> call = CALL(l) | tag };
+	atomic { ON -> pc[l] = START };
+#endif
+	stub();
+#ifdef BREAK_RESTORE
+	atomic { ON -> call = 0 }
+#else
+	atomic { ON -> call = calls }
+#endif
+}
+
+#ifdef BREAK_UNBLOCKED
+# define BLOCK_ALL skip
+#else
+# define BLOCK_ALL masked = true
+#endif
+
+/* finish() */
+inline finish()
+{
+	do
+	:: atomic { ON && result != ERESTARTSYS -> break }
+	:: atomic { ON && result == ERESTARTSYS -> skip };
+		fork_check();
+		if
+		:: atomic { ON && !flag && !cleared[l] -> break }
+		:: atomic { ON && (flag || cleared[l]) -> BLOCK_ALL }
+		fi;
+		set_flag();
+		atomic { ON -> masked = false; TO_USER };
 		if
 		:: atomic { ON && yes -> yes = false; break }
-		:: atomic { ON && !yes -> skip }
+		:: atomic { ON && !yes -> cleared[l] = false; result = 0 }
 		fi;
-		atomic { ON && !senders[current] -> skip };	/* wait_for_senders() */
 		make()
 	od
 }
@@ -391,71 +416,85 @@ inline look_again()
 inline safe_syscall()
 {
 	atomic { ON ->
-		calling[l] = true; seen[l] = HERE; effects[l] = 0;
-#ifndef BREAK_ONCE
-		cleared[l] = true;
-#endif
-		ours = !inside && !requeued };
+		calling[l] = true; seen[l] = TOLD; effects[l] = 0; cleared[l] = false };
 	if
-	:: ON && ours
-	:: atomic { ON && !ours ->	/* make_another() */
-		beneath = inside;
-		/* is_over(): may fail to tell that it is, never that it isn't */
+	:: ON && !call && !entering
+	:: ON && (call || entering) ->		/* call_nested() */
+		fork_check();
+#ifdef INHERITED
 		if
-		:: beneath == STALE -> inside = 0; beneath = 0
-		:: true
-		fi };
-		repair(OURS);
-		atomic { ON -> was_below = below; below = beneath }
+		:: ON && call & FIRST -> thread_start()
+		:: ON && !(call & FIRST)
+		fi;
+#endif
+#ifndef BREAK_ENTERING
+		if
+		:: ON && entering ->
+			interrupted_here();
+			if
+			:: atomic { ON && yes -> yes = false; flag = true }
+			:: ON && !yes
+			fi
+		:: ON && !entering
+		fi;
+#endif
+		/* ss_call_is_over(): may fail to tell that it is, never that it isn't */
+		atomic { ON ->
+			calls = call;
+			if
+#ifdef BREAK_OVER
+			:: RECORD(calls) -> calls = calls & (BENEATH | FIRST)
+#else
+			:: RECORD(calls) == STALE -> calls = calls & (BENEATH | FIRST)
+#endif
+			:: true
+			fi;
+			tag = (calls & ~FIRST -> BENEATH : 0);
+			cleared[l] = false }
 	fi;
 	make();
-	look_again();
+	finish();
 	atomic { ON ->
 		assert(G2 || effects[l] == (result == OK));
 		assert(G3 || result != ERESTARTSYS || effects[l] == 0);
 		assert(G4 || result != ERESTARTSYS || seen[l]);
-		assert(G6 || l > 0 || !blocked[l] || (requeued && abandoned));
-		calling[l] = false; seen[l] = false; effects[l] = 0;
-		if
-		:: !ours -> below = was_below
-		:: else
-		fi;
-#ifndef BREAK_ONCE
-		cleared[l] = false;
-#endif
-		result = 0; beneath = 0; was_below = 0; ours = false }
+		assert(G6 || !started || !blocked[l]);
+		calling[l] = false; seen[l] = false; effects[l] = 0; cleared[l] = false;
+		result = 0; calls = 0; tag = 0 }
 }
 
 /* ---- scope.c: enter, leave, rearm, interrupt ------------------------------------- */
 
 #define OUTER (around[x] - 1)
-#define OUTER_STATE (state[OUTER] || senders[OUTER])
 
+/* The first time, the key is made and set when all this is done. */
 inline enter(x)
 {
-	atomic { ON -> around[x] = 1 + current };
-#if defined UNCUT
-	atomic { ON ->
-		current = x;
-		if
-		:: OUTER_STATE -> state[x] = state[x] | WAKE; yes = true
-		:: else
-		fi };
-#elif defined BREAK_INHERIT
-	atomic { ON -> current = x };
-#else
-	atomic { ON -> current = x };
-	atomic { ON -> yes = OUTER_STATE };
+	atomic { ON -> entering = 1 + x };
+#ifdef INHERITED
 	if
-	:: atomic { ON && yes -> state[x] = state[x] | WAKE }
-	:: ON && !yes
+	:: ON && x == A ->
+# ifndef BREAK_FIRST
+		thread_start();
+# endif
+		atomic { ON -> started = true }
+	:: ON && x != A
 	fi;
 #endif
+	atomic { ON -> around[x] = 1 + current; note_link() };
+	atomic { ON -> current = x };
+#ifndef BREAK_STATE
 	if
-	:: atomic { ON && yes -> yes = false; inside = 0 };
-		repair(true)
-	:: ON && !yes
-	fi
+	:: atomic { ON && (state[x] || senders[x]) -> call = call & FIRST };
+		interrupted_here();
+		if
+		:: atomic { ON && yes -> yes = false; flag = true }
+		:: ON && !yes
+		fi
+	:: ON && !(state[x] || senders[x])
+	fi;
+#endif
+	atomic { ON -> entering = 0 }
 }
 
 inline leave(x)
@@ -463,57 +502,105 @@ inline leave(x)
 	atomic { ON -> current = OUTER };
 	atomic { ON -> around[x] = 0 };
 	if
-	:: atomic { ON && (state[x] || senders[x]) -> skip };
+	:: ON && (state[x] || senders[x]) ->
+		fork_check();
 #ifndef BREAK_WAIT
-		atomic { ON && !senders[x] -> skip };	/* wait_for_senders() */
+		atomic { ON && !senders[x] -> skip };	/* ss_wait_for_senders() */
 #endif
-		atomic { ON -> inside = 0 };
-		repair(true);
+		atomic { ON -> call = call & FIRST };
 #ifndef BREAK_TAKE
 		take_back();
 #endif
-		atomic { ON -> state[x] = state[x] & ~WAKE }
-	:: atomic { ON && !(state[x] || senders[x]) -> skip }
+		atomic { ON -> state[x] = state[x] & ~REARMED }
+	:: ON && !(state[x] || senders[x])
 	fi;
 	atomic { ON -> aimed = aimed & ~BIT(x) }
 }
 
+#ifdef BREAK_REARMED
+# define LATE 0
+#else
+# define LATE REARMED
+#endif
+
+/* Outside handlers, when no call is taken for one beneath, no signal comes any more. */
 inline rearm(x)
 {
 	if
-	:: atomic { ON && IS_INTERRUPTED(x) -> state[x] = state[x] & ~INTERRUPTED };
-		atomic { ON && !senders[x] -> skip };	/* wait_for_senders() */
+	:: ON && IS_INTERRUPTED(x) ->
+		fork_check();
+		atomic { ON ->
+			state[x] = state[x] & ~(INTERRUPTED | SENT) | LATE;
+			waits = !(call & ~FIRST) };
+#ifdef BREAK_PATIENCE
+		atomic { ON && !senders[x] -> skip };
+#else
+		atomic { ON && (!waits || !senders[x]) -> skip };
+#endif
 		if
-		:: atomic { ON && x <= current -> skip };
+		:: ON && IS_IN(x) ->
 			take_back();
 			atomic { ON ->
 				if
-				:: l == 0 -> aimed = aimed & ~BIT(x)
+				:: waits -> state[x] = state[x] & ~REARMED
 				:: else
 				fi }
-		:: atomic { ON && x > current -> skip }
-		fi
-	:: atomic { ON && !IS_INTERRUPTED(x) -> skip }
+		:: ON && !IS_IN(x)
+		fi;
+		atomic { ON ->
+			if
+			:: l == 0 && waits -> aimed = aimed & ~BIT(x)
+			:: else
+			fi;
+			waits = false }
+	:: ON && !IS_INTERRUPTED(x)
 	fi
 }
 
-/* interrupt(), add_sender(), thread_of(), remove_sender(); GUARD: who may go on */
+/* interrupt(), ss_add_sender(), ss_thread_of(), ss_remove_sender(); GUARD: who may go on */
+#define MARK							\
+	state[x] = state[x] | INTERRUPTED;			\
+	senders[x]++;						\
+	note_interrupt(x)
+#ifdef BREAK_MARK
+# define MARK_FIRST senders[x]++
+# define MARK_LATE state[x] = state[x] | INTERRUPTED; note_interrupt(x)
+#else
+# define MARK_FIRST MARK
+# define MARK_LATE skip
+#endif
+#ifdef BREAK_SENT
+# define IS_SENT(x) IS_INTERRUPTED(x)
+#else
+# define IS_SENT(x) (state[x] & SENT)
+#endif
+
 inline interrupt(x, GUARD)
 {
 	if
-	:: atomic { GUARD && !IS_INTERRUPTED(x) ->
-		state[x] = state[x] | INTERRUPTED;
-		senders[x]++;
-		note_interrupt(x);
-		s = x };
-		do			/* thread_of() */
+	:: atomic { GUARD && !IS_SENT(x) -> MARK_FIRST; s = x };
+		do			/* ss_thread_of() */
 		:: atomic { GUARD && s != OWN && around[s] -> s = around[s] - 1 }
-		:: atomic { GUARD && s == OWN ->
-			RAISE; aimed = aimed | BIT(x); break }
-		:: atomic { GUARD && s != OWN && !around[s] -> s = OWN; break }
+		:: atomic { GUARD && s == OWN -> break }
+		:: atomic { GUARD && s != OWN && !around[s] -> s = NONE; break }
 		od;
-		atomic { GUARD -> senders[x]-- }
-	:: atomic { GUARD && IS_INTERRUPTED(x) -> skip }
+		if
+		:: atomic { GUARD && s == OWN ->
+#ifndef BREAK_FLAG
+			flag = true
+#endif
+			};
+			atomic { GUARD -> MARK_LATE };
+			atomic { GUARD -> RAISE; aimed = aimed | BIT(x) }
+		:: atomic { GUARD && s == NONE -> s = OWN; MARK_LATE }
+		fi;
+		atomic { GUARD ->
+			senders[x]--;
+			if
+			:: IS_INTERRUPTED(x) && !senders[x] -> state[x] = state[x] | SENT
+			:: else
+			fi }
+	:: atomic { GUARD && IS_SENT(x) -> skip }
 	fi
 }
 
@@ -521,7 +608,20 @@ proctype sender(byte x)
 {
 	byte s, i;
 
-	interrupt(x, true)
+	{ interrupt(x, true) } unless { alone }	/* not in the child */
+}
+
+/* The kernel's timer.  Its pauses grow: it can't keep a thread from moving for ever. */
+#if LTL == 1 || LTL == 6
+# define TICKS ticking && pc[top] == KERNEL
+#else
+# define TICKS ticking
+#endif
+active proctype clock()
+{
+end:	do
+	:: atomic { TICKS -> ticking = false; ticked = true }
+	od
 }
 
 /* ---- handlers --------------------------------------------------------------------- */
@@ -542,45 +642,47 @@ inline push()
 	TO_USER
 }
 
-#define FORGET_CALL unblock = false; for_good = false; s = 0; who = 0; i = 0; yes = false; taken = false; \
-	outermost = 0; result = 0; beneath = 0; was_below = 0; ours = false; was = 0; was_senders = false; to = 0
-#define FORGET FORGET_CALL; phase = 0; was_inside = 0
+#define FORGET_CALL s = 0; i = 0; yes = false; taken = false; waits = false; was_masked = false; \
+	result = 0; calls = 0; tag = 0; to = 0
+#define FORGET FORGET_CALL; phase = 0; was = 0
 
 inline pop()
 {
 	atomic { ON ->
 		blocked[l] = false; masked = false;
-		due = pending && !blocked[l - 1];
+		due = SIGNAL && !blocked[l - 1];
 		FORGET; kind = 0;
 		top = l - 1 }		/* last: the frame is gone */
 }
 
-#if LEVELS > 2
-# define CAN_JUMP (landing[0] || (l > 1 && landing[1]) || (l > 2 && landing[2]))
-#elif LEVELS > 1
-# define CAN_JUMP (landing[0] || (l > 1 && landing[1]))
+#define CAN_LAND(frame) (l > frame && landing[frame])
+#if LEVELS > 3
+# define CAN_JUMP (CAN_LAND(0) || CAN_LAND(1) || CAN_LAND(2) || CAN_LAND(3))
+#elif LEVELS > 2
+# define CAN_JUMP (CAN_LAND(0) || CAN_LAND(1) || CAN_LAND(2))
 #else
-# define CAN_JUMP landing[0]
+# define CAN_JUMP (CAN_LAND(0) || CAN_LAND(1))
 #endif
 
 inline leave_by_siglongjmp()
 {
 	atomic { ON && CAN_JUMP ->
 		if
-		:: landing[0] -> to = 0
-#if LEVELS > 1
-		:: l > 1 && landing[1] -> to = 1
-#endif
+		:: CAN_LAND(0) -> to = 0
+		:: CAN_LAND(1) -> to = 1
 #if LEVELS > 2
-		:: l > 2 && landing[2] -> to = 2
+		:: CAN_LAND(2) -> to = 2
+#endif
+#if LEVELS > 3
+		:: CAN_LAND(3) -> to = 3
 #endif
 		fi;
 		if
-		:: blocked[to] = saved[to]; due = pending && !saved[to]
-		:: blocked[to] = blocked[l]
+		:: blocked[to] = saved[to]; due = SIGNAL && !saved[to]
+		:: blocked[to] != blocked[l] -> blocked[to] = blocked[l]
 		fi;
 		if
-		:: inside > to && inside != STALE -> inside = STALE
+		:: RECORD(call) > to -> call = call | STALE
 		:: else
 		fi;
 		for (i : to .. LEVELS) {
@@ -593,44 +695,61 @@ inline leave_by_siglongjmp()
 			landing[i] = false;
 			saved[i] = false;
 			if
-			:: i > to -> blocked[i] = false
+			:: i > to -> blocked[i] = false; jumped[i] = false
 			:: else
 			fi
 		}
 		i = 0;
-		jumped = 1 + to; abandoned = true;
+		jumped[to] = true;
 		top = to }
 }
 
 /* if (!sigsetjmp(...)) safe_syscall(...); */
-inline call()
+inline make_call()
 {
 	atomic { ON -> landing[l] = true; saved[l] = blocked[l] };
 	{
 		safe_syscall();
 		atomic { ON -> landing[l] = false; saved[l] = false }
-	} unless { atomic { jumped == 1 + l && ON -> jumped = 0; FORGET_CALL } }
+	} unless { atomic { jumped[l] && ON -> jumped[l] = false; FORGET_CALL } }
 }
 
-/* wrapped(): what ss_thread.inside is while the handler runs, where it has interrupted
- * the stub. */
+/* ss_run_hooked(): what ss_thread.call is while the handler runs */
 #ifdef BREAK_WRAPPED
-# define BENEATH_IT 0
+# define WHILE_WRAPPED 0
 #else
-# define BENEATH_IT below
+# define WHILE_WRAPPED (CALLS_BENEATH | (was & FIRST))
 #endif
+
+/* Goes on as the parent, or as the child. */
+inline fork()
+{
+	if
+	:: atomic { ON -> skip }
+	:: atomic { ON && !alone ->
+		alone = true; wiped = true;
+		pending = 0; ticked = false; ticking = false; due = false;
+		senders[OWN] = 0; senders[A] = 0; senders[B] = 0 };
+		fork_check()
+	fi
+}
 
 /* What code in a handler may do. */
 inline act()
 {
 	if
+#ifndef ALWAYS
 	:: atomic { ON -> skip }
+	/* exec, or a new thread, in which the mask is this one */
+	:: atomic { ON -> assert(G6 || !started || !blocked[l]) }
+#endif
 #ifdef CALLS
 	:: atomic { ON && l < LEVELS -> skip };
-		call()
+		make_call()
 #endif
 #ifdef INTERRUPTS
 	:: atomic { ON -> masked = true };
+		fork_check();
 		interrupt(INTERRUPTS, ON);
 		atomic { ON -> masked = false; TO_USER }
 #endif
@@ -638,15 +757,23 @@ inline act()
 	:: atomic { ON -> skip };
 		rearm(REARMS)
 #endif
+#ifdef FORK
+	:: fork()
+#endif
 	fi
 }
 
 #define LOCALS \
-	byte s, i, to, who, phase, outermost, result, beneath, was, was_inside, was_below; \
-	bool ours, for_good, unblock, yes, taken, was_senders
+	byte s, i, to, phase, result, calls, tag, was; \
+	bool yes, taken, waits, was_masked
 
-#define COMES (pending && !blocked[l - 1])
-#define MAY_COME (l < LEVELS && !due)
+#define COMES (SIGNAL && !blocked[l - 1])
+/* EARLY: also in a child before its atfork handlers have run */
+#ifdef EARLY
+# define MAY_COME (l < LEVELS && !due)
+#else
+# define MAY_COME (l < LEVELS && !due && !wiped)
+#endif
 
 proctype frame(byte l)
 {
@@ -657,7 +784,12 @@ endless:
 	do
 	:: atomic { top == l - 1 && !masked && (COMES || (MAY_COME && (foreign || hooked))) ->
 		if
-		:: COMES -> pending--; kind = INTERRUPT; assert(G7 || aimed)
+		:: COMES ->
+			if
+			:: pending -> pending--
+			:: ticked -> ticked = false
+			fi;
+			kind = INTERRUPT; assert(G7 || aimed)
 		:: MAY_COME && foreign -> foreign--; kind = OTHERS
 		:: MAY_COME && hooked -> hooked--; kind = WRAPPED
 		fi;
@@ -669,33 +801,36 @@ endless:
 			masked = true;
 #endif
 			due = false
-		:: kind == WRAPPED -> was_inside = inside
 		:: else
 		fi };
 		{
 			if
-			:: atomic { ON && kind != OTHERS -> skip };
-				hook()
-			:: ON && kind == OTHERS
-			fi;
+			:: ON && kind == INTERRUPT -> on_interrupt()
 #if FOREIGN || HOOKED
-			if
-			:: atomic { ON && kind != INTERRUPT ->
+			:: ON && kind != INTERRUPT ->
 				if
-				:: phase != OUTSIDE -> inside = BENEATH_IT
-				:: else
-				fi };
+				:: ON && kind == WRAPPED ->
+					rewind();
+					atomic { ON -> was = call };
+					if
+					:: atomic { ON && phase != OUTSIDE -> call = WHILE_WRAPPED }
+					:: ON && phase == OUTSIDE
+					fi
+				:: ON && kind != WRAPPED
+				fi;
 				act();
+# if ACTS > 1
+				act();
+# endif
 				if
-				:: atomic { ON && phase != OUTSIDE -> inside = was_inside }
+				:: atomic { ON && phase != OUTSIDE -> call = was }
 				:: ON && phase == OUTSIDE
 # ifdef JUMPS
 				:: leave_by_siglongjmp()
 # endif
 				fi
-			:: ON && kind == INTERRUPT
-			fi;
 #endif
+			fi;
 			pop()
 		} unless { atomic { top < l -> FORGET; kind = 0 } }
 	od
@@ -718,14 +853,14 @@ proctype thread()
 	do
 	:: atomic { ON && !outwards && current < DEEPEST -> x = current + 1 };
 		enter(x);
-		call()
+		make_call()
 	:: atomic { ON && !outwards && current == DEEPEST -> outwards = true };
 #ifdef REARM
 		rearm(REARM);
-		call()
+		make_call()
 # ifdef AGAIN
 		;
-		call()
+		make_call()
 # endif
 #endif
 #ifdef STAY
@@ -733,7 +868,7 @@ proctype thread()
 #else
 	:: atomic { ON && outwards && current != OWN -> x = current };
 		leave(x);
-		call()
+		make_call()
 	:: atomic { ON && outwards && current == OWN -> finished = true; break }
 #endif
 	od
@@ -744,6 +879,10 @@ init
 	byte n;
 	atomic {
 		around[OWN] = 1 + NONE;
+#ifdef INHERITED
+		blocked[0] = true;
+		call = FIRST;
+#endif
 		for (n : 1 .. LEVELS) {
 			run frame(n)
 		}
@@ -753,6 +892,10 @@ init
 #ifdef TARGET2
 		run sender(TARGET2)
 #endif
+#ifdef TARGET3
+		;
+		run sender(TARGET3)
+#endif
 	}
 }
 
@@ -761,10 +904,10 @@ active proctype watch()
 {
 end:	timeout ->
 	if
-	:: foreign == FOREIGN -> assert(G1 || finished || pc[top] != KERNEL)
-	:: else -> assert(G6 || finished || pc[top] != KERNEL)
+	:: foreign == FOREIGN -> assert(G1 || pc[top] != KERNEL)
+	:: else -> assert(G6 || pc[top] != KERNEL)
 	fi;
-	assert(ENDS || finished)
+	assert(ENDS || finished && top == 0)
 }
 
 /* Guarantees once more, as formulas; LTL is the number of one. */
@@ -774,5 +917,5 @@ ltl { RETURNS(0) && RETURNS(1) && RETURNS(2) }
 #elif LTL == 1 || LTL == 6
 ltl { RETURNS(0) && RETURNS(1) }
 #elif LTL == 7
-ltl { [] (!aimed -> !pending) }
+ltl { [] (!aimed -> !SIGNAL) }
 #endif
