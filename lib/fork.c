@@ -41,6 +41,15 @@ void ss_fork_check(void)
 		thread_forked();
 }
 
+/*
+ * A handler may come in the child before it is told, and make a call: that is to see that
+ * it is in a child, where nobody sets the flag who has marked a scope just now.
+ */
+static void before_fork(void)
+{
+	ss_thread.flag = 1;
+}
+
 static void forked(void)
 {
 	ss_process_forked();
@@ -58,7 +67,7 @@ void safe_syscall_forked(void)
 void ss_fork_start(void)
 {
 	ss_process_start();
-	pthread_atfork(NULL, NULL, forked);
+	pthread_atfork(before_fork, NULL, forked);
 }
 
 /*

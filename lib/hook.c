@@ -153,8 +153,10 @@ static void on_interrupt(ucontext_t *uc, enum safe_syscall_phase phase)
 	ss_fork_check();
 	ss_timer_expire();
 	if (!ss_interrupted_here()) {
+		/* what the timer has sent goes with it, and what has become one with that */
 		ss_timer_off();
-		return;
+		if (!ss_interrupted_here())
+			return;
 	}
 	ss_thread.flag = 1;
 	if (!ss_calls_beneath(uc, phase))

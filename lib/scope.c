@@ -118,10 +118,11 @@ int ss_library_has_key(void)
 
 /*
  * It has been interrupted before: the mark was set by somebody who may have found nobody
- * in the scope, and told nobody.
+ * in the scope, and told nobody.  If that was taken back, nobody was told either.
  */
-static SS_COLD int entered_interrupted(void)
+static SS_COLD int entered_interrupted(safe_syscall_scope *scope)
 {
+	ss_rearm_is_over(scope);
 	ss_thread.call &= SS_FIRST;
 	if (ss_interrupted_here())
 		ss_thread.flag = 1;
@@ -166,7 +167,7 @@ static SS_COLD int enter_slowly(safe_syscall_scope *scope)
 	ss_thread.current = &ss_thread.base;
 	if (link_scope(scope))
 		return not_entered(EBUSY);
-	entered_interrupted();
+	entered_interrupted(scope);
 	if (ss_thread_set_key()) {
 		safe_syscall_leave(scope);
 		ss_thread.current = &ss_not_started;
@@ -195,7 +196,7 @@ int safe_syscall_enter(safe_syscall_scope *scope)
 	ss_thread.current = scope;
 	AO_compiler_barrier();
 	if (scope->ss_state)
-		return entered_interrupted();
+		return entered_interrupted(scope);
 	AO_compiler_barrier();
 	ss_thread.entering = NULL;
 	return 0;
@@ -213,10 +214,9 @@ static SS_COLD int leave_slowly(safe_syscall_scope *scope)
 {
 	ss_fork_check();
 	ss_wait_for_senders(scope, -1);
-	ss_change(scope, SS_DEADLINE, 0);
+	ss_change(scope, SS_DEADLINE | SS_REARMED, 0);
 	ss_thread.call &= SS_FIRST;
-	if (ss_signal())
-		ss_take_back();
+	ss_take_back();
 	ss_thread.held = 0;
 	return safe_syscall_interrupted(scope);
 }
@@ -312,12 +312,16 @@ static SS_COLD int take_back(safe_syscall_scope *scope)
 	ss_fork_check();
 	if (ours && AO_load(&scope->ss_state) & SS_DEADLINE)
 		expire();
-	was = how_interrupted(ss_change(scope, SS_INTERRUPTED | SS_SENT | SS_BY_DEADLINE, 0));
-	if (was) {
-		ss_wait_for_senders(scope, patience());
-		/* only this thread's signals can be taken back */
-		if (ours && ss_signal())
-			ss_take_back();
+	was = how_interrupted(ss_change(scope, SS_INTERRUPTED | SS_SENT | SS_BY_DEADLINE,
+					SS_REARMED));
+	ss_wait_for_senders(scope, patience());
+	/*
+	 * Only this thread's signals can be taken back.  Those to another one are when it
+	 * leaves; also where this is a handler that has interrupted leave() half way.
+	 */
+	if (ours) {
+		ss_take_back();
+		ss_rearm_is_over(scope);
 	}
 	errno = error;
 	return was;

@@ -65,6 +65,9 @@ void ss_send_to_self(void)
 /*
  * The timer first: what it has sent is pending then, and no more comes but for deadlines.
  * One of those may have been taken from the queue here, and is told now.
+ *
+ * To set a timer drops what it has sent, and with it what others have sent meanwhile, as
+ * one signal stands for both.  So where a call may lie beneath, send in any case.
  */
 void ss_take_back(void)
 {
@@ -73,6 +76,8 @@ void ss_take_back(void)
 	sigset_t old, set;
 	int taken;
 
+	if (!ss_signal())
+		return;
 	sigemptyset(&set);
 	sigaddset(&set, ss_signal());
 	ss_signals_block(&old);
@@ -82,7 +87,7 @@ void ss_take_back(void)
 		taken = 1;
 	ss_timer_expire();
 	ss_timer_set();
-	if (ss_set_flag() && taken)
+	if (ss_set_flag() && (taken || ss_thread.call & ~SS_FIRST))
 		ss_send_to_self();
 	if (ss_thread.held)
 		sigdelset(&old, ss_signal());

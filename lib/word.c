@@ -83,6 +83,16 @@ void ss_remove_sender(safe_syscall_scope *scope, int failed)
 					   with_senders(old | sent, n)));
 }
 
+void ss_rearm_is_over(safe_syscall_scope *scope)
+{
+	AO_t old;
+
+	do
+		old = AO_load(&scope->ss_state);
+	while (!senders(old) &&
+	       !AO_compare_and_swap_full(&scope->ss_state, old, old & ~SS_REARMED));
+}
+
 /* So that the count of forks may wrap round, on 32 bits. */
 void ss_forget_senders(safe_syscall_scope *scope)
 {

@@ -19,6 +19,8 @@
 #define SS_SENT ((AO_t)2)
 #define SS_DEADLINE ((AO_t)4)		/* one is to come: ss_deadline, s and ns */
 #define SS_BY_DEADLINE ((AO_t)8)	/* interrupted by it, and by nobody before */
+/* Taken back, but a signal of it may be on its way: leave() is to look. */
+#define SS_REARMED ((AO_t)16)
 /*
  * The rest counts those in safe_syscall_interrupt(), and in its upper part says in which
  * process.  A child of fork finds them counted too, who are threads of the parent
@@ -45,6 +47,8 @@ SS_HIDDEN int ss_add_sender(safe_syscall_scope *scope);
 /* One less.  failed: the signal was not sent, so the next one is to try again. */
 SS_HIDDEN void ss_remove_sender(safe_syscall_scope *scope, int failed);
 
+/* Clears SS_REARMED, unless a sender is counted. */
+SS_HIDDEN void ss_rearm_is_over(safe_syscall_scope *scope);
 /* In a child of fork: those that are counted in the parent only. */
 SS_HIDDEN void ss_forget_senders(safe_syscall_scope *scope);
 
