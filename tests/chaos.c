@@ -27,7 +27,7 @@
  *		child of fork, in a new thread, in a program that was exec'd, and these
  *		are not killed by it.  All that is said here holds in the child as well.
  *	G7	After leave() or rearm() in the main flow, and none of the chain is marked:
- *		the signal is not pending, and poll(2) fails with EINTR only if one of
+ *		the signal is not pending, and ppoll(2) fails with EINTR only if one of
  *		our handlers ran.
  *	marks	leave(), rearm() and interrupted() say what the word says.
  *
@@ -421,8 +421,9 @@ static int all_quiet(unsigned int *seen)
 }
 
 /* In the main flow. */
-static void check_quiet(int ms)
+static void check_quiet(long us)
 {
+	struct timespec wait = { 0, us * 1000 };
 	unsigned int before[SCOPES], after[SCOPES], runs = s.runs;
 	sigset_t mask, pending;
 	int result, error, i;
@@ -431,7 +432,7 @@ static void check_quiet(int ms)
 		return;
 	MUST(!sigprocmask(SIG_BLOCK, NULL, &mask) && !sigpending(&pending));
 	errno = 0;
-	result = ms ? poll(NULL, 0, ms) : 0;
+	result = us ? ppoll(NULL, 0, &wait, NULL) : 0;
 	error = errno;
 	if (!all_quiet(after))
 		return;
@@ -443,7 +444,7 @@ static void check_quiet(int ms)
 	if (sigismember(&pending, interrupt_signal))
 		wrong("the interrupt signal is pending, and nothing is interrupted (G7)");
 	if (result && runs == s.runs)
-		wrong("poll says %d, errno %d, and nothing is interrupted (G7)", result, error);
+		wrong("ppoll says %d, errno %d, and nothing is interrupted (G7)", result, error);
 }
 
 /* ---- strikes ---------------------------------------------------------------------- */
@@ -1031,7 +1032,7 @@ static void do_enter(void)
 	s.middle--;
 }
 
-static void do_leave(int ms)
+static void do_leave(long us)
 {
 	int said, i = s.depth_max;
 	unsigned int word;
@@ -1049,10 +1050,10 @@ static void do_leave(int ms)
 		compare(i, word, said, "leave()");
 		dirty[i] = 0;
 	}
-	check_quiet(ms);
+	check_quiet(us);
 }
 
-static void do_rearm(int i, int ms)
+static void do_rearm(int i, long us)
 {
 	unsigned int before = settled(i), word;
 	int said;
@@ -1070,7 +1071,7 @@ static void do_rearm(int i, int ms)
 	}
 	end(i, word, 0);
 	if (!s.level)
-		check_quiet(ms);
+		check_quiet(us);
 }
 
 /* EINTR is not ours to judge here, while something is interrupted. */
@@ -1079,7 +1080,7 @@ static void do_poll(void)
 	if (s.level)
 		poll(NULL, 0, 1);
 	else
-		check_quiet(1);
+		check_quiet(1000);
 }
 
 static void do_event(const struct event *e)
@@ -1089,14 +1090,14 @@ static void do_event(const struct event *e)
 		do_enter();
 		break;
 	case LEAVE:
-		do_leave(e->saves);
+		do_leave(e->saves * 200L);
 		break;
 	case INTERRUPT:
 		strike();
 		interrupt(scope_of(e));
 		break;
 	case REARM:
-		do_rearm(scope_of(e), e->saves);
+		do_rearm(scope_of(e), e->saves * 200L);
 		break;
 	case POLL:
 		do_poll();
@@ -1170,7 +1171,7 @@ static void *subject(void *unused)
 		do_leave(0);
 	if (dirty[0] && !is_marked(settled(0)))
 		interrupt(0);
-	do_rearm(0, 1);
+	do_rearm(0, 1000);
 	_exit(0);
 	return unused;
 }
@@ -1328,7 +1329,7 @@ static void take_order(void)
 
 static void __attribute__((noreturn)) director(void)
 {
-	static const struct timespec moment = { 0, 2000 };
+	struct timespec moment = { 0, 0 };
 	int idle = 0;
 
 	prctl(PR_SET_TIMERSLACK, 1L);
@@ -1343,6 +1344,7 @@ static void __attribute__((noreturn)) director(void)
 		if (++idle < 8) {
 			sched_yield();
 		} else {
+			moment.tv_nsec = idle < 100 ? idle * 2000 : 200000;
 			nanosleep(&moment, NULL);
 			watch_progress();
 		}
@@ -1600,7 +1602,7 @@ static int fails(int limit_ms)
 	what = strstr((const char *)shared->what, "] ");
 	what = what ? what + 2 : (const char *)shared->what;
 	if (!kind_of_failure[0])
-		strncpy(kind_of_failure, what, sizeof kind_of_failure - 1);
+		memcpy(kind_of_failure, what, strnlen(what, sizeof kind_of_failure - 1));
 	return !strncmp(kind_of_failure, what, strlen(kind_of_failure));
 }
 
@@ -1677,7 +1679,7 @@ static void shrink(void)
 {
 	int i, failed = 0, tries, all = 0, left = 0;
 
-	kind_of_failure[0] = 0;
+	memset(kind_of_failure, 0, sizeof kind_of_failure);
 	for (i = 0; i < 10; i++)
 		failed += fails(SHORT_LIMIT);
 	printf("it fails in %d of 10 further runs\n", failed);
