@@ -150,8 +150,13 @@ static const struct weight { unsigned char kind, weight; } in_main[] = {
 	{ CALL, 14 }, { READY, 5 }, { BLOCK, 20 }, { INTERRUPT, 24 }, { REARM, 8 },
 	{ JUMP, 9 }, { RAISE, 6 }, { RAW, 2 }, { RAW_BLOCK, 3 }, { FORK, 4 },
 	{ THREAD, 2 }, { EXEC, 1 }, { POLL, 1 }, { NOTHING, 0 }
+}, in_strike[] = {		/* short, and takes back what others did */
+	{ REARM, 30 }, { CALL, 30 }, { INTERRUPT, 20 }, { BLOCK, 8 }, { JUMP, 8 },
+	{ FORK, 2 }, { RAISE, 2 }, { NOTHING, 0 }
 }, outside[] = {
 	{ SEND, 60 }, { OUTSIDE, 35 }, { NOTHING, 0 }
+}, strikes[] = {
+	{ SEND, 50 }, { OUTSIDE, 50 }, { NOTHING, 0 }
 };
 
 static unsigned char choose(const struct weight *table)
@@ -192,7 +197,8 @@ static void random_event(struct event *e, int depth, const struct weight *table)
 	if (e->kind == SEND || e->kind == RAISE) {
 		e->which = random_combo();
 		e->switches = one_in(4);
-		e->first = depth > 4 ? 0 :
+		e->first = depth > 4 ? 0 : table == strikes ?
+			random_list(depth + 1, in_strike, 1 + (int)below(3)) :
 			random_list(depth + 1, in_handler, (int)below(4));
 	} else if (e->kind == BLOCK || e->kind == RAW_BLOCK) {
 		e->first = random_list(depth, outside, (int)below(3) + !one_in(3));
@@ -210,20 +216,23 @@ static struct event *another(short **link)
 
 static short random_list(int depth, const struct weight *table, int n)
 {
+	static const struct weight blocking[] = { { BLOCK, 1 }, { NOTHING, 0 } };
 	short first = 0, *link = &first;
 	struct event *e;
+	int strike;
 
 	while (n-- > 0 && tree.used < EVENTS - 2) {
-		if (table != outside && tree.strikes && one_in(6)) {
+		strike = table != outside && table != strikes && tree.strikes && one_in(6);
+		if (strike) {
 			tree.strikes--;
 			e = another(&link);
 			e->kind = AT;
-			e->first = random_list(depth, outside, 1 + (int)below(3));
+			e->first = random_list(depth, strikes, 1 + (int)below(3));
 			if (tree.used == EVENTS)
 				break;
 		}
 		e = another(&link);
-		random_event(e, depth, table);
+		random_event(e, depth, strike && one_in(2) ? blocking : table);
 	}
 	return first;
 }
@@ -1248,7 +1257,7 @@ static int must_return(const struct frame *f, unsigned int *seen)
 	for (i = 0; i < SCOPES; i++) {
 		seen[i] = settled(i);
 		if (i <= s.depth_min && is_marked(seen[i]) &&
-		    (!f->middle || seen[i] != f->words[i]))
+		    (!f->middle || is_clear(f->words[i])))
 			must = 1;
 	}
 	return must && !f->is_raw;
@@ -1723,7 +1732,7 @@ static void shrink(void)
 	if (!failed)
 		return;
 	tries = failed > 8 ? 2 : failed > 4 ? 5 : failed > 1 ? 15 : 40;
-	shrink_until = now() + 90 * scale;
+	shrink_until = now() + 45 * scale;
 	count_list(tree.top, &all);
 	count_list(tree.noise, &all);
 	do {
