@@ -186,14 +186,14 @@ static short random_list(int depth, const struct weight *table, int n);
 
 static void random_event(struct event *e, int depth, const struct weight *table)
 {
-	static unsigned int longest[] = { 16, 160, 160, 500 };
+	static unsigned int longest[] = { 16, 80, 200, 500 };
 
 	e->kind = choose(table);
 	e->which = (unsigned char)below(SCOPES);
 	e->any = one_in(10);
 	e->saves = one_in(2);
 	e->together = one_in(4);
-	e->delay = (unsigned short)below(longest[below(4)]);
+	e->delay = (unsigned short)below(longest[below(table == strikes ? 3 : 4)]);
 	if (e->kind == SEND || e->kind == RAISE) {
 		e->which = random_combo();
 		e->switches = one_in(4);
@@ -275,7 +275,7 @@ static void grow(uint64_t seed)
 	tree.alternate = (unsigned char)below(5);
 	tree.signal_choice = (unsigned char)below(4);
 	tree.pinned = one_in(2);
-	tree.strikes = one_in(2);
+	tree.strikes = (unsigned char)below(4);
 	if (one_in(3))
 		tree.noise = random_list(2, outside, 1 + (int)below(5));
 	tree.top = random_list(0, in_main, 3 + (int)below(8));
@@ -502,8 +502,8 @@ static void check_quiet(long us)
 /* ---- strikes ---------------------------------------------------------------------- */
 
 /*
- * Before an operation of the library.  The first strike of the first process is handed
- * to the program that runs the seeds, which traces us; others come when they come.
+ * Before an operation of the library.  In the first process, the program that runs the
+ * seeds is told, and traces us for as long as it takes.
  */
 static void strike(void)
 {
@@ -740,11 +740,6 @@ static void run_on_own_stack(int first, int l)
 }
 #endif
 
-static int first_signal(void)
-{
-	return SIGRTMIN;
-}
-
 /* The kernel would take it as unused, and overwrite what is there. */
 static int plain_stack_is_live(int l)
 {
@@ -772,7 +767,7 @@ static void handle(int sig, siginfo_t *info, void *ucontext)
 		return;
 	e = &tree.event[index];
 	s.runs++;
-	if (stops_calls(sig - first_signal()))
+	if (stops_calls(sig - SIGRTMIN))
 		s.stops++;
 	s.progress++;
 	if (s.level == LEVELS - 1 || s.tid != (pid_t)syscall(SYS_gettid))
@@ -818,8 +813,8 @@ static void install_handlers(void)
 		sa.sa_flags = SA_SIGINFO | (stops_calls(c) ? 0 : SA_RESTART) |
 			(on_stack(c) ? SA_ONSTACK : 0) | (nodefer(c) ? SA_NODEFER : 0);
 		failed = way(c) == WRAPPED ?
-			safe_syscall_sigaction(first_signal() + c, &sa, NULL) :
-			sigaction(first_signal() + c, &sa, NULL);
+			safe_syscall_sigaction(SIGRTMIN + c, &sa, NULL) :
+			sigaction(SIGRTMIN + c, &sa, NULL);
 		ck_assert_int_eq(failed, 0);
 	}
 }
@@ -829,7 +824,7 @@ static void send_to_subject(const struct event *e)
 	siginfo_t info;
 
 	memset(&info, 0, sizeof info);
-	info.si_signo = first_signal() + e->which;
+	info.si_signo = SIGRTMIN + e->which;
 	info.si_code = SI_QUEUE;
 	info.si_pid = getpid();
 	info.si_value.sival_int = (int)(e - tree.event);
@@ -1403,18 +1398,6 @@ static void *director_thread(void *unused)
 	return unused;
 }
 
-static void block_all(int how)
-{
-	sigset_t set;
-	int c;
-
-	/* the subject's, and not the interrupt signal */
-	sigemptyset(&set);
-	for (c = 0; c < COMBOS; c++)
-		sigaddset(&set, first_signal() + c);
-	pthread_sigmask(how, &set, NULL);
-}
-
 static void start_director(void)
 {
 	pthread_attr_t attr;
@@ -1437,7 +1420,7 @@ static void choose_signal(void)
 	if (!choice && safe_syscall_signal) {
 		interrupt_signal = safe_syscall_signal();
 	} else if (!choice) {
-		for (sig = first_signal() + COMBOS; sig <= SIGRTMAX; sig++)
+		for (sig = SIGRTMIN + COMBOS; sig <= SIGRTMAX; sig++)
 			if (!sigaction(sig, NULL, &sa) && sa.sa_flags & SA_SIGINFO)
 				interrupt_signal = sig;
 		if (!sigaction(SIGURG, NULL, &sa) && sa.sa_flags & SA_SIGINFO)
@@ -1487,23 +1470,39 @@ static int tell(int order, pid_t pid)
 	return 0;
 }
 
-/* The subject has stopped itself: so many steps, and what is to come there. */
-static void trace(pid_t tid)
-{
-	int i, n, status, sig = 0, at = shared->at;
+static int can_step;
 
+/* Lets it run on; returns the signal that it has stopped for, or -1. */
+static int resume(int request, pid_t tid, int sig)
+{
+	int status;
+
+	if (sig == SIGTRAP || sig == SIGSTOP)
+		sig = 0;
+	if (ptrace(request, tid, NULL, (void *)(intptr_t)sig) ||
+	    waitpid(tid, &status, __WALL) != tid || !WIFSTOPPED(status))
+		return -1;
+	return WSTOPSIG(status);
+}
+
+/* The subject has stopped itself: so many steps, and what is to come there. */
+static void trace(pid_t tid, int sig)
+{
+	int i, n, at = shared->at;
+
+	while (sig > 0 && sig != SIGSTOP)	/* those that came before it */
+		sig = resume(PTRACE_CONT, tid, sig);
 	for (i = tree.event[at].first; i; i = tree.event[i].next) {
-		for (n = tree.event[i].off ? 0 : tree.event[i].delay; n > 0; n--) {
-			if (ptrace(PTRACE_SINGLESTEP, tid, NULL, (void *)(intptr_t)sig))
-				break;
-			if (waitpid(tid, &status, __WALL) != tid || !WIFSTOPPED(status))
-				return;
-			sig = WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
-		}
-		if (tell(i, shared->pid))
+		n = tree.event[i].off || !can_step ? 0 : tree.event[i].delay;
+		while (n-- > 0 && sig > 0)
+			sig = resume(PTRACE_SINGLESTEP, tid, sig);
+		if (sig < 0 || tell(i, shared->pid))
 			break;
 	}
-	ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)sig);
+	if (sig == SIGTRAP || sig == SIGSTOP)
+		sig = 0;
+	shared->traced = 0;
+	ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)(sig > 0 ? sig : 0));
 }
 
 /* Returns whether the seed has failed; then shared->what says why. */
@@ -1524,7 +1523,7 @@ static int run_seed(int limit_ms)
 	for (;;) {
 		got = waitpid(-1, &status, __WALL);
 		if (got > 0 && WIFSTOPPED(status))
-			trace(got);
+			trace(got, WSTOPSIG(status));
 		else if (got == pid || (got == -1 && errno != EINTR))
 			break;
 	}
@@ -1790,6 +1789,43 @@ static double measure(void)
 	return each < 500e-6 ? 1 : each > 50e-3 ? 100 : each / 500e-6;
 }
 
+/* Not every kernel has single steps. */
+static int try_step(void)
+{
+	int status, sig;
+	pid_t pid = fork();
+
+	if (!pid) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		syscall(SYS_kill, getpid(), SIGSTOP);
+		_exit(0);
+	}
+	if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
+		return 0;
+	sig = resume(PTRACE_SINGLESTEP, pid, 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return sig == SIGTRAP;
+}
+
+/* The dynamic linker has its turn now, and not where a strike is to hit the library. */
+static void bind_all(void)
+{
+	static safe_syscall_scope scope;
+	static const volatile int never;
+	sigjmp_buf here;
+
+	ck_assert(safe_syscall_interrupt(NULL) == -1);
+	ck_assert(safe_syscall_enter(&scope) == 0 && safe_syscall_rearm(&scope) == 0);
+	ck_assert(safe_syscall_leave(&scope) == 0 && safe_syscall_interrupted(&scope) == 0);
+	ck_assert(safe_syscall(SYS_getppid) == getppid());
+	ck_assert(safe_syscall_raw(&never, SYS_getppid) == getppid());
+	safe_syscall_hook(SIGUSR1, NULL, NULL);
+	syscall(SYS_tgkill, getpid(), (pid_t)syscall(SYS_gettid), 0);
+	if (!sigsetjmp(here, 1))
+		siglongjmp(here, 1);
+}
+
 static void set_up(void)
 {
 	stacks = mmap(NULL, (4 + LEVELS) * STACK, PROT_READ | PROT_WRITE,
@@ -1800,8 +1836,9 @@ static void set_up(void)
 	scale = (double)number_from("SAFE_SYSCALL_CHAOS_SLOW", 0);
 	if (scale < 1)
 		scale = measure();
+	bind_all();
+	can_step = try_step();
 	install_handlers();
-	block_all(SIG_UNBLOCK);
 }
 
 START_TEST(chaos)
