@@ -51,7 +51,7 @@
  *	SAFE_SYSCALL_CHAOS_FIRST	the first one; default 1
  *	SAFE_SYSCALL_CHAOS_FAILURES	go on until so many seeds have failed; default 1
  *	SAFE_SYSCALL_CHAOS_WANT		only failures that have this text in them; others are counted
- *	SAFE_SYSCALL_CHAOS_WITHOUT	leaves out what is named: raw, stacks, jumps, forks,
+ *	SAFE_SYSCALL_CHAOS_WITHOUT	leaves out what is named: enters, raw, stacks, jumps, forks,
  *			threads, execs, strikes, noise, masks (G6 of the signal's mask); for a
  *			library in which the failures of one hide those of others
  *	SAFE_SYSCALL_CHAOS_SLOW		time limits are so many times as long; default: measured
@@ -244,7 +244,8 @@ static void leave_out(void)
 {
 	static const struct { unsigned char kind; const char *name; } kinds[] = {
 		{ RAW, "raw" }, { RAW_BLOCK, "raw" }, { JUMP, "jumps" }, { FORK, "forks" },
-		{ THREAD, "threads" }, { EXEC, "execs" }, { AT, "strikes" }
+		{ THREAD, "threads" }, { EXEC, "execs" }, { AT, "strikes" },
+		{ ENTER, "enters" }
 	};
 	const char *without = getenv("SAFE_SYSCALL_CHAOS_WITHOUT");
 	size_t k;
@@ -285,7 +286,7 @@ static void grow(uint64_t seed)
 /* ---- what all processes of a seed share -------------------------------------- */
 
 static struct {
-	int failed;
+	int failed, where;
 	char what[600];
 	pid_t pid;			/* of the first process */
 	int forks, threads, execs;	/* so many are left */
@@ -352,6 +353,7 @@ static void __attribute__((noreturn, format(printf, 1, 2))) wrong(const char *fo
 	int n;
 
 	if (!__atomic_exchange_n(&shared->failed, 1, __ATOMIC_SEQ_CST)) {
+		shared->where = s.now;
 		describe(event, sizeof event, s.now);
 		n = snprintf((char *)shared->what, sizeof shared->what, "%s[%d: %s] ",
 			     s.children ? "in the child of a fork: " : "", s.now, event);
@@ -1258,6 +1260,26 @@ static int must_return(const struct frame *f, unsigned int *seen)
 	return must && !f->is_raw;
 }
 
+/* Is the interrupt signal in this set of the subject's, in its status? */
+static const char *is_in_set(const char *name, const char *yes)
+{
+	char path[64], text[2048];
+	const char *p;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/self/task/%d/status", (int)s.tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+	text[n > 0 ? n : 0] = 0;
+	p = strstr(text, name);
+	if (!p)
+		return "";
+	/* hexadecimal digits, the last one for signals 1 to 4 */
+	n = (ssize_t)strcspn(p, "\n") - 1 - (interrupt_signal - 1) / 4;
+	return strtol((char[]){ p[n], 0 }, NULL, 16) >> (interrupt_signal - 1) % 4 & 1 ? yes : "";
+}
+
 /* It is asleep, and must return. */
 static void watch(const struct frame *f, unsigned int number, const unsigned int *seen)
 {
@@ -1271,10 +1293,14 @@ static void watch(const struct frame *f, unsigned int number, const unsigned int
 	}
 	if (++d.looks > 20 && now() - d.since > shared->limit_ms / 1e3) {
 		s.now = (int)(f->event - tree.event);
-		wrong("INTERRUPT LOST (G1, G6): blocks on level %d in scope %d; marked:%s%s%s%s",
-		     (int)(f - frames), s.depth_min, seen[0] & MARKED ? " own" : "",
-		     seen[1] & MARKED ? " 1" : "", seen[2] & MARKED ? " 2" : "",
-		     seen[3] & MARKED ? " 3" : "");
+		wrong("INTERRUPT LOST (G1, G6): blocks on level %d in scope %d; marked:%s%s%s%s; "
+		      "interrupted() of them: %d %d %d %d%s%s", (int)(f - frames), s.depth_min,
+		      seen[0] & MARKED ? " own" : "", seen[1] & MARKED ? " 1" : "",
+		      seen[2] & MARKED ? " 2" : "", seen[3] & MARKED ? " 3" : "",
+		      safe_syscall_interrupted(scopes[0]), safe_syscall_interrupted(scopes[1]),
+		      safe_syscall_interrupted(scopes[2]), safe_syscall_interrupted(scopes[3]),
+		      is_in_set("SigBlk:", "; the signal is blocked"),
+		      is_in_set("SigPnd:", "; it is pending"));
 	}
 }
 
@@ -1636,19 +1662,26 @@ enum { LIMIT = 1500, SHORT_LIMIT = 400 };	/* milliseconds */
 
 static double shrink_until;
 static char kind_of_failure[16];
+static int place_of_failure;
 
 /* The same failure as at first, and not another one that is in there as well. */
-static int fails(int limit_ms)
+static int is_same_failure(void)
 {
 	const char *what;
 
-	if (!run_seed(limit_ms))
-		return 0;
 	what = strstr((const char *)shared->what, "] ");
 	what = what ? what + 2 : (const char *)shared->what;
-	if (!kind_of_failure[0])
+	if (!kind_of_failure[0]) {
 		memcpy(kind_of_failure, what, strnlen(what, sizeof kind_of_failure - 1));
-	return !strncmp(kind_of_failure, what, strlen(kind_of_failure));
+		place_of_failure = shared->where;
+	}
+	return !strncmp(kind_of_failure, what, strlen(kind_of_failure)) &&
+		place_of_failure == shared->where;
+}
+
+static int fails(int limit_ms)
+{
+	return run_seed(limit_ms) && is_same_failure();
 }
 
 static int fails_again(int tries)
@@ -1725,6 +1758,7 @@ static void shrink(void)
 	int i, failed = 0, tries, all = 0, left = 0;
 
 	memset(kind_of_failure, 0, sizeof kind_of_failure);
+	is_same_failure();		/* to be: this one */
 	for (i = 0; i < 10; i++)
 		failed += fails(SHORT_LIMIT);
 	printf("it fails in %d of 10 further runs\n", failed);
