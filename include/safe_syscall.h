@@ -34,6 +34,22 @@ extern "C" {
  */
 #define SAFE_ERESTARTSYS 512
 
+/*
+ * What a register of the kernel's interface holds, and how many arguments a call has at most.
+ * On x32 and n32 a register is wider than a long, and holds a 64-bit argument whole; on o32
+ * such an argument takes two, the first of which has an even place.
+ */
+#if (defined __x86_64__ && defined __ILP32__) || (defined _ABIN32 && _MIPS_SIM == _ABIN32)
+__extension__ typedef long long safe_syscall_word;
+#else
+typedef long safe_syscall_word;
+#endif
+#if defined _ABIO32 && _MIPS_SIM == _ABIO32
+# define SAFE_SYSCALL_ARGUMENTS 7
+#else
+# define SAFE_SYSCALL_ARGUMENTS 6
+#endif
+
 /* ---- layer 1: the stub -------------------------------------------------- */
 
 /**
@@ -58,6 +74,20 @@ extern "C" {
  * initialisation.  Since 0.1.
  */
 long safe_syscall_raw(const volatile int *flag, long number, ...);
+
+/**
+ * safe_syscall_rawv - the same with the arguments in an array
+ * @flag: as above
+ * @number: as above
+ * @arguments: SAFE_SYSCALL_ARGUMENTS of them, whatever the call takes
+ *
+ * For languages without variadic calls, and for whoever has them in an array.
+ *
+ * Returns as safe_syscall_raw() does, and -EINVAL where @arguments is null.
+ * Async-signal-safe, thread-safe, leaves errno alone.  Since 0.2.
+ */
+long safe_syscall_rawv(const volatile int *flag, long number,
+		       const safe_syscall_word *arguments);
 
 /* ---- layer 2: the window ------------------------------------------------ */
 
@@ -149,7 +179,7 @@ int safe_syscall_region(const void **start, size_t *length);
 typedef struct safe_syscall_scope {
 	size_t ss_state;
 	size_t ss_around;
-	size_t ss_free;
+	size_t ss_free;		/* always 0 */
 	size_t ss_deadline[2];
 	size_t ss_reserved[3];
 } safe_syscall_scope;
@@ -158,16 +188,16 @@ typedef struct safe_syscall_scope {
 
 /**
  * safe_syscall_init - choose the interrupt signal and handle it
- * @interrupt_signal: its number, or 0: the library picks a real-time signal that
- *	has the default action
+ * @interrupt_signal: its number, or 0: SIGURG where that has the default action, else the
+ *	highest real-time signal that has
  *
  * Needed before safe_syscall_interrupt().  The signal belongs to the library from
  * then on; a thread that blocks it can't be brought back from a call.
  *
  * Returns 0, also when it was done before with the same signal or 0; or -1 with
  * errno EINVAL when the signal can't be used (no such signal, not to be
- * caught, a synchronous fault, handled or ignored already, or another one
- * was chosen before), EAGAIN when no real-time signal is free.
+ * caught, a synchronous fault), EBUSY when it is handled or ignored already or another
+ * one was chosen before, EAGAIN when no signal or no thread-specific key is free.
  *
  * Thread-safe; not async-signal-safe.  Since 0.1.
  */
@@ -194,9 +224,8 @@ int safe_syscall_sigaction(int signum, const struct sigaction *act,
  * @info: may be null
  * @ucontext: null has no effect
  *
- * Does what safe_syscall_rewind() does, and sees to it that an interrupt is not
- * lost where this handler has interrupted another one that has not called
- * the hook.  A synchronous fault (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP or
+ * Does what safe_syscall_rewind() does; layer 3 needs no more of a handler.  A
+ * synchronous fault (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP or
  * SIGSYS sent by the kernel) is left alone.
  *
  * Async-signal-safe, thread-safe, leaves errno alone.  Since 0.1.
@@ -219,6 +248,16 @@ void safe_syscall_hook(int signum, siginfo_t *info, void *ucontext);
 long safe_syscall(long number, ...);
 
 /**
+ * safe_syscallv - the same with the arguments in an array
+ * @number: as above
+ * @arguments: SAFE_SYSCALL_ARGUMENTS of them, whatever the call takes
+ *
+ * Returns as safe_syscall() does, and -1 with errno EINVAL where @arguments is null.
+ * Async-signal-safe, thread-safe; sets errno only on error.  Since 0.2.
+ */
+long safe_syscallv(long number, const safe_syscall_word *arguments);
+
+/**
  * safe_syscall_self - the calling thread's own scope
  *
  * The outermost scope, current when no other is.  The address is the same for as
@@ -239,7 +278,8 @@ safe_syscall_scope *safe_syscall_self(void);
  * in the scopes it was in; those of other threads must be initialised anew.
  *
  * Returns 0, or -1 with errno EINVAL for null, EBUSY when it is entered already,
- * on this thread or another.  Thread-safe; not for handlers.  Since 0.1.
+ * on this thread or another, EAGAIN when no thread-specific key is free (the thread's
+ * first scope).  Thread-safe; not for handlers.  Since 0.1.
  */
 int safe_syscall_enter(safe_syscall_scope *scope);
 
@@ -251,8 +291,7 @@ int safe_syscall_enter(safe_syscall_scope *scope);
  * nobody uses the scope any more: it may be freed, or entered elsewhere.  It
  * waits for interrupters that are under way.
  *
- * Returns 1 when the scope (itself, not one around it) is interrupted, 0 when
- * not; it does not clear that.  -1 with errno EINVAL for null, a scope that is
+ * Returns what safe_syscall_interrupted() says of it, and does not clear that.  -1 with errno EINVAL for null, a scope that is
  * not current, or the thread's own.  Thread-safe; not for handlers.
  * Since 0.1.
  */
@@ -266,8 +305,9 @@ int safe_syscall_leave(safe_syscall_scope *scope);
  * later ones return SAFE_ERESTARTSYS at once, until safe_syscall_rearm().  A
  * signal is sent only when the scope is entered, and not interrupted already.
  *
- * Returns 0, or -1 with errno EINVAL for null and before safe_syscall_init().
- * Async-signal-safe, thread-safe, lock-free; leaves errno alone on success.
+ * Returns 0, or -1 with errno EINVAL for null and before safe_syscall_init(); or EAGAIN,
+ * EPERM, or what else tgkill(2) fails with, when the signal could not be sent: the scope is
+ * marked all the same.  Async-signal-safe, thread-safe; leaves errno alone on success.
  * Since 0.1.
  */
 int safe_syscall_interrupt(safe_syscall_scope *scope);
@@ -283,7 +323,7 @@ int safe_syscall_interrupt(safe_syscall_scope *scope);
  * has one timer of the kernel's for all, which it makes with its first deadline.
  *
  * Returns 0, or -1 with errno EINVAL for null, a scope that is not entered here, a time
- * that is none, and before safe_syscall_init(); EAGAIN when the kernel has no timer: then
+ * that is none (negative, a bad tv_nsec, 2^32 seconds and more), and before safe_syscall_init(); EAGAIN when the kernel has no timer: then
  * the one before is still set.  Not for handlers; leaves errno alone on success.  Since 0.2.
  */
 int safe_syscall_deadline(safe_syscall_scope *scope, const struct timespec *when);
@@ -305,7 +345,7 @@ int safe_syscall_interrupted(const safe_syscall_scope *scope);
  * After it has returned, outside handlers, no signal of that interrupt can reach
  * the thread any more.
  *
- * Returns 1 when the scope was interrupted, 0 when not, or -1 with errno EINVAL
+ * Returns what safe_syscall_interrupted() would have said, or -1 with errno EINVAL
  * for null.  Async-signal-safe, thread-safe; leaves errno alone on success.
  * Since 0.1.
  */

@@ -21,7 +21,7 @@ static int is_usable(int signum)
 {
 	struct sigaction sa;
 
-	return signum > 0 && signum != SIGKILL && signum != SIGSTOP &&
+	return signum != SIGKILL && signum != SIGSTOP &&
 		!ss_is_synchronous(signum) && !sigaction(signum, NULL, &sa);
 }
 
@@ -30,8 +30,8 @@ static int is_usable(int signum)
  * of others is not disturbed.  The mask: no handler may come above this one and
  * leave by siglongjmp, when the signal has been taken and nothing has been done.
  *
- * Two copies of the library may be at this at once, and know nothing of each other: which
- * is the second one sees by what it has replaced, and puts that back.
+ * Two copies of the library may be at this at once, and know nothing of each other: the
+ * second one finds the other's handler in what it has replaced, and puts that back.
  */
 static int handle_interrupts(int signum)
 {
@@ -197,7 +197,7 @@ static int is_handler(const struct sigaction *act)
 	return act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN;
 }
 
-/* The lock is held.  */
+/* The lock is held. */
 static int change_action(int signum, const struct sigaction *act,
 			 struct sigaction *was)
 {
@@ -213,7 +213,7 @@ static int change_action(int signum, const struct sigaction *act,
 	/* The caller may pass back a wrapper that it got from sigaction(2). */
 	unwrap(signum, &sa);
 	if (!sa.sa_sigaction)
-		return ss_fail(EINVAL);		/* and of another signal */
+		return ss_fail(EINVAL);	/* a wrapper without one: it was of another signal */
 	sa.sa_sigaction = wrappers[slot_for(signum, &sa)];
 	sa.sa_flags |= SA_SIGINFO;
 	return sigaction(signum, &sa, NULL);

@@ -6,20 +6,22 @@
 
 #include "fork.h"
 
+#if SAFE_SYSCALL_ARGUMENTS == 7
+# define SS_SEVENTH(x) , x
+#else
+# define SS_SEVENTH(x)
+#endif
+
 /* While it is in the stub, handlers see by ss_thread.call that it may have to look again. */
 static inline long call_stub(struct ss_call *call, uintptr_t tag, uintptr_t after)
 {
-	const ss_word *arg = call->arg;
+	const safe_syscall_word *arg = call->arg;
 	long result;
 
 	SS_ARCH_GET_SP(call->sp);
 	ss_thread.call = (uintptr_t)call | tag;
 	result = safe_syscall_raw(&ss_thread.flag, call->number, arg[0], arg[1], arg[2],
-#if SS_ARGUMENTS == 7
-				  arg[3], arg[4], arg[5], arg[6]);
-#else
-				  arg[3], arg[4], arg[5]);
-#endif
+				  arg[3], arg[4], arg[5] SS_SEVENTH(arg[6]));
 	ss_thread.call = after;
 	return result;
 }
@@ -173,12 +175,7 @@ static SS_COLD long fork_or_refuse(struct ss_call *call)
  * says "..." stores all that may have come and loads it again, just before an
  * instruction that waits for it.
  */
-#define SS_WORDS ss_word a, ss_word b, ss_word c, ss_word d, ss_word e, ss_word f
-#if SS_ARGUMENTS == 7
-# define SS_SEVENTH(x) , x
-#else
-# define SS_SEVENTH(x)
-#endif
+#define SS_WORDS safe_syscall_word a, safe_syscall_word b, safe_syscall_word c, safe_syscall_word d, safe_syscall_word e, safe_syscall_word f
 
 #if defined __has_attribute
 # if __has_attribute(noipa)
@@ -186,8 +183,8 @@ static SS_COLD long fork_or_refuse(struct ss_call *call)
 __attribute__((noipa))
 # endif
 #endif
-SS_HIDDEN long ss_syscall(long number, SS_WORDS SS_SEVENTH(ss_word g));
-long ss_syscall(long number, SS_WORDS SS_SEVENTH(ss_word g))
+SS_HIDDEN long ss_syscall(long number, SS_WORDS SS_SEVENTH(safe_syscall_word g));
+long ss_syscall(long number, SS_WORDS SS_SEVENTH(safe_syscall_word g))
 {
 	struct ss_call call = {
 		number, { a, b, c, d, e, f SS_SEVENTH(g) }, SS_MARK, ss_thread.cleared, 0
@@ -202,3 +199,10 @@ long ss_syscall(long number, SS_WORDS SS_SEVENTH(ss_word g))
 # pragma GCC diagnostic ignored "-Wattribute-alias"
 #endif
 long safe_syscall(long number, ...) __attribute__((alias("ss_syscall")));
+
+long safe_syscallv(long number, const safe_syscall_word *a)
+{
+	if (!a)
+		return ss_fail(EINVAL);
+	return ss_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5] SS_SEVENTH(a[6]));
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* fork.c - see fork.h */
 #include <errno.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stddef.h>
@@ -17,6 +18,7 @@
 static void thread_forked(void)
 {
 	safe_syscall_scope *s;
+	int error = errno;
 	sigset_t old;
 
 	ss_signals_block(&old);
@@ -30,6 +32,7 @@ static void thread_forked(void)
 	if (ss_set_flag() && ss_signal())
 		ss_send_to_self();
 	ss_signals_restore(&old);
+	errno = error;
 }
 
 void ss_fork_check(void)
@@ -50,24 +53,16 @@ static void before_fork(void)
 	ss_thread.flag = 1;
 }
 
-static void forked(void)
+void safe_syscall_forked(void)
 {
 	ss_process_forked();
 	ss_fork_check();
 }
 
-void safe_syscall_forked(void)
-{
-	int error = errno;
-
-	forked();
-	errno = error;
-}
-
 void ss_fork_start(void)
 {
 	ss_process_start();
-	pthread_atfork(before_fork, NULL, forked);
+	pthread_atfork(before_fork, NULL, safe_syscall_forked);
 }
 
 /*
@@ -85,11 +80,6 @@ static void *futex(void)
 	return half;
 }
 
-static AO_t own_id(void)
-{
-	return (AO_t)syscall(SYS_gettid);
-}
-
 void ss_lock(sigset_t *old)
 {
 	int error = errno, i;
@@ -97,11 +87,11 @@ void ss_lock(sigset_t *old)
 
 	ss_signals_block(old);
 	ss_fork_check();
-	id = own_id();
-	for (i = 0; !AO_compare_and_swap_full(&ss_process->lock, 0, id); i++) {
+	id = (AO_t)syscall(SYS_gettid);
+	for (i = 0; !AO_compare_and_swap_full(&ss_process->lock, 0, id); i += i < INT_MAX) {
 		if (!syscall(SYS_futex, futex(), FUTEX_LOCK_PI_PRIVATE, 0L, NULL, NULL, 0L))
 			break;
-		ss_wait(i < 1000 ? i : 1000);
+		ss_wait(i);
 	}
 	errno = error;
 }
@@ -111,7 +101,8 @@ void ss_unlock(const sigset_t *old)
 	int error = errno;
 
 	/* a kernel that does not know who holds it (an emulator's) has nobody to pass it to */
-	if (!AO_compare_and_swap_full(&ss_process->lock, own_id(), 0) &&
+	if (!AO_compare_and_swap_full(&ss_process->lock,
+				      (AO_t)syscall(SYS_gettid), 0) &&
 	    syscall(SYS_futex, futex(), FUTEX_UNLOCK_PI_PRIVATE, 0L, NULL, NULL, 0L))
 		AO_store_release(&ss_process->lock, 0);
 	ss_signals_restore(old);

@@ -7,7 +7,7 @@
 
 /* To be done once in a process. */
 SS_HIDDEN void ss_fork_start(void);
-/* Has this process come by a fork that nobody told of? */
+/* If this process came of a fork that nobody told of, what safe_syscall_forked() does. */
 SS_HIDDEN void ss_fork_check(void);
 
 /*

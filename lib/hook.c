@@ -19,8 +19,8 @@
  *    what it found.  A call that was jumped out of takes nothing away.  It is dropped when
  *    its memory has been used again, which is certain, and never for another reason; and
  *    BENEATH is not dropped with it.  So the word can say "maybe" too long, until the
- *    outermost call that it is about returns or the thread enters or leaves a scope, and
- *    it never says "no" too early.
+ *    outermost call that it is about returns, or the thread enters or leaves a scope that
+ *    was interrupted, and it never says "no" too early.
  *
  * 2. While a scope of the thread is interrupted and something may lie beneath, the thread
  *    is sent the signal again later, by a timer, with pauses that grow: timer.c.  The
@@ -114,15 +114,15 @@ void ss_run_hooked(void (*handler)(int, siginfo_t *, void *), int signum, siginf
 	enum safe_syscall_phase phase = rewind_unless_fault(signum, info, ucontext);
 	uintptr_t calls = ss_thread.call;
 
+	if (phase == SAFE_SYSCALL_OUTSIDE) {
+		handler(signum, info, ucontext);
+		return;
+	}
 	/*
 	 * The call that was interrupted looks at the flag when this handler returns, so
 	 * while it runs only what is beneath that call counts.  If it leaves by siglongjmp
 	 * that stays right, as the call is over.
 	 */
-	if (phase == SAFE_SYSCALL_OUTSIDE) {
-		handler(signum, info, ucontext);
-		return;
-	}
 	ss_thread.call = ss_calls_beneath(ucontext, phase) | (calls & SS_FIRST);
 	/* The kernel too passes three arguments whatever the handler takes. */
 	handler(signum, info, ucontext);
@@ -141,10 +141,10 @@ static void hold_back(ucontext_t *uc)
 	ss_send_to_self();
 }
 
-/* While another copy of the library looks whether the signal is free: see init(). */
+/* While another copy of the library looks whether the signal is free: see handle_interrupts(). */
 static void not_ours(int signum)
 {
-	ss_wait(1000);
+	ss_wait(SS_YIELDS);
 	syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), signum);
 }
 

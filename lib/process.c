@@ -27,6 +27,7 @@ void ss_process_start(void)
 		return;
 	madvise(page, size, MADV_WIPEONFORK);
 	*(struct ss_process *)page = before_start;
+	AO_nop_full();
 	ss_process = page;
 }
 
@@ -35,7 +36,10 @@ int ss_process_is_vforked(void)
 	return (AO_t)getpid() != AO_load(&ss_process->pid);
 }
 
-/* The lock was a parent's thread's; what that was about to do is done or not. */
+/*
+ * The lock was a parent's thread's; what that was about to do is done or not.  A handler in
+ * between may count the same fork too: a number more does no harm.
+ */
 void ss_process_forked(void)
 {
 	AO_t pid = (AO_t)getpid();

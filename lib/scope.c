@@ -50,7 +50,8 @@ safe_syscall_scope *safe_syscall_self(void)
 {
 	int error = errno;
 
-	ss_thread_start();
+	if (ss_thread.call & SS_FIRST)
+		ss_thread_start();
 	ss_thread_set_key();
 	errno = error;
 	return &ss_thread.own;
@@ -58,13 +59,11 @@ safe_syscall_scope *safe_syscall_self(void)
 
 /* ---- a thread ends ---------------------------------------------------------- */
 
-/* After this returns, no thread will send a signal because of this scope. */
-static void close_scope(safe_syscall_scope *scope)
+/* After this returns, no thread will send a signal because of this scope, nor a timer. */
+static void settle(safe_syscall_scope *scope)
 {
-	AO_store(&scope->ss_around, 0);
-	AO_nop_full();
 	ss_wait_for_senders(scope, -1);
-	ss_change(scope, SS_DEADLINE, 0);
+	ss_change(scope, SS_DEADLINE | SS_REARMED, 0);
 }
 
 static void thread_ends(void *unused)
@@ -77,19 +76,20 @@ static void thread_ends(void *unused)
 	while ((s = ss_thread.current) != &ss_thread.base && s != &ss_not_started) {
 		ss_thread.current = ss_around(s);
 		AO_compiler_barrier();
-		close_scope(s);
+		AO_store(&s->ss_around, 0);
+		AO_nop_full();
+		settle(s);
 	}
 	ss_thread.current = &ss_not_started;
 	AO_store(&ss_thread.tid, 0);
 	AO_nop_full();
-	ss_wait_for_senders(&ss_thread.own, -1);
-	ss_change(&ss_thread.own, SS_DEADLINE, 0);
+	settle(&ss_thread.own);
 	ss_signals_block(&old);
 	ss_timer_delete();
-	ss_signals_restore(&old);
 	ss_thread.call = SS_FIRST;
 	ss_thread.held = 0;
 	ss_thread.was_blocked = ss_thread.sending = ss_thread.has_key = 0;
+	ss_signals_restore(&old);
 }
 
 static void start(void)
@@ -117,10 +117,11 @@ int ss_library_has_key(void)
 /* ---- entering ----------------------------------------------------------------- */
 
 /*
- * It has been interrupted before: the mark was set by somebody who may have found nobody
- * in the scope, and told nobody.  If that was taken back, nobody was told either.
+ * Who marked the scope before it was linked may have found no thread and told nobody; nor
+ * was anybody told of an interrupt that was taken back then.  No call lies beneath: enter
+ * is not for handlers.
  */
-static SS_COLD int entered_interrupted(safe_syscall_scope *scope)
+static SS_COLD int look_at_mark(safe_syscall_scope *scope)
 {
 	ss_rearm_is_over(scope);
 	ss_thread.call &= SS_FIRST;
@@ -131,24 +132,6 @@ static SS_COLD int entered_interrupted(safe_syscall_scope *scope)
 	return 0;
 }
 
-static SS_COLD int not_entered(int error)
-{
-	ss_thread.entering = NULL;
-	return ss_fail(error);
-}
-
-static int link_scope(safe_syscall_scope *scope)
-{
-	safe_syscall_scope *outer = ss_thread.current;
-
-	if (!AO_compare_and_swap_full(&scope->ss_around, 0, (AO_t)outer))
-		return -1;
-	ss_barrier_after_swap();
-	ss_thread.current = scope;
-	AO_compiler_barrier();
-	return 0;
-}
-
 /*
  * The thread's first scope, or one that is entered already.  The key comes when the scope
  * is current: what is called for it may be interrupted by a handler that makes a
@@ -156,8 +139,11 @@ static int link_scope(safe_syscall_scope *scope)
  */
 static SS_COLD int enter_slowly(safe_syscall_scope *scope)
 {
-	if (ss_thread.current != &ss_not_started || AO_load(&scope->ss_around))
-		return not_entered(EBUSY);
+	int error = EBUSY;
+
+	ss_thread.entering = NULL;
+	if (ss_thread.current != &ss_not_started)
+		return ss_fail(EBUSY);
 	ss_library_start();
 	ss_fork_check();
 	ss_thread_start();
@@ -165,15 +151,14 @@ static SS_COLD int enter_slowly(safe_syscall_scope *scope)
 		ss_thread.call &= ~SS_FIRST;	/* this is no handler */
 	AO_store(&ss_thread.base.ss_around, (AO_t)&ss_thread.own);
 	ss_thread.current = &ss_thread.base;
-	if (link_scope(scope))
-		return not_entered(EBUSY);
-	entered_interrupted(scope);
-	if (ss_thread_set_key()) {
+	if (!safe_syscall_enter(scope)) {
+		if (!ss_thread_set_key())
+			return 0;
 		safe_syscall_leave(scope);
-		ss_thread.current = &ss_not_started;
-		return ss_fail(EAGAIN);
+		error = EAGAIN;
 	}
-	return 0;
+	ss_thread.current = &ss_not_started;
+	return ss_fail(error);
 }
 
 /*
@@ -196,7 +181,7 @@ int safe_syscall_enter(safe_syscall_scope *scope)
 	ss_thread.current = scope;
 	AO_compiler_barrier();
 	if (scope->ss_state)
-		return entered_interrupted(scope);
+		return look_at_mark(scope);
 	AO_compiler_barrier();
 	ss_thread.entering = NULL;
 	return 0;
@@ -213,8 +198,7 @@ static int how_interrupted(AO_t state)
 static SS_COLD int leave_slowly(safe_syscall_scope *scope)
 {
 	ss_fork_check();
-	ss_wait_for_senders(scope, -1);
-	ss_change(scope, SS_DEADLINE | SS_REARMED, 0);
+	settle(scope);
 	ss_thread.call &= SS_FIRST;
 	ss_take_back();
 	ss_thread.held = 0;
@@ -285,10 +269,9 @@ int safe_syscall_interrupted(const safe_syscall_scope *scope)
 /* ---- taking an interrupt back -------------------------------------------------------- */
 
 /*
- * A handler must not wait: whoever sends may need what the handler has interrupted, and
- * may be this very thread.  Where a call may be beneath, this may be a handler, and gives
- * the sender a few chances.  Else it is none, or one that has interrupted no call: wait
- * for as long as it takes to send, and a thousand times that.
+ * Rounds to wait for senders.  None where this thread is a sender itself.  A few where a
+ * call may lie beneath: this may be a handler, and the sender may need what it has
+ * interrupted.  Otherwise long enough for any sender that runs at all.
  */
 static int patience(void)
 {
@@ -338,10 +321,11 @@ int safe_syscall_rearm(safe_syscall_scope *scope)
 
 /* ---- deadlines --------------------------------------------------------------------------- */
 
+/* ss_deadline holds the seconds in a size_t. */
 static int is_time(const struct timespec *when)
 {
-	return when->tv_sec >= 0 && (unsigned long long)when->tv_sec < 1ULL << 32 && when->tv_nsec >= 0 &&
-		when->tv_nsec < 1000000000;
+	return when->tv_sec >= 0 && (unsigned long long)when->tv_sec < 1ULL << 32 &&
+		when->tv_nsec >= 0 && when->tv_nsec < 1000000000;
 }
 
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* scope.h - the library's beginning, which scope.c has, as it knows how a thread ends */
+/* scope.h - the start of the library; there because the key needs thread_ends() */
 #ifndef SS_SCOPE_H
 #define SS_SCOPE_H
 

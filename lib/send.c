@@ -24,9 +24,8 @@ static pid_t tid_of(const struct ss_thread *thread)
  * Not getpid(): in a child of vfork the threads that there are to interrupt are the
  * parent's.
  *
- * EAGAIN: a real-time signal is queued, and the user's queue is full.  All signals
- * are blocked here, so what fills the queue may be for this thread, and waiting
- * for ever be just that.
+ * EAGAIN: the signal is a real-time one and the user's queue is full.  What fills it may
+ * be for this thread, which has all signals blocked here: so give up after some attempts.
  */
 enum { ATTEMPTS = 100 };
 
@@ -64,30 +63,28 @@ void ss_send_to_self(void)
 
 /*
  * The timer first: what it has sent is pending then, and no more comes but for deadlines.
- * One of those may have been taken from the queue here, and is told now.
- *
- * To set a timer drops what it has sent, and with it what others have sent meanwhile, as
- * one signal stands for both.  So where a call may lie beneath, send in any case.
+ * Where a scope is interrupted still, send in any case: what was taken may have been for
+ * that; to set a timer drops what it has sent, and with it what others have sent meanwhile,
+ * as one signal stands for both; and no timer tells of a deadline that was noticed here.
  */
 void ss_take_back(void)
 {
 	static const long long none[2];		/* larger than any timespec */
 	int error = errno;
 	sigset_t old, set;
-	int taken;
 
 	if (!ss_signal())
 		return;
 	sigemptyset(&set);
 	sigaddset(&set, ss_signal());
 	ss_signals_block(&old);
-	taken = ss_timer_off();
+	ss_timer_off();
 	/* not sigtimedwait(), where a thread can be cancelled */
 	while (syscall(SYS_rt_sigtimedwait, &set, NULL, none, _NSIG / 8) > 0)
-		taken = 1;
+		;
 	ss_timer_expire();
 	ss_timer_set();
-	if (ss_set_flag() && (taken || ss_thread.call & ~SS_FIRST))
+	if (ss_set_flag())
 		ss_send_to_self();
 	if (ss_thread.held)
 		sigdelset(&old, ss_signal());

@@ -12,7 +12,10 @@
 
 AO_t ss_interrupt_signal;
 
-/* Nothing can be entered inside it: ss_around of no scope has this value. */
+/*
+ * enter() expects ss_free of the current scope in ss_around of the new one.  No scope has -1
+ * there, so a thread's first enter goes to enter_slowly().
+ */
 safe_syscall_scope ss_not_started = { .ss_around = SS_OUTERMOST, .ss_free = (size_t)-1 };
 
 __thread struct ss_thread ss_thread SS_TLS = {
@@ -47,8 +50,8 @@ struct ss_thread *ss_thread_of(safe_syscall_scope *scope)
 }
 
 /*
- * In the middle of enter() it is the new one as soon as that is linked, although it is not current yet: nobody but this
- * thread can have put it inside what is current here.
+ * Between link and current of enter() the new scope is the innermost already.  It is ours
+ * if it hangs on our current one, as only this thread can have put it there.
  */
 safe_syscall_scope *ss_innermost(void)
 {
@@ -132,10 +135,15 @@ int ss_call_is_over(uintptr_t tagged, const struct ss_call *new_call)
  * one, on whatever stack, is further away by what its own caller needs.  It looks at the
  * flag again.  If it is another one, of a handler that calls safe_syscall_raw(), the
  * last one lies beneath it.
+ *
+ * The record is looked at only where it is just above the stack pointer: elsewhere its
+ * stack may be gone.
  */
 static int is_last(const ucontext_t *uc, const struct ss_call *call)
 {
-	return call && ss_arch_sp(uc) - (call->sp - 64) <= 64 + 32;
+	uintptr_t sp = ss_arch_sp(uc);
+
+	return (uintptr_t)call - sp < 4096 && sp - (call->sp - 64) <= 64 + 32;
 }
 
 uintptr_t ss_calls_beneath(const ucontext_t *uc, enum safe_syscall_phase phase)

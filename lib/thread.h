@@ -22,7 +22,7 @@
  */
 struct ss_call {
 	long number;
-	ss_word arg[SS_ARGUMENTS];
+	safe_syscall_word arg[SAFE_SYSCALL_ARGUMENTS];
 	volatile int mark;
 	size_t cleared;		/* ss_thread.cleared when it was made */
 	uintptr_t sp;		/* of the function that calls the stub */
@@ -62,7 +62,7 @@ struct ss_thread {
 	volatile int flag;
 	volatile size_t cleared;
 	volatile int sending;		/* in safe_syscall_interrupt() */
-	volatile uintptr_t held;	/* hook.c has blocked the signal, for want of a timer */
+	volatile uintptr_t held;	/* hook.c; until the leave of an interrupted scope each call unblocks */
 	volatile int was_blocked;	/* the signal, when the library was used first */
 	volatile int has_key;
 	AO_t tid;			/* 0 before it is asked for, and after the end */

@@ -15,14 +15,15 @@
 # define sigev_notify_thread_id _sigev_un._tid
 #endif
 
-/* As the kernel has it, on every ABI that has no other. */
+/* As the kernel has it, whatever the C library does.  Without the call it has no other. */
+#ifdef SYS_timer_settime64
+# define SET_TIME SYS_timer_settime64
 struct times {
 	long long interval[2], value[2];
 };
-#ifdef SYS_timer_settime64
-# define SET_TIME SYS_timer_settime64
 #else
 # define SET_TIME SYS_timer_settime
+# define times itimerspec
 #endif
 
 /*
@@ -77,13 +78,13 @@ static long long earliest(void)
 }
 
 /*
- * One timer for both.  It fires once and may be early for one of them, or late for none:
- * who is told looks what time it is.
+ * It fires at the earliest time wanted.  Its handler looks at the clock to see which
+ * reasons have come.
  */
 int ss_timer_set(void)
 {
 	long long when = earliest();
-	const struct times times = { { 0, 0 }, { when / SECOND, when % SECOND } };
+	const struct times spec = { { 0, 0 }, { when / SECOND, when % SECOND } };
 
 	if (!when && !ss_thread.timer.armed)
 		return 0;
@@ -93,26 +94,26 @@ int ss_timer_set(void)
 	if (!ss_thread.timer.made && make())
 		return -1;
 	ss_thread.timer.armed = when != 0;
-	return (int)syscall(SET_TIME, (long)ss_thread.timer.id, (long)TIMER_ABSTIME, &times,
+	return (int)syscall(SET_TIME, (long)ss_thread.timer.id, (long)TIMER_ABSTIME, &spec,
 			    NULL);
 }
 
+/* A signal that comes before its time, for another reason, does not make the pause longer. */
 int ss_timer_again(void)
 {
-	long long pause = ss_thread.timer.pause;
+	long long pause = ss_thread.timer.pause, time = now();
 
-	ss_thread.timer.pause = pause ? pause + pause / PART : FIRST_PAUSE;
-	ss_thread.timer.again = now() + ss_thread.timer.pause;
+	if (!pause || time >= ss_thread.timer.again) {
+		ss_thread.timer.pause = pause ? pause + pause / PART : FIRST_PAUSE;
+		ss_thread.timer.again = time + ss_thread.timer.pause;
+	}
 	return ss_timer_set();
 }
 
-int ss_timer_off(void)
+void ss_timer_off(void)
 {
-	int again = ss_thread.timer.pause != 0;
-
 	ss_thread.timer.pause = 0;
 	ss_timer_set();
-	return again;
 }
 
 void ss_timer_expire(void)

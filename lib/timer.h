@@ -10,8 +10,8 @@
 
 /* Once more; each time that is said the pause is longer.  -1: there is no timer. */
 SS_HIDDEN int ss_timer_again(void);
-/* No more; returns whether there was one to come. */
-SS_HIDDEN int ss_timer_off(void);
+/* No more. */
+SS_HIDDEN void ss_timer_off(void);
 /* Marks each scope of the thread whose deadline has come. */
 SS_HIDDEN void ss_timer_expire(void);
 /* The scopes' deadlines are not what they were.  -1: there is no timer. */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* word.c - see word.h */
+#include <errno.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <stddef.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "word.h"
@@ -108,8 +111,11 @@ void ss_wait_for_senders(const safe_syscall_scope *scope, int rounds)
 {
 	int i;
 
-	for (i = 0; i != rounds && senders(AO_load_acquire(&scope->ss_state)); i++)
-		ss_wait(i < 1000 ? i : 1000);
+	for (i = 0; rounds < 0 || i < rounds; i += i < INT_MAX) {
+		if (!senders(AO_load_acquire(&scope->ss_state)))
+			return;
+		ss_wait(i);
+	}
 }
 
 /*
@@ -120,16 +126,20 @@ void ss_wait_for_senders(const safe_syscall_scope *scope, int rounds)
 void ss_wait(int round)
 {
 	static const int word;
-	/* where there is no futex_time64, the kernel takes this for a timespec too */
-	static const long long nap[2] = { 0, 50000 };
+	int error = errno;
 
-	if (round < 64) {
+	if (round < SS_YIELDS) {
 		sched_yield();
-		return;
-	}
+	} else {
 #ifdef SYS_futex_time64
-	syscall(SYS_futex_time64, &word, FUTEX_WAIT_PRIVATE, 0L, nap, NULL, 0L);
+		static const long long nap[2] = { 0, 50000 };
+
+		syscall(SYS_futex_time64, &word, FUTEX_WAIT_PRIVATE, 0L, nap, NULL, 0L);
 #else
-	syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0L, nap, NULL, 0L);
+		static const struct timespec nap = { 0, 50000 };
+
+		syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0L, &nap, NULL, 0L);
 #endif
+	}
+	errno = error;
 }

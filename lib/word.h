@@ -52,9 +52,10 @@ SS_HIDDEN void ss_rearm_is_over(safe_syscall_scope *scope);
 /* In a child of fork: those that are counted in the parent only. */
 SS_HIDDEN void ss_forget_senders(safe_syscall_scope *scope);
 
-/* Until no sender is counted, or for that many rounds; -1: however long it takes. */
+/* Until no sender is counted, or for that many rounds; negative: as long as it takes. */
 SS_HIDDEN void ss_wait_for_senders(const safe_syscall_scope *scope, int rounds);
-/* One round of waiting for another thread. */
+/* One round of waiting for another thread: so many of them yield, the others sleep. */
+enum { SS_YIELDS = 64 };
 SS_HIDDEN void ss_wait(int round);
 
 #endif

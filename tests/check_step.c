@@ -328,22 +328,22 @@ START_TEST(registers_are_kept_after_rewind)
 }
 END_TEST
 
-static ss_word number_seen, argument_seen[SS_ARGUMENTS];
+static safe_syscall_word number_seen, argument_seen[SAFE_SYSCALL_ARGUMENTS];
 
 static void handle_at_call(ucontext_t *uc)
 {
 	int i;
 
-	number_seen = (ss_word)ta_number(uc);
-	for (i = 0; i < SS_ARGUMENTS; i++)
-		argument_seen[i] = (ss_word)ta_argument(uc, i);
+	number_seen = (safe_syscall_word)ta_number(uc);
+	for (i = 0; i < SAFE_SYSCALL_ARGUMENTS; i++)
+		argument_seen[i] = (safe_syscall_word)ta_argument(uc, i);
 }
 
 START_TEST(arguments_reach_the_kernel)
 {
 	/* both halves of the word, and its sign */
-	static const ss_word half = (ss_word)1 << (sizeof(ss_word) * 4);
-	ss_word a[7];
+	static const safe_syscall_word half = (safe_syscall_word)1 << (sizeof(safe_syscall_word) * 4);
+	safe_syscall_word a[7];
 	int i;
 
 	for (i = 0; i < 7; i++)
@@ -354,7 +354,7 @@ START_TEST(arguments_reach_the_kernel)
 					  a[3], a[4], a[5], a[6]), getpid());
 	ck_assert(breakpoint_clear());
 	ck_assert_int_eq(number_seen, SYS_getpid);
-	for (i = 0; i < SS_ARGUMENTS; i++)
+	for (i = 0; i < SAFE_SYSCALL_ARGUMENTS; i++)
 		ck_assert_msg(argument_seen[i] == a[i], "argument %d: %jx not %jx",
 			      i + 1, (intmax_t)argument_seen[i], (intmax_t)a[i]);
 }

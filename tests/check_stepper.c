@@ -24,7 +24,7 @@ static int pipe_fd[2], socket_fd[2], file_fd;
 /* Between the tracer and the child. */
 static struct shared {
 	/* the order */
-	ss_word number, argument[6];
+	safe_syscall_word number, argument[6];
 	int sa_flags, todo[2];
 	volatile int flag;
 	/* what the call may write to */
@@ -73,7 +73,7 @@ static void handler(int sig, siginfo_t *info, void *ucontext)
 __attribute__((noinline)) static void make_call(void)
 {
 	volatile uintptr_t canary[16];
-	const ss_word *a = sh->argument;
+	const safe_syscall_word *a = sh->argument;
 	int i;
 
 	for (i = 0; i < 16; i++)
@@ -114,15 +114,15 @@ static void empty(int fd)
 		ck_assert_int_gt(read(fd, buffer, sizeof buffer), 0);
 }
 
-static ss_word word(const volatile void *p)
+static safe_syscall_word word(const volatile void *p)
 {
-	return (ss_word)(uintptr_t)p;
+	return (safe_syscall_word)(uintptr_t)p;
 }
 
-static void set_arguments(ss_word a, ss_word b, ss_word c, ss_word d, ss_word e,
-			  ss_word f)
+static void set_arguments(safe_syscall_word a, safe_syscall_word b, safe_syscall_word c, safe_syscall_word d, safe_syscall_word e,
+			  safe_syscall_word f)
 {
-	ss_word *to = sh->argument;
+	safe_syscall_word *to = sh->argument;
 
 	to[0] = a;
 	to[1] = b;
@@ -248,7 +248,7 @@ static int effect_receive(void)
 
 static const struct call {
 	const char *name;
-	ss_word number;
+	safe_syscall_word number;
 	void (*arrange)(int blocked);	/* arguments; all is as before the call */
 	void (*complete)(void);		/* lets the blocked call return */
 	int (*effect)(void);

@@ -28,7 +28,7 @@ static int pipe_fd[2], socket_fd[2], epoll_fd;
 
 /* Between the parent and the child. */
 static struct shared {
-	ss_word number, argument[6];
+	safe_syscall_word number, argument[6];
 	int todo;
 	volatile int flag;
 	/* what the call reads and writes */
@@ -48,12 +48,12 @@ static struct shared {
 
 /* ---- the calls ------------------------------------------------------------------ */
 
-static ss_word word(const volatile void *p)
+static safe_syscall_word word(const volatile void *p)
 {
-	return (ss_word)(uintptr_t)p;
+	return (safe_syscall_word)(uintptr_t)p;
 }
 
-static void set_arguments(ss_word a, ss_word b, ss_word c, ss_word d, ss_word e)
+static void set_arguments(safe_syscall_word a, safe_syscall_word b, safe_syscall_word c, safe_syscall_word d, safe_syscall_word e)
 {
 	sh->argument[0] = a;
 	sh->argument[1] = b;
@@ -154,7 +154,7 @@ enum how { BLOCK, AGAIN, ENDS };
 
 static const struct call {
 	const char *name;
-	ss_word number;
+	safe_syscall_word number;
 	void (*arrange)(void);
 	enum how how;
 	int writes_left;		/* the remaining time, to sh->left */
@@ -203,7 +203,7 @@ static void handler(int sig, siginfo_t *info, void *ucontext)
 
 static void wait_in_child(void)
 {
-	const ss_word *a = sh->argument;
+	const safe_syscall_word *a = sh->argument;
 
 	prctl(PR_SET_PDEATHSIG, (long)SIGKILL);
 	on_signal(SIGUSR1, 0, handler);

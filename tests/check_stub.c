@@ -103,7 +103,7 @@ END_TEST
 
 START_TEST(seven_arguments)
 {
-#if SS_ARGUMENTS == 7
+#if SAFE_SYSCALL_ARGUMENTS == 7
 	int fd = temporary_file();
 
 	/* fd, padding, two 64-bit numbers in pairs, and the seventh: flags */

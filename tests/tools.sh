@@ -216,7 +216,7 @@ perf_profile() {
 # ---- the rooms ----------------------------------------------------------------------
 
 # From the bottom up.  A file uses no symbol of one that stands further to the right.
-rooms='version stub window process word thread timer send fork hook call scope action'
+rooms='version stub rawv window process word thread timer send fork hook call scope action'
 
 # Lines "USER DEFINER", of the objects in the archive; "USER USER" for each, so that one
 # that nobody uses and that uses nobody is there too.

@@ -33,9 +33,6 @@
 
 #ifndef SS_ASSEMBLER
 
-typedef long ss_word;
-
-#define SS_ARGUMENTS 6
 #define SS_CLONE_FLAGS 0
 #define SS_CLONE_STACK 1
 

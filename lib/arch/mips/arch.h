@@ -25,15 +25,6 @@
 
 #ifndef SS_ASSEMBLER
 
-# if SS_O32
-#  define SS_ARGUMENTS 7
-typedef long ss_word;
-# else
-#  define SS_ARGUMENTS 6
-/* n32: a register holds 64 bits, a long only half of them. */
-typedef long long ss_word;
-# endif
-
 #define SS_CLONE_FLAGS 0
 #define SS_CLONE_STACK 1
 

@@ -29,9 +29,6 @@ safe_syscall_raw:
 
 #else
 
-typedef long ss_word;
-
-#define SS_ARGUMENTS 6
 #define SS_CLONE_FLAGS 0
 #define SS_CLONE_STACK 1
 

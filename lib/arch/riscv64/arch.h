@@ -14,9 +14,6 @@
 
 #else
 
-typedef long ss_word;
-
-#define SS_ARGUMENTS 6
 #define SS_CLONE_FLAGS 0
 #define SS_CLONE_STACK 1
 

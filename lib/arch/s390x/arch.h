@@ -10,9 +10,6 @@
 
 #ifndef SS_ASSEMBLER
 
-typedef long ss_word;
-
-#define SS_ARGUMENTS 6
 #define SS_ARCH_NUMBER(number) ((number) & 0xffff)	/* what the kernel reads of it */
 #define SS_CLONE_FLAGS 1	/* the only one that has the stack first */
 #define SS_CLONE_STACK 0

@@ -22,11 +22,6 @@
 
 #ifndef SS_ASSEMBLER
 
-/* x32: a register holds 64 bits, a long only half of them. */
-typedef long long ss_word;
-
-#define SS_ARGUMENTS 6
-
 /*
  * The kernel reads 32 bits of the number.  Bit 30 of them says x32, whatever the process
  * is; rt_sigreturn is 15, and 513 with it.
