@@ -148,7 +148,7 @@ static const struct weight { unsigned char kind, weight; } in_main[] = {
 	{ THREAD, 1 }, { EXEC, 1 }, { NOTHING, 0 }
 }, in_handler[] = {
 	{ CALL, 14 }, { READY, 5 }, { BLOCK, 20 }, { INTERRUPT, 24 }, { REARM, 8 },
-	{ JUMP, 9 }, { RAISE, 6 }, { RAW, 2 }, { RAW_BLOCK, 3 }, { FORK, 4 },
+	{ JUMP, 15 }, { RAISE, 6 }, { RAW, 2 }, { RAW_BLOCK, 3 }, { FORK, 4 },
 	{ THREAD, 2 }, { EXEC, 1 }, { POLL, 1 }, { NOTHING, 0 }
 }, in_strike[] = {		/* short, and takes back what others did */
 	{ REARM, 30 }, { CALL, 30 }, { INTERRUPT, 20 }, { BLOCK, 8 }, { JUMP, 8 },
@@ -192,6 +192,8 @@ static void random_event(struct event *e, int depth, const struct weight *table)
 	e->kind = choose(table);
 	e->which = (unsigned char)below(SCOPES);
 	e->any = one_in(10);
+	if (e->kind == JUMP && one_in(2))
+		e->which = 0;		/* into the handler beneath */
 	e->saves = one_in(2);
 	e->together = one_in(4);
 	e->delay = (unsigned short)below(longest[below(table == strikes ? 3 : 4)]);
@@ -200,7 +202,7 @@ static void random_event(struct event *e, int depth, const struct weight *table)
 		e->switches = one_in(4);
 		e->first = depth > 4 ? 0 : table == strikes ?
 			random_list(depth + 1, in_strike, 1 + (int)below(3)) :
-			random_list(depth + 1, in_handler, (int)below(4));
+			random_list(depth + 1, in_handler, (int)below(5));
 	} else if (e->kind == BLOCK || e->kind == RAW_BLOCK) {
 		/* in two steps: C leaves the order of operands open */
 		n = (int)below(3);
