@@ -82,6 +82,21 @@ static void refuse(long result)
 	errno = 0;
 }
 
+START_TEST(arguments_in_an_array)
+{
+	safe_syscall_word a[SAFE_SYSCALL_ARGUMENTS] = { -1 };
+
+	ck_assert_int_eq(safe_syscallv(SYS_getppid, a), getppid());
+	errno = 0;
+	ck_assert_int_eq(safe_syscallv(SYS_close, a), -1);
+	ck_assert_int_eq(errno, EBADF);
+	ck_assert_int_eq(safe_syscallv(SYS_close, NULL), -1);
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_int_eq(safe_syscallv(SYS_rt_sigreturn, a), -1);
+	ck_assert_int_eq(errno, EINVAL);
+}
+END_TEST
+
 START_TEST(refused)
 {
 #ifdef SYS_vfork
@@ -192,6 +207,7 @@ int main(void)
 	tcase_add_test(tc, as_syscall);
 	tcase_add_test(tc, in_an_interrupted_scope);
 	tcase_add_test(tc, each_thread_has_its_own);
+	tcase_add_test(tc, arguments_in_an_array);
 	tcase_add_test(tc, refused);
 	tcase_add_loop_test(tc, refused_in_disguise, 0, sizeof disguises / sizeof *disguises);
 	tcase_add_test(tc, refused_at_one_remove);

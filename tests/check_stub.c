@@ -211,12 +211,39 @@ START_TEST(unknown_number)
 }
 END_TEST
 
+START_TEST(arguments_in_an_array)
+{
+	static const volatile int set = 1;
+	static int from = 7, to;
+	safe_syscall_word a[SAFE_SYSCALL_ARGUMENTS] = {
+		(safe_syscall_word)(uintptr_t)&from, FUTEX_CMP_REQUEUE_PRIVATE, 1, 1,
+		(safe_syscall_word)(uintptr_t)&to, 7
+	};
+
+	ck_assert_int_eq(safe_syscall_rawv(&clear, SYS_futex, a), 0);
+	ck_assert_int_eq(safe_syscall_rawv(&set, SYS_futex, a), -SAFE_ERESTARTSYS);
+	a[5] = 8;
+	ck_assert_int_eq(safe_syscall_rawv(&clear, SYS_futex, a), -EAGAIN);
+	a[5] = 7;
+	a[4]++;
+	ck_assert_int_eq(safe_syscall_rawv(&clear, SYS_futex, a), -EINVAL);
+	ck_assert_int_eq(safe_syscall_rawv(&clear, SYS_futex, NULL), -EINVAL);
+#if SAFE_SYSCALL_ARGUMENTS == 7
+	memset(a, 0, sizeof a);
+	a[0] = temporary_file();
+	a[6] = 64;
+	ck_assert_int_eq(safe_syscall_rawv(&clear, SYS_sync_file_range, a), -EINVAL);
+#endif
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("stub");
 	TCase *tc = tcase_create("stub");
 
 	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, arguments_in_an_array);
 	tcase_add_test(tc, no_arguments);
 	tcase_add_test(tc, one_argument);
 	tcase_add_test(tc, two_arguments);

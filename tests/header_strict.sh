@@ -94,6 +94,7 @@ kinds() {
 	/^(static|inline|extern inline|__inline)/ { print "inline", $0; next }
 	/^typedef (struct|union|enum) [a-z_]+ \{.*\} [a-z_]+$/ { print "type", $NF; next }
 	/^typedef (struct|union|enum) [a-z_]+ [a-z_]+$/ { print "type", $NF; next }
+	/^(__extension__ )?typedef long( long)? [a-z_]+$/ { print "type", $NF; next }
 	/^(struct|union|enum) [a-z_]+( \{.*\})?$/ { print "type", $1, $2; next }
 	/^[^(){}]*[ *][a-z_]+\([^(){}]*\)$/ {
 		sub(/\(.*/, "")
