@@ -174,7 +174,7 @@ int main(void)
 	Suite *suite = suite_create("action");
 	TCase *tc = tcase_create("handlers");
 
-	tcase_set_timeout(tc, 30);
+	limit_time(tc, 30);
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_loop_test(tc, masks_are_their_own, 0, sizeof counts / sizeof *counts);
 	tcase_add_test(tc, many_in_turn);

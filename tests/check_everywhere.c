@@ -323,7 +323,7 @@ int main(void)
 	Suite *suite = suite_create("everywhere");
 	TCase *tc = tcase_create("everywhere");
 
-	tcase_set_timeout(tc, 120);
+	limit_time(tc, 120);
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_loop_test(tc, interrupted, 0, KINDS);
 	suite_add_tcase(suite, tc);

@@ -754,12 +754,12 @@ int main(int argc, char **argv)
 	suite = suite_create("foreign");
 	tc = tcase_create("handlers of others");
 	without = tcase_create("before init");
-	tcase_set_timeout(without, 30);
+	limit_time(without, 30);
 	tcase_add_loop_test(without, init_with_the_signal_blocked, 0, 2);
 	tcase_add_loop_test(without, thread_begun_before_init, 0, 2);
 	suite_add_tcase(suite, without);
 
-	tcase_set_timeout(tc, 30);
+	limit_time(tc, 30);
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_loop_test(tc, on_any_stack, 0, PLACES * WHATS);
 	tcase_add_loop_test(tc, two_in_turn, 0, 4 * WHATS);

@@ -363,7 +363,7 @@ int main(void)
 	tcase_add_test(without, keys_used_up);
 	suite_add_tcase(suite, without);
 
-	tcase_set_timeout(tc, 30);
+	limit_time(tc, 30);
 	tcase_add_checked_fixture(tc, set_up, NULL);
 	tcase_add_test(tc, no_memory_is_allocated_in_handlers);
 	tcase_add_test(tc, no_memory_for_a_value);
