@@ -222,7 +222,7 @@ int main(void)
 	Suite *suite = suite_create("copies");
 	TCase *tc = tcase_create("copies");
 
-	tcase_set_timeout(tc, 30);
+	limit_time(tc, 30);
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, signals_differ);
 	tcase_add_test(tc, each_reaches_its_own_calls);

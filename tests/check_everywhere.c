@@ -35,6 +35,7 @@ static const struct kind {
 	int calls;		/* makes a call itself */
 	int jumps;		/* leaves by siglongjmp, if it has interrupted the call */
 	int restores;		/* and that restores the mask */
+	int inner;		/* interrupts the inner scope, also before that is entered */
 } kinds[] = {
 	{ .name = "hooked", .hooked = 1 },
 	{ .name = "of others" },
@@ -44,6 +45,8 @@ static const struct kind {
 	{ .name = "of others, calls", .calls = 1 },
 	{ .name = "of others, jumps", .jumps = 1 },
 	{ .name = "of others, jumps, mask restored", .jumps = 1, .restores = 1 },
+	{ .name = "hooked, inner, calls", .hooked = 1, .calls = 1, .inner = 1 },
+	{ .name = "of others, inner, calls", .calls = 1, .inner = 1 },
 }, *kind;
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
@@ -55,7 +58,7 @@ static struct code code;
 static safe_syscall_scope outer, inner;
 static int fd[2], other_fd[2], interrupt_signal;
 static sigjmp_buf jump;
-static volatile int ran, in_call, in_outer;
+static volatile int ran, in_call, in_outer, leaving;
 
 /* Shared with the tracer. */
 static struct {
@@ -82,11 +85,14 @@ static long read_from(int from)
 
 static void handler(int sig)
 {
+	/* from the moment on that others can tell, calls are made in it */
+	int is_in = kind->inner ? inner.ss_around && !leaving : in_outer;
+
 	(void)sig;
 	ran++;
-	MUST(safe_syscall_interrupt(&outer) == 0);
+	MUST(safe_syscall_interrupt(kind->inner ? &inner : &outer) == 0);
 	if (kind->calls)
-		MUST(read_from(other_fd[0]) == -1 || !in_outer);
+		MUST(read_from(other_fd[0]) == -1 || !is_in);
 	if (kind->rearms) {
 		MUST(safe_syscall_rearm(&outer) == 1);
 		MUST(write(fd[1], "x", 1) == 1);
@@ -157,20 +163,29 @@ static void __attribute__((noreturn)) child(void)
 	in_call = 0;
 	ran_between = ran;
 	again = safe_syscall(SYS_getppid);
+	leaving = 1;
 	left_inner = safe_syscall_leave(&inner);
 	in_outer = 0;
 	left_outer = safe_syscall_leave(&outer);
 	shared->finished = 1;
 
 	MUST(ran == 1);
-	MUST(left_inner == 0);
-	MUST(safe_syscall_interrupted(&inner) == 0);
+	if (!kind->inner) {
+		MUST(left_inner == 0);
+		MUST(safe_syscall_interrupted(&inner) == 0);
+	}
 	MUST(ioctl(fd[0], FIONREAD, &bytes) == 0);
 	if (result)		/* else it has been jumped out of */
 		MUST(ready + kind->rearms == bytes + (result == 1));
 	if (kind->rearms) {
 		MUST(result == 1 && again == getppid() && left_outer == 0);
 		MUST(safe_syscall_interrupted(&outer) == 0);
+	} else if (kind->inner) {
+		MUST(!ran_before || result == -1);
+		MUST(!ran_between || again == -1);
+		MUST(left_inner == 1 || !ran_between);
+		MUST(safe_syscall_interrupted(&inner) == 1);
+		MUST(left_outer == 0 && safe_syscall_interrupted(&outer) == 0);
 	} else {
 		MUST(!ran_before || result == -1);
 		MUST(!ran_between || again == -1);
@@ -323,7 +338,7 @@ int main(void)
 	Suite *suite = suite_create("everywhere");
 	TCase *tc = tcase_create("everywhere");
 
-	tcase_set_timeout(tc, 120);
+	limit_time(tc, 120);
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_loop_test(tc, interrupted, 0, KINDS);
 	suite_add_tcase(suite, tc);

@@ -453,6 +453,47 @@ START_TEST(taken_back_by_the_next_handler)
 }
 END_TEST
 
+/*
+ * The flag is out of date, as another thread has taken an interrupt back; and a call in a handler
+ * sees to that before the one beneath does, which then must not take it for the kernel's word.
+ */
+static void *rearm_for_another(void *unused)
+{
+	ck_assert_int_eq(safe_syscall_rearm(&scope), 1);
+	return unused;
+}
+
+static void makes_a_call(ucontext_t *uc)
+{
+	(void)uc;
+	in_handler = safe_syscall(SYS_getppid);
+}
+
+START_TEST(flag_out_of_date)
+{
+	int i, slot, hits = 0;
+	long result;
+
+	stay_on_one_processor();
+	code_read(&code);
+	breakpoint_prepare(code.entry);
+	for (i = 0; i < code.count; i++) {
+		slot = i > 0 && ta_has_slot(code_at(&code, i - 1));
+		scope = NEW_SCOPE;
+		ck_assert_int_eq(safe_syscall_enter(&scope), 0);
+		ck_assert_int_eq(safe_syscall_interrupt(&scope), 0);
+		join(start(rearm_for_another, NULL));
+		breakpoint_set(code.pc[i], slot, makes_a_call);
+		result = safe_syscall(SYS_getppid);
+		hits += breakpoint_clear();
+		ck_assert_int_eq(result, getppid());
+		ck_assert_int_eq(in_handler, hits ? getppid() : 0);
+		ck_assert_int_eq(safe_syscall_leave(&scope), 0);
+	}
+	ck_assert_int_ge(hits, TA_NORMAL - 1);
+}
+END_TEST
+
 /* ---- where the interrupt signal would stay blocked --------------------------------------------- */
 
 static int in_own_scope;
@@ -754,18 +795,19 @@ int main(int argc, char **argv)
 	suite = suite_create("foreign");
 	tc = tcase_create("handlers of others");
 	without = tcase_create("before init");
-	tcase_set_timeout(without, 30);
+	limit_time(without, 30);
 	tcase_add_loop_test(without, init_with_the_signal_blocked, 0, 2);
 	tcase_add_loop_test(without, thread_begun_before_init, 0, 2);
 	suite_add_tcase(suite, without);
 
-	tcase_set_timeout(tc, 30);
+	limit_time(tc, 30);
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_loop_test(tc, on_any_stack, 0, PLACES * WHATS);
 	tcase_add_loop_test(tc, two_in_turn, 0, 4 * WHATS);
 	tcase_add_loop_test(tc, one_of_two_is_taken_back, 0, 4);
 	tcase_add_loop_test(tc, jump_into_a_handler, 0, JUMPS * HOW_JUMPS * WHATS);
 	tcase_add_loop_test(tc, taken_back_by_the_next_handler, 0, 16);
+	tcase_add_test(tc, flag_out_of_date);
 	tcase_add_loop_test(tc, thread_made_with_the_signal_blocked, 0, 4);
 	tcase_add_test(tc, program_started_with_the_signal_blocked);
 	tcase_add_loop_test(tc, signal_blocked_by_the_program, 0, 6);

@@ -1362,11 +1362,11 @@ int main(void)
 	TCase *tc = tcase_create("scopes");
 	TCase *without = tcase_create("before init");
 
-	tcase_set_timeout(without, 30);
+	limit_time(without, 30);
 	tcase_add_test(without, before_init);
 	suite_add_tcase(suite, without);
 
-	tcase_set_timeout(tc, 60);
+	limit_time(tc, 60);
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, own_scope_by_another_thread);
 	tcase_add_test(tc, entered_scope);

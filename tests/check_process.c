@@ -565,7 +565,7 @@ int main(int argc, char **argv)
 		return 7;
 	suite = suite_create("process");
 	tc = tcase_create("processes");
-	tcase_set_timeout(tc, 60);
+	limit_time(tc, 60);
 	tcase_add_checked_fixture(tc, set_up, NULL);
 	tcase_add_loop_test(tc, fork_finds_an_interrupt, 0, 9 * WHENS);
 	tcase_add_loop_test(tc, interrupt_in_the_child, 0, 3 * HOWS);

@@ -16,6 +16,7 @@
 
 static safe_syscall_scope scope;
 static volatile pid_t victim;
+static volatile int came_back;
 
 static void *blocks_in_scope(void *unused)
 {
@@ -23,6 +24,7 @@ static void *blocks_in_scope(void *unused)
 	ck_assert_int_eq(safe_syscall_enter(&scope), 0);
 	victim = own_tid();
 	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
+	came_back = 1;
 	ck_assert_int_eq(safe_syscall_leave(&scope), 1);
 	ck_assert(is_quiet());
 	return NULL;
@@ -322,6 +324,66 @@ START_TEST(rearm_in_a_handler)
 }
 END_TEST
 
+/*
+ * One has sent, for an interrupt that is then taken back, but does not say so before another has
+ * set it again and not sent yet.  So the third one must send.
+ */
+static __thread int is_first_sender;
+static volatile int has_sent, may_go_on, in_handler;
+
+static void linger(long number)
+{
+	if (number != SYS_tgkill || !is_first_sender)
+		return;
+	has_sent = 1;
+	while (!may_go_on)
+		sched_yield();
+}
+
+static void *send_and_linger(void *unused)
+{
+	is_first_sender = 1;
+	ck_assert_int_eq(safe_syscall_interrupt(&scope), 0);
+	return unused;
+}
+
+static void rearms_when_sent(int sig)
+{
+	(void)sig;
+	in_handler = 1;
+	while (!has_sent)
+		sched_yield();
+	rearmed = safe_syscall_rearm(&scope);
+	in_handler = 0;
+}
+
+START_TEST(three_senders)
+{
+	pthread_t thread, first, second;
+
+	handle(SIGUSR1, rearms_when_sent, SA_RESTART, 0);
+	thread = start_victim();
+	after_syscall = linger;
+	signal_thread(victim, SIGUSR1);
+	while (!in_handler)
+		sched_yield();
+	first = start(send_and_linger, NULL);
+	while (!rearmed || in_handler)
+		sched_yield();
+	wait_state(getpid(), victim, 'S');
+	second = start_stuck_sender();
+	may_go_on = 1;
+	join(first);
+	ck_assert_int_eq(safe_syscall_interrupt(&scope), 0);
+	/* it comes back, and waits in leave */
+	while (!came_back)
+		sched_yield();
+	released = 1;
+	join(second);
+	join(thread);
+}
+END_TEST
+
 /* The sender is this thread, which a handler of a fault has interrupted while it sends. */
 static int rearm_while_sending(long number)
 {
@@ -547,12 +609,12 @@ int main(void)
 	TCase *tc = tcase_create("senders");
 	TCase *without = tcase_create("before init");
 
-	tcase_set_timeout(without, 30);
+	limit_time(without, 30);
 	tcase_add_loop_test(without, queue_is_full, 0, 2);
 	tcase_add_loop_test(without, queue_is_full_in_a_handler, 0, 2);
 	suite_add_tcase(suite, without);
 
-	tcase_set_timeout(tc, 60);
+	limit_time(tc, 60);
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_loop_test(tc, not_sent, 0, REFUSALS);
 	tcase_add_loop_test(tc, not_sent_to_oneself, 0, REFUSALS);
@@ -560,6 +622,7 @@ int main(void)
 	tcase_add_test(tc, filter_refuses);
 	tcase_add_test(tc, filter_traps);
 	tcase_add_loop_test(tc, rearm_in_a_handler, 0, 1);
+	tcase_add_test(tc, three_senders);
 	tcase_add_test(tc, rearm_while_sending_oneself);
 	tcase_add_loop_test(tc, many_senders, 0, 2);
 	tcase_add_loop_test(tc, cancelled, 0, 2);

@@ -354,7 +354,7 @@ int main(void)
 	Suite *suite = suite_create("signal");
 	TCase *tc = tcase_create("blocked");
 
-	tcase_set_timeout(tc, 60);
+	limit_time(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, interrupted_with_sa_restart, 0, BLOCKING);
 	tcase_add_loop_test(tc, interrupted_without_sa_restart, 0, BLOCKING);

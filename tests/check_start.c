@@ -3,6 +3,8 @@
  * check_start.c - layer 3: a thread's first scope.  What is done once on a thread takes calls of
  * the C library, in the middle of which a handler may come, and which may fail.
  */
+#include <setjmp.h>
+
 #include "scopes.h"
 #include "stand_in.h"
 
@@ -354,6 +356,68 @@ START_TEST(system_calls)
 }
 END_TEST
 
+/*
+ * A handler has left a call by siglongjmp(), and nobody is told.  It is known to be over when the
+ * next call has the same place on the stack; or when something else has had it, which
+ * costs a look each time until then.
+ */
+static sigjmp_buf jump;
+
+static void jumps(int sig)
+{
+	(void)sig;
+	siglongjmp(jump, 1);
+}
+
+/* The signal comes as this call returns. */
+static long call(long number)
+{
+	return safe_syscall(number, (long)getpid(), (long)own_tid(), (long)SIGUSR1);
+}
+
+static __attribute__((noinline)) void call_further_down(void)
+{
+	volatile char pad[20000];
+
+	pad[0] = 0;
+	call(SYS_tgkill);
+	pad[1] = pad[0];
+}
+
+static __attribute__((noinline)) void overwrite(void)
+{
+	volatile char pad[40000];
+	size_t i;
+
+	for (i = 0; i < sizeof pad; i++)
+		pad[i] = 0;
+}
+
+START_TEST(jumped_out_of_a_call)
+{
+	long tid = own_tid();
+	volatile int i;
+
+	handle(SIGUSR1, jumps, SA_RESTART, _i & 1);
+	ck_assert_int_eq(call(SYS_getppid), getppid());
+	if (_i & 2) {
+		if (!sigsetjmp(jump, 1))
+			call_further_down();
+		overwrite();
+		ck_assert_int_eq(call(SYS_getppid), getppid());
+		calls = 0;
+	}
+	for (i = 0; i < 100; i++) {
+		if (!sigsetjmp(jump, 1))
+			safe_syscall(!i && !(_i & 2) ? SYS_tgkill : SYS_getppid,
+				     (long)getpid(), tid, (long)SIGUSR1);
+		before_syscall = count;
+	}
+	before_syscall = NULL;
+	ck_assert_int_eq(calls, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("start");
@@ -363,13 +427,14 @@ int main(void)
 	tcase_add_test(without, keys_used_up);
 	suite_add_tcase(suite, without);
 
-	tcase_set_timeout(tc, 30);
+	limit_time(tc, 30);
 	tcase_add_checked_fixture(tc, set_up, NULL);
 	tcase_add_test(tc, no_memory_is_allocated_in_handlers);
 	tcase_add_test(tc, no_memory_for_a_value);
 	tcase_add_test(tc, first_scope_is_another_thread_s);
 	tcase_add_loop_test(tc, first_enter, 0, POINTS * DEEDS * 4);
 	tcase_add_loop_test(tc, system_calls, 0, 2 * BEFORES);
+	tcase_add_loop_test(tc, jumped_out_of_a_call, 0, 4);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

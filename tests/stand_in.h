@@ -15,6 +15,8 @@
 
 /* What is to be done first; an errno: that instead of the call. */
 static int (*before_syscall)(long number);
+/* And when it has been made. */
+static void (*after_syscall)(long number);
 
 /* It reads more arguments than there are. */
 #ifdef __has_attribute
@@ -36,6 +38,8 @@ long syscall(long number, ...)
 	result = before_syscall ? -before_syscall(number) : 0;
 	if (!result)
 		result = safe_syscall_raw(&never, number, a[0], a[1], a[2], a[3], a[4], a[5]);
+	if (after_syscall)
+		after_syscall(number);
 	errno = error;
 	if (result >= 0 || result < -4095)
 		return result;

@@ -118,6 +118,17 @@ static inline double now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
+/*
+ * How long each test may take on the slowest machine.  SAFE_SYSCALL_TIMEOUT: on this one,
+ * where tests are wanted that hang.
+ */
+static inline void limit_time(TCase *tc, int seconds)
+{
+	const char *wanted = getenv("SAFE_SYSCALL_TIMEOUT");
+
+	tcase_set_timeout(tc, wanted ? atoi(wanted) : seconds);
+}
+
 static inline int run_suite(Suite *suite)
 {
 	SRunner *runner = srunner_create(suite);
