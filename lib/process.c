@@ -31,6 +31,17 @@ void ss_process_start(void)
 	ss_process = page;
 }
 
+void ss_process_end(void)
+{
+	struct ss_process *page = ss_process;
+
+	if (page == &before_start)
+		return;
+	before_start = *page;
+	ss_process = &before_start;
+	munmap(page, (size_t)sysconf(_SC_PAGESIZE));
+}
+
 int ss_process_is_vforked(void)
 {
 	return (AO_t)getpid() != AO_load(&ss_process->pid);

@@ -19,6 +19,7 @@ struct ss_process {
 extern SS_HIDDEN struct ss_process *ss_process;
 
 SS_HIDDEN void ss_process_start(void);
+SS_HIDDEN void ss_process_end(void);
 /* Is it a child of vfork?  The threads, scopes and calls in this memory are the parent's. */
 SS_HIDDEN int ss_process_is_vforked(void);
 /* It is a new one.  Called again by it, nothing happens. */

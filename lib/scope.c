@@ -59,13 +59,6 @@ safe_syscall_scope *safe_syscall_self(void)
 
 /* ---- a thread ends ---------------------------------------------------------- */
 
-/* After this returns, no thread will send a signal because of this scope, nor a timer. */
-static void settle(safe_syscall_scope *scope)
-{
-	ss_wait_for_senders(scope, -1);
-	ss_change(scope, SS_DEADLINE | SS_REARMED, 0);
-}
-
 static void thread_ends(void *unused)
 {
 	safe_syscall_scope *s;
@@ -78,12 +71,13 @@ static void thread_ends(void *unused)
 		AO_compiler_barrier();
 		AO_store(&s->ss_around, 0);
 		AO_nop_full();
-		settle(s);
+		ss_wait_for_senders(s, -1);
 	}
 	ss_thread.current = &ss_not_started;
 	AO_store(&ss_thread.tid, 0);
 	AO_nop_full();
-	settle(&ss_thread.own);
+	ss_wait_for_senders(&ss_thread.own, -1);
+	ss_change(&ss_thread.own, SS_DEADLINE | SS_REARMED, 0);
 	ss_signals_block(&old);
 	ss_timer_delete();
 	ss_thread.call = SS_FIRST;
@@ -116,15 +110,24 @@ int ss_library_has_key(void)
 
 /* ---- entering ----------------------------------------------------------------- */
 
+/* No call lies beneath, and when the signal is unblocked it stays so. */
+static void this_is_no_handler(void)
+{
+	if (ss_signal() && ss_thread.call & SS_FIRST)
+		ss_signal_unblock();
+	ss_thread.call &= ss_signal() ? 0 : SS_FIRST;
+}
+
 /*
  * Who marked the scope before it was linked may have found no thread and told nobody; nor
- * was anybody told of an interrupt that was taken back then.  No call lies beneath: enter
- * is not for handlers.
+ * was anybody told of an interrupt that was taken back then.  A deadline is that of the
+ * thread that was in the scope before, and may still be at leave().
  */
 static SS_COLD int look_at_mark(safe_syscall_scope *scope)
 {
+	ss_change(scope, SS_DEADLINE, 0);
 	ss_rearm_is_over(scope);
-	ss_thread.call &= SS_FIRST;
+	this_is_no_handler();
 	if (ss_interrupted_here())
 		ss_thread.flag = 1;
 	AO_compiler_barrier();
@@ -147,8 +150,7 @@ static SS_COLD int enter_slowly(safe_syscall_scope *scope)
 	ss_library_start();
 	ss_fork_check();
 	ss_thread_start();
-	if (ss_signal())
-		ss_thread.call &= ~SS_FIRST;	/* this is no handler */
+	this_is_no_handler();
 	AO_store(&ss_thread.base.ss_around, (AO_t)&ss_thread.own);
 	ss_thread.current = &ss_thread.base;
 	if (!safe_syscall_enter(scope)) {
@@ -198,8 +200,8 @@ static int how_interrupted(AO_t state)
 static SS_COLD int leave_slowly(safe_syscall_scope *scope)
 {
 	ss_fork_check();
-	settle(scope);
-	ss_thread.call &= SS_FIRST;
+	ss_wait_for_senders(scope, -1);
+	this_is_no_handler();
 	ss_take_back();
 	ss_thread.held = 0;
 	return safe_syscall_interrupted(scope);

@@ -218,10 +218,13 @@ int ss_thread_make_key(void (*thread_ends)(void *))
 }
 
 /* A plugin is opened, looked at, and closed.  No thread has the key if it is not pinned. */
-__attribute__((destructor)) static void delete_key(void)
+__attribute__((destructor)) static void closed_unused(void)
 {
-	if (AO_load(&key_is_made) && !AO_load(&is_pinned))
+	if (AO_load(&is_pinned))
+		return;
+	if (AO_load(&key_is_made))
 		pthread_key_delete(key);
+	ss_process_end();
 }
 
 int ss_thread_set_key(void)

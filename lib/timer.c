@@ -120,17 +120,13 @@ void ss_timer_expire(void)
 {
 	long long time = 0;
 	safe_syscall_scope *s;
-	AO_t old;
 
 	for (s = ss_innermost(); s; s = ss_around(s)) {
 		if (!(AO_load(&s->ss_state) & SS_DEADLINE))
 			continue;
 		time = time ? time : now();
-		if (deadline(s) > time)
-			continue;
-		old = ss_change(s, SS_DEADLINE, SS_INTERRUPTED | SS_SENT);
-		if (!(old & SS_INTERRUPTED))
-			ss_change(s, 0, SS_BY_DEADLINE);
+		if (deadline(s) <= time)
+			ss_expire(s);
 	}
 }
 

@@ -86,6 +86,16 @@ void ss_remove_sender(safe_syscall_scope *scope, int failed)
 					   with_senders(old | sent, n)));
 }
 
+void ss_expire(safe_syscall_scope *scope)
+{
+	AO_t old, set;
+
+	do {
+		old = AO_load(&scope->ss_state);
+		set = SS_INTERRUPTED | SS_SENT | (old & SS_INTERRUPTED ? 0 : SS_BY_DEADLINE);
+	} while (!AO_compare_and_swap_full(&scope->ss_state, old, (old & ~SS_DEADLINE) | set));
+}
+
 void ss_rearm_is_over(safe_syscall_scope *scope)
 {
 	AO_t old;

@@ -47,6 +47,8 @@ SS_HIDDEN int ss_add_sender(safe_syscall_scope *scope);
 /* One less.  failed: the signal was not sent, so the next one is to try again. */
 SS_HIDDEN void ss_remove_sender(safe_syscall_scope *scope, int failed);
 
+/* Its deadline has come. */
+SS_HIDDEN void ss_expire(safe_syscall_scope *scope);
 /* Clears SS_REARMED, unless a sender is counted. */
 SS_HIDDEN void ss_rearm_is_over(safe_syscall_scope *scope);
 /* In a child of fork: those that are counted in the parent only. */

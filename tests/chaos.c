@@ -46,7 +46,7 @@
  * still; forks and new threads are made under the same condition.  Nobody blocks the
  * interrupt signal, and enter() and leave() are in the main flow only.
  *
- *	SAFE_SYSCALL_CHAOS_SECONDS	how long; default 30
+ *	SAFE_SYSCALL_CHAOS_SECONDS	how long; default 60, and 5 with SAFE_SYSCALL_STRIDE
  *	SAFE_SYSCALL_CHAOS_SEED		only this one
  *	SAFE_SYSCALL_CHAOS_FIRST	the first one; default 1
  *	SAFE_SYSCALL_CHAOS_FAILURES	go on until so many seeds have failed; default 1
@@ -871,7 +871,7 @@ static int take_one(volatile int *left)
 	return 1;
 }
 
-static void limit_time(void)
+static void set_limits(void)
 {
 	signal(SIGALRM, SIG_DFL);
 	alarm((unsigned int)(30 * scale));
@@ -913,7 +913,7 @@ static void go_on_in_child(void)
 {
 	int i;
 
-	limit_time();
+	set_limits();
 	s.pid = getpid();
 	s.tid = (pid_t)syscall(SYS_gettid);
 	s.children++;
@@ -1055,7 +1055,7 @@ static void do_exec(const struct event *e)
 	snprintf(sig, sizeof sig, "%d", interrupt_signal);
 	pid = fork();
 	if (!pid) {
-		limit_time();
+		set_limits();
 		if (e->which % 2) {
 			safe_syscall_rearm(scopes[0]);
 			safe_syscall_interrupt(scopes[0]);
@@ -1478,7 +1478,7 @@ static void __attribute__((noreturn)) seed_process(void)
 	int l, fd[2];
 
 	setpgid(0, 0);
-	limit_time();
+	set_limits();
 	shared->pid = s.pid = getpid();
 	s.top = -1;
 	if (tree.pinned)
@@ -1913,7 +1913,8 @@ START_TEST(chaos)
 		SKIP("the signals of an emulator of user mode are its own");
 	set_up();
 	want = want ? want : "";
-	until = now() + (double)number_from("SAFE_SYSCALL_CHAOS_SECONDS", 30);
+	until = now() + (double)number_from("SAFE_SYSCALL_CHAOS_SECONDS",
+					    getenv("SAFE_SYSCALL_STRIDE") ? 5 : 60);
 	only = number_from("SAFE_SYSCALL_CHAOS_SEED", 0);
 	wanted = number_from("SAFE_SYSCALL_CHAOS_FAILURES", 1);
 	seed = only ? only : number_from("SAFE_SYSCALL_CHAOS_FIRST", 1);

@@ -802,17 +802,17 @@ int main(int argc, char **argv)
 
 	limit_time(tc, 30);
 	tcase_add_checked_fixture(tc, setup, NULL);
-	tcase_add_loop_test(tc, on_any_stack, 0, PLACES * WHATS);
-	tcase_add_loop_test(tc, two_in_turn, 0, 4 * WHATS);
+	add_loop(tc, on_any_stack, PLACES * WHATS);
+	add_loop(tc, two_in_turn, 4 * WHATS);
 	tcase_add_loop_test(tc, one_of_two_is_taken_back, 0, 4);
-	tcase_add_loop_test(tc, jump_into_a_handler, 0, JUMPS * HOW_JUMPS * WHATS);
-	tcase_add_loop_test(tc, taken_back_by_the_next_handler, 0, 16);
+	add_loop(tc, jump_into_a_handler, JUMPS * HOW_JUMPS * WHATS);
+	add_loop(tc, taken_back_by_the_next_handler, 16);
 	tcase_add_test(tc, flag_out_of_date);
 	tcase_add_loop_test(tc, thread_made_with_the_signal_blocked, 0, 4);
 	tcase_add_test(tc, program_started_with_the_signal_blocked);
 	tcase_add_loop_test(tc, signal_blocked_by_the_program, 0, 6);
-	tcase_add_loop_test(tc, made_in_a_handler, 0, MADE * 4);
-	tcase_add_loop_test(tc, long_handler, 0, TIMES * 2);
+	add_loop(tc, made_in_a_handler, MADE * 4);
+	add_loop(tc, long_handler, TIMES * 2);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

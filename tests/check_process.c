@@ -567,13 +567,13 @@ int main(int argc, char **argv)
 	tc = tcase_create("processes");
 	limit_time(tc, 60);
 	tcase_add_checked_fixture(tc, set_up, NULL);
-	tcase_add_loop_test(tc, fork_finds_an_interrupt, 0, 9 * WHENS);
-	tcase_add_loop_test(tc, interrupt_in_the_child, 0, 3 * HOWS);
+	add_loop(tc, fork_finds_an_interrupt, 9 * WHENS);
+	add_loop(tc, interrupt_in_the_child, 3 * HOWS);
 	tcase_add_loop_test(tc, interrupt_before_the_child_is_told, 0, 6);
 	tcase_add_loop_test(tc, signals_to_the_group, 0, 2);
 	tcase_add_loop_test(tc, interrupt_at_any_moment_of_a_fork, 0, 3);
 	tcase_add_test(tc, many_generations);
-	tcase_add_loop_test(tc, lock_held_at_the_fork, 0, HOWS);
+	add_loop(tc, lock_held_at_the_fork, HOWS);
 	tcase_add_loop_test(tc, vfork_child_interrupts_a_thread, 0, 2);
 	tcase_add_loop_test(tc, vfork_child_interrupts_its_parent, 0, 6);
 	tcase_add_loop_test(tc, exec_with_an_interrupt_on_its_way, 0, 2);

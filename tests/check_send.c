@@ -431,7 +431,7 @@ START_TEST(many_senders)
 		if (pthread_create(&threads[n], &attr, interrupt_and_get_stuck, NULL))
 			break;
 	while (stuck < n)
-		sched_yield();
+		pause_ms(1);
 	other = start(release, NULL);
 	ck_assert_int_eq(_i ? safe_syscall_rearm(&scope) : safe_syscall_leave(&scope), 1);
 	ck_assert_int_eq(released, 1);

@@ -432,8 +432,8 @@ int main(void)
 	tcase_add_test(tc, no_memory_is_allocated_in_handlers);
 	tcase_add_test(tc, no_memory_for_a_value);
 	tcase_add_test(tc, first_scope_is_another_thread_s);
-	tcase_add_loop_test(tc, first_enter, 0, POINTS * DEEDS * 4);
-	tcase_add_loop_test(tc, system_calls, 0, 2 * BEFORES);
+	add_loop(tc, first_enter, POINTS * DEEDS * 4);
+	add_loop(tc, system_calls, 2 * BEFORES);
 	tcase_add_loop_test(tc, jumped_out_of_a_call, 0, 4);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

@@ -39,6 +39,7 @@ expected_undefined() {
 	memcpy
 	memset
 	mmap
+	munmap
 	pthread_atfork
 	pthread_key_create
 	pthread_key_delete
