@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* check_deadline.c - scopes that are interrupted at a given time */
-#include <pthread.h>
-#include <sys/resource.h>
+#include "scopes.h"
 
-#include "testing.h"
-
-#define NEW_SCOPE ((safe_syscall_scope)SAFE_SYSCALL_SCOPE_INIT)
 #define MS 1000000LL
 
-static int fd[2];
 static safe_syscall_scope outer, inner;
 
-static void setup(void)
+static void set_up(void)
 {
-	ck_assert_int_eq(safe_syscall_init(0), 0);
-	ck_assert_int_eq(pipe(fd), 0);
+	setup();
 	outer = inner = NEW_SCOPE;
 	ck_assert_int_eq(safe_syscall_enter(&outer), 0);
 }
@@ -46,36 +40,18 @@ static int set(safe_syscall_scope *scope, long long ns)
 	return 0;
 }
 
-static long read_byte(void)
-{
-	char c;
-
-	return safe_syscall(SYS_read, (long)fd[0], &c, 1L);
-}
-
-static void expect_interrupted(long result)
-{
-	ck_assert_int_eq(result, -1);
-	ck_assert_int_eq(errno, SAFE_ERESTARTSYS);
-}
-
 /* A call that nothing else ends returns, and not before so long after the first was set. */
 static void expect_after(long long ns)
 {
-	expect_interrupted(read_byte());
+	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
 	ck_assert(now() - begun >= (double)ns / 1e9 - 1e-4);
 }
 
 /* Nothing of it comes any more. */
 static void expect_peace(int ms)
 {
-	sigset_t set_of;
-
 	ck_assert_int_eq(poll(NULL, 0, ms), 0);
-	ck_assert_int_eq(sigpending(&set_of), 0);
-	ck_assert_int_eq(sigismember(&set_of, safe_syscall_signal()), 0);
-	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, NULL, &set_of), 0);
-	ck_assert_int_eq(sigismember(&set_of, safe_syscall_signal()), 0);
+	ck_assert(is_quiet());
 }
 
 START_TEST(ends_a_call)
@@ -84,14 +60,14 @@ START_TEST(ends_a_call)
 	ck_assert_int_eq(safe_syscall_interrupted(&outer), 0);
 	expect_after(30 * MS);
 	ck_assert_int_eq(safe_syscall_interrupted(&outer), 2);
-	expect_interrupted(read_byte());
+	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
 	ck_assert_int_eq(safe_syscall_interrupt(&outer), 0);
 	ck_assert_int_eq(safe_syscall_interrupted(&outer), 2);
 	if (_i) {
 		ck_assert_int_eq(safe_syscall_rearm(&outer), 2);
 		ck_assert_int_eq(safe_syscall_rearm(&outer), 0);
 		ck_assert_int_eq(write(fd[1], "x", 1), 1);
-		ck_assert_int_eq(read_byte(), 1);
+		ck_assert_int_eq(block(), 1);
 	}
 	ck_assert_int_eq(safe_syscall_leave(&outer), _i ? 0 : 2);
 	expect_peace(2);
@@ -104,7 +80,7 @@ START_TEST(in_the_past)
 
 	ck_assert_int_eq(set(&outer, times[_i]), 0);
 	ck_assert_int_eq(safe_syscall_interrupted(&outer), 2);
-	expect_interrupted(read_byte());
+	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
 	ck_assert_int_eq(safe_syscall_leave(&outer), 2);
 	expect_peace(2);
 }
@@ -117,7 +93,7 @@ START_TEST(does_not_come)
 
 	ck_assert_int_eq(set(&outer, times[_i]), 0);
 	ck_assert_int_eq(write(fd[1], "x", 1), 1);
-	ck_assert_int_eq(read_byte(), 1);
+	ck_assert_int_eq(block(), 1);
 	ck_assert_int_eq(safe_syscall_leave(&outer), 0);
 	expect_peace(30);
 	ck_assert_int_eq(safe_syscall_interrupted(&outer), 0);
@@ -235,7 +211,7 @@ START_TEST(pending_for_the_scope_around)
 	ck_assert_int_eq(safe_syscall_interrupt(&inner), 0);
 	ck_assert_int_eq(safe_syscall_leave(&inner), 1);
 	ck_assert_int_eq(pthread_sigmask(SIG_UNBLOCK, &one, NULL), 0);
-	expect_interrupted(read_byte());
+	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
 	ck_assert_int_eq(safe_syscall_leave(&outer), 2);
 }
 END_TEST
@@ -275,7 +251,7 @@ static void slow_handler(int sig)
 static void *signal_when_asleep(void *tid)
 {
 	wait_state(getpid(), *(pid_t *)tid, 'S');
-	syscall(SYS_tgkill, getpid(), *(pid_t *)tid, SIGUSR2);
+	signal_thread(*(pid_t *)tid, SIGUSR2);
 	return NULL;
 }
 
@@ -283,18 +259,14 @@ static void *signal_when_asleep(void *tid)
 START_TEST(under_a_foreign_handler)
 {
 	pid_t tid = (pid_t)syscall(SYS_gettid);
-	struct sigaction sa;
 	pthread_t thread;
 
-	memset(&sa, 0, sizeof sa);
-	sa.sa_handler = slow_handler;
-	sa.sa_flags = SA_RESTART;
-	ck_assert_int_eq(sigaction(SIGUSR2, &sa, NULL), 0);
-	ck_assert_int_eq(pthread_create(&thread, NULL, signal_when_asleep, &tid), 0);
+	handle(SIGUSR2, slow_handler, SA_RESTART, 0);
+	thread = start(signal_when_asleep, &tid);
 	ck_assert_int_eq(set(&outer, 1000 * MS), 0);
-	expect_interrupted(read_byte());
+	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
 	ck_assert_int_eq(handler_ran, 1);
-	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	join(thread);
 	ck_assert_int_eq(safe_syscall_leave(&outer), 2);
 	expect_peace(2);
 }
@@ -328,11 +300,9 @@ static void *exits_with_one(void *unused)
 START_TEST(thread_exits)
 {
 	int i, before = timers();
-	pthread_t thread;
 
 	for (i = 0; i < 20; i++) {
-		ck_assert_int_eq(pthread_create(&thread, NULL, exits_with_one, NULL), 0);
-		ck_assert_int_eq(pthread_join(thread, NULL), 0);
+		join(start(exits_with_one, NULL));
 	}
 	ck_assert_int_eq(timers(), before);
 	expect_peace(10);
@@ -341,14 +311,10 @@ END_TEST
 
 START_TEST(no_timer)
 {
-	struct rlimit limit, none;
+	rlim_t was = limit_queue(0);
 
-	ck_assert_int_eq(getrlimit(RLIMIT_SIGPENDING, &limit), 0);
-	none = limit;
-	none.rlim_cur = 0;
-	ck_assert_int_eq(setrlimit(RLIMIT_SIGPENDING, &none), 0);
 	ck_assert_int_eq(set(&outer, 10 * MS), EAGAIN);
-	ck_assert_int_eq(setrlimit(RLIMIT_SIGPENDING, &limit), 0);
+	limit_queue(was);
 	expect_peace(20);
 	ck_assert_int_eq(safe_syscall_leave(&outer), 0);
 }
@@ -357,15 +323,12 @@ END_TEST
 /* One that has been made works when the queue is full. */
 START_TEST(full_queue)
 {
-	struct rlimit limit, none;
+	rlim_t was;
 
 	ck_assert_int_eq(set(&outer, 10 * MS), 0);
-	ck_assert_int_eq(getrlimit(RLIMIT_SIGPENDING, &limit), 0);
-	none = limit;
-	none.rlim_cur = 0;
-	ck_assert_int_eq(setrlimit(RLIMIT_SIGPENDING, &none), 0);
+	was = limit_queue(0);
 	expect_after(10 * MS);
-	ck_assert_int_eq(setrlimit(RLIMIT_SIGPENDING, &limit), 0);
+	limit_queue(was);
 	ck_assert_int_eq(safe_syscall_leave(&outer), 2);
 }
 END_TEST
@@ -425,7 +388,7 @@ START_TEST(stopped)
 	if (!child) {
 		die_after(5);
 		set(&outer, 50 * MS);
-		expect_interrupted(read_byte());
+		ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
 		_exit(safe_syscall_leave(&outer) == 2 ? 7 : 8);
 	}
 	wait_state(child, child, 'S');
@@ -449,7 +412,6 @@ START_TEST(bad_input)
 	static const struct timespec bad[] = {
 		{ -1, 0 }, { 0, -1 }, { 0, 1000000000 }
 	};
-	pthread_t thread;
 	size_t i;
 
 	ck_assert_int_eq(set(NULL, 1 * MS), EINVAL);
@@ -458,8 +420,7 @@ START_TEST(bad_input)
 		ck_assert_int_eq(safe_syscall_deadline(&outer, &bad[i]), -1);
 		ck_assert_int_eq(errno, EINVAL);
 	}
-	ck_assert_int_eq(pthread_create(&thread, NULL, not_ours, NULL), 0);
-	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	join(start(not_ours, NULL));
 	ck_assert_int_eq(safe_syscall_interrupted(&outer), 0);
 	expect_peace(5);
 	ck_assert_int_eq(safe_syscall_leave(&outer), 0);
@@ -477,8 +438,8 @@ int main(void)
 	Suite *suite = suite_create("deadline");
 	TCase *tc = tcase_create("deadlines"), *first = tcase_create("before init");
 
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, setup, NULL);
+	limit_time(tc, 60);
+	tcase_add_checked_fixture(tc, set_up, NULL);
 	tcase_add_loop_test(tc, ends_a_call, 0, 2);
 	tcase_add_loop_test(tc, in_the_past, 0, 3);
 	tcase_add_loop_test(tc, does_not_come, 0, sizeof(time_t) > 4 ? 3 : 2);
