@@ -589,11 +589,17 @@ END_TEST
 /* A thread that has used the library before there was an interrupt signal. */
 static void *used_before_init(void *unused)
 {
+	of_another = safe_syscall_self();
 	ck_assert_int_eq(safe_syscall(SYS_getppid), getppid());
 	stage = 1;
 	while (stage != 2)
 		sched_yield();
-	return blocks_in_a_scope(unused);
+	if (!calls)
+		return blocks_in_a_scope(unused);
+	/* the call is all that it does then */
+	victim = own_tid();
+	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
+	return NULL;
 }
 
 START_TEST(thread_begun_before_init)
@@ -601,7 +607,8 @@ START_TEST(thread_begun_before_init)
 	pthread_t thread;
 	sigset_t set, old;
 
-	in_own_scope = _i;
+	in_own_scope = _i == 1;
+	calls = _i == 2;
 	sigfillset(&set);
 	ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &set, &old), 0);
 	thread = start(used_before_init, NULL);
@@ -879,7 +886,7 @@ int main(int argc, char **argv)
 	without = tcase_create("before init");
 	limit_time(without, 30);
 	tcase_add_loop_test(without, init_with_the_signal_blocked, 0, 2);
-	tcase_add_loop_test(without, thread_begun_before_init, 0, 2);
+	tcase_add_loop_test(without, thread_begun_before_init, 0, 3);
 	suite_add_tcase(suite, without);
 
 	limit_time(tc, 30);
