@@ -547,6 +547,31 @@ START_TEST(thread_made_with_the_signal_blocked)
 }
 END_TEST
 
+/* Whatever a thread uses first. */
+static void *uses_it_first(void *which)
+{
+	safe_syscall_scope entered = NEW_SCOPE;
+
+	ck_assert(is_blocked(interrupt_signal));
+	if (*(int *)which == 0) {
+		ck_assert_int_eq(safe_syscall(SYS_getppid), getppid());
+	} else if (*(int *)which == 1) {
+		ck_assert_ptr_ne(safe_syscall_self(), NULL);
+	} else {
+		ck_assert_int_eq(safe_syscall_enter(&entered), 0);
+		ck_assert_int_eq(safe_syscall_leave(&entered), 0);
+	}
+	ck_assert(!is_blocked(interrupt_signal));
+	return NULL;
+}
+
+START_TEST(unblocked_by_the_first_use)
+{
+	block_signals(1);
+	join(start(uses_it_first, &(int){ _i }));
+}
+END_TEST
+
 /* init() can't know which signals the program was started with blocked, nor its caller which it takes. */
 START_TEST(init_with_the_signal_blocked)
 {
@@ -564,11 +589,17 @@ END_TEST
 /* A thread that has used the library before there was an interrupt signal. */
 static void *used_before_init(void *unused)
 {
+	of_another = safe_syscall_self();
 	ck_assert_int_eq(safe_syscall(SYS_getppid), getppid());
 	stage = 1;
 	while (stage != 2)
 		sched_yield();
-	return blocks_in_a_scope(unused);
+	if (!calls)
+		return blocks_in_a_scope(unused);
+	/* the call is all that it does then */
+	victim = own_tid();
+	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
+	return NULL;
 }
 
 START_TEST(thread_begun_before_init)
@@ -576,7 +607,8 @@ START_TEST(thread_begun_before_init)
 	pthread_t thread;
 	sigset_t set, old;
 
-	in_own_scope = _i;
+	in_own_scope = _i == 1;
+	calls = _i == 2;
 	sigfillset(&set);
 	ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &set, &old), 0);
 	thread = start(used_before_init, NULL);
@@ -736,6 +768,63 @@ START_TEST(made_in_a_handler)
 }
 END_TEST
 
+/*
+ * It is held up by the mask, as there is no timer; and the handler is left by a jump that does not
+ * restore that.
+ */
+static sigjmp_buf out;
+
+static void jumps_out(int sig)
+{
+	(void)sig;
+	safe_syscall_interrupt(&scope);
+	siglongjmp(out, 1);
+}
+
+static void *rearm_for_another_then_interrupt(void *unused)
+{
+	ck_assert_int_eq(safe_syscall_rearm(&scope), 1);
+	stage = 1;
+	wait_asleep(1);
+	ck_assert_int_eq(safe_syscall_interrupt(&scope), 0);
+	return unused;
+}
+
+START_TEST(jumped_out_while_held_back)
+{
+	pthread_t thread, other;
+
+	handle(SIGUSR1, jumps_out, SA_RESTART, 0);
+	scope = NEW_SCOPE;
+	ck_assert_int_eq(safe_syscall_enter(&scope), 0);
+	room = limit_queue(0);
+	victim = own_tid();
+	thread = start(signal_when_asleep, NULL);
+	if (!sigsetjmp(out, 0))
+		block();
+	limit_queue(room);
+	join(thread);
+	if (_i == 0) {
+		ck_assert_int_eq(safe_syscall_leave(&scope), 1);
+		ck_assert(is_quiet());
+		return;
+	}
+	if (_i == 1) {
+		ck_assert_int_eq(safe_syscall_rearm(&scope), 1);
+		ck_assert(is_quiet());
+		other = start(interrupt_when_asleep, NULL);
+	} else {
+		other = start(rearm_for_another_then_interrupt, NULL);
+		while (stage != 1)
+			sched_yield();
+	}
+	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
+	join(other);
+	ck_assert_int_eq(safe_syscall_leave(&scope), 1);
+	ck_assert(is_quiet());
+}
+END_TEST
+
 /* ---- a handler that takes its time ------------------------------------------------------------------ */
 
 enum { COMPUTES, SLEEPS, WAITS_ANEW, TIMES };
@@ -797,7 +886,7 @@ int main(int argc, char **argv)
 	without = tcase_create("before init");
 	limit_time(without, 30);
 	tcase_add_loop_test(without, init_with_the_signal_blocked, 0, 2);
-	tcase_add_loop_test(without, thread_begun_before_init, 0, 2);
+	tcase_add_loop_test(without, thread_begun_before_init, 0, 3);
 	suite_add_tcase(suite, without);
 
 	limit_time(tc, 30);
@@ -809,9 +898,11 @@ int main(int argc, char **argv)
 	add_loop(tc, taken_back_by_the_next_handler, 16);
 	tcase_add_test(tc, flag_out_of_date);
 	tcase_add_loop_test(tc, thread_made_with_the_signal_blocked, 0, 4);
+	tcase_add_loop_test(tc, unblocked_by_the_first_use, 0, 3);
 	tcase_add_test(tc, program_started_with_the_signal_blocked);
 	tcase_add_loop_test(tc, signal_blocked_by_the_program, 0, 6);
 	add_loop(tc, made_in_a_handler, MADE * 4);
+	tcase_add_loop_test(tc, jumped_out_while_held_back, 0, 3);
 	add_loop(tc, long_handler, TIMES * 2);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

@@ -238,6 +238,90 @@ START_TEST(interrupt_in_the_child)
 }
 END_TEST
 
+/* By another thread of the child's, when nobody has told this one that it is in a child. */
+static void *interrupt_first_thread(void *unused)
+{
+	wait_state(getpid(), getpid(), 'S');
+	safe_syscall_interrupt(&scope);
+	return unused;
+}
+
+START_TEST(interrupt_by_a_thread_of_the_child)
+{
+	pthread_t thread;
+	pid_t child;
+
+	if (_i == NOT_TOLD && !can_do_without_being_told())
+		SKIP("no MADV_WIPEONFORK");
+	enter_both();
+	child = make_child(_i);
+	if (!child) {
+		if (pthread_create(&thread, NULL, interrupt_first_thread, NULL))
+			_exit(8);
+		_exit(block() == -SAFE_ERESTARTSYS ? 7 : 9);
+	}
+	ck_assert_int_eq(end_of(child), 7);
+}
+END_TEST
+
+/* The library's timer is the parent's.  The child may have one with the same number. */
+static volatile int timer_signals;
+
+static void counts(int sig)
+{
+	(void)sig;
+	timer_signals++;
+}
+
+static void interrupts_and_takes_long(int sig)
+{
+	double end = now() + 0.02;
+
+	(void)sig;
+	safe_syscall_interrupt(&scope);
+	while (now() < end)
+		;
+}
+
+static void hold_up(void)
+{
+	safe_syscall(SYS_tgkill, (long)getpid(), (long)own_tid(), (long)SIGUSR1);
+}
+
+static int child_with_a_timer(void)
+{
+	struct sigevent event;
+	timer_t timer;
+
+	memset(&event, 0, sizeof event);
+	event.sigev_notify = SIGEV_SIGNAL;
+	event.sigev_signo = SIGUSR2;
+	if (timer_create(CLOCK_MONOTONIC, &event, &timer))
+		return 8;
+	hold_up();
+	return !timer_signals && block() == -SAFE_ERESTARTSYS ? 7 : 9;
+}
+
+START_TEST(timer_of_a_child)
+{
+	pid_t child;
+
+	handle(SIGUSR1, interrupts_and_takes_long, SA_RESTART, 0);
+	handle(SIGUSR2, counts, SA_RESTART, 0);
+	enter_both();
+	hold_up();
+	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
+	if (_i)
+		ck_assert_int_eq(safe_syscall_rearm(&scope), 1);
+	child = make_child(_i == 2 ? TOLD : BY_FORK);
+	if (!child) {
+		safe_syscall_rearm(&scope);
+		_exit(child_with_a_timer());
+	}
+	ck_assert_int_eq(end_of(child), 7);
+}
+END_TEST
+
 /* A signal of the child's is handled before it is told that it is one. */
 START_TEST(interrupt_before_the_child_is_told)
 {
@@ -443,6 +527,34 @@ START_TEST(lock_held_at_the_fork)
 }
 END_TEST
 
+/* And meanwhile nobody else has it. */
+static volatile pid_t waiting_tid;
+static volatile int action_is_set;
+
+static void *set_another_action(void *unused)
+{
+	waiting_tid = own_tid();
+	ck_assert_int_eq(set_action(SIGUSR1), 0);
+	action_is_set = 1;
+	return unused;
+}
+
+START_TEST(lock_is_held)
+{
+	pthread_t thread = start_stuck(set_action_and_get_stuck, NULL, SYS_gettid, 1);
+	pthread_t other = start(set_another_action, NULL);
+
+	while (!waiting_tid)
+		sched_yield();
+	while (!action_is_set && state_of(getpid(), waiting_tid) != 'S')
+		sched_yield();
+	ck_assert_int_eq(action_is_set, 0);
+	released = 1;
+	join(thread);
+	join(other);
+}
+END_TEST
+
 /* ---- vfork: the scopes, and those who are in them, are the parent's ------------------------------- */
 
 static volatile pid_t blocked_tid;
@@ -569,11 +681,14 @@ int main(int argc, char **argv)
 	tcase_add_checked_fixture(tc, set_up, NULL);
 	add_loop(tc, fork_finds_an_interrupt, 9 * WHENS);
 	add_loop(tc, interrupt_in_the_child, 3 * HOWS);
+	add_loop(tc, interrupt_by_a_thread_of_the_child, HOWS);
+	tcase_add_loop_test(tc, timer_of_a_child, 0, 3);
 	tcase_add_loop_test(tc, interrupt_before_the_child_is_told, 0, 6);
 	tcase_add_loop_test(tc, signals_to_the_group, 0, 2);
 	tcase_add_loop_test(tc, interrupt_at_any_moment_of_a_fork, 0, 3);
 	tcase_add_test(tc, many_generations);
 	add_loop(tc, lock_held_at_the_fork, HOWS);
+	tcase_add_test(tc, lock_is_held);
 	tcase_add_loop_test(tc, vfork_child_interrupts_a_thread, 0, 2);
 	tcase_add_loop_test(tc, vfork_child_interrupts_its_parent, 0, 6);
 	tcase_add_loop_test(tc, exec_with_an_interrupt_on_its_way, 0, 2);
