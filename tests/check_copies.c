@@ -121,6 +121,69 @@ START_TEST(signals_differ_always)
 }
 END_TEST
 
+/*
+ * The worst of moments: b sees that a signal is free, a takes it and is blocked in a call, b takes
+ * it, a is interrupted, and b sees that it was not free and gives it back.
+ */
+static __thread int is_b;
+static volatile int b_has_looked, a_is_ready, a_was_interrupted;
+
+static void in_between(const struct sigaction *act)
+{
+	if (!act && !b_has_looked) {
+		b_has_looked = 1;
+		while (!a_is_ready)
+			sched_yield();
+		wait_state(getpid(), main_tid, 'S');
+	} else if (act && !a_was_interrupted) {
+		a_was_interrupted = 1;
+		a->interrupt();
+		pause_ms(20);
+	}
+}
+
+/* Stands in for the C library's. */
+int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	static int (*real)(int, const struct sigaction *, struct sigaction *);
+	int result;
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "sigaction");
+	result = real(sig, act, old);
+	if (is_b && sig == SIGURG)
+		in_between(act);
+	return result;
+}
+
+static void *init_b(void *unused)
+{
+	(void)unused;
+	is_b = 1;
+	return (void *)(intptr_t)b->init();
+}
+
+START_TEST(one_takes_what_the_other_has)
+{
+	pthread_t thread;
+	void *of_b;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, init_b, NULL), 0);
+	while (!b_has_looked)
+		sched_yield();
+	ck_assert_int_eq(a->init(), SIGURG);
+	ck_assert_int_eq(a->enter(), 0);
+	a_is_ready = 1;
+	ck_assert_int_eq(a->read_byte(fd[0]), -1);
+	ck_assert_int_eq(errno, SAFE_ERESTARTSYS);
+	ck_assert_int_eq(a->leave(), 1);
+	ck_assert_int_eq(pthread_join(thread, &of_b), 0);
+	ck_assert_int_eq(a_was_interrupted, 1);
+	ck_assert_int_gt((intptr_t)of_b, 0);
+	ck_assert_int_ne((intptr_t)of_b, SIGURG);
+}
+END_TEST
+
 /* ---- one that is closed --------------------------------------------------------------------- */
 
 enum { INIT = 1, ENTER = 2 };
@@ -227,6 +290,7 @@ int main(void)
 	tcase_add_test(tc, signals_differ);
 	tcase_add_test(tc, each_reaches_its_own_calls);
 	tcase_add_test(tc, signals_differ_always);
+	tcase_add_test(tc, one_takes_what_the_other_has);
 	suite_add_tcase(suite, tc);
 
 	tc = tcase_create("opened later");
