@@ -124,6 +124,34 @@ START_TEST(many_in_turn)
 }
 END_TEST
 
+/* The same function, which takes three arguments or one. */
+static void either(int sig, siginfo_t *info, void *ucontext)
+{
+	(void)info;
+	(void)ucontext;
+	last_ran = sig;
+}
+
+START_TEST(with_and_without_siginfo)
+{
+	struct sigaction sa, old;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		memset(&sa, 0, sizeof sa);
+		sa.sa_sigaction = either;
+		sa.sa_flags = i % 2 ? SA_SIGINFO : 0;
+		ck_assert_int_eq(safe_syscall_sigaction(SIGUSR1, &sa, NULL), 0);
+		ck_assert_int_eq(safe_syscall_sigaction(SIGUSR1, NULL, &old), 0);
+		ck_assert(old.sa_sigaction == either);
+		ck_assert_int_eq(old.sa_flags & SA_SIGINFO, sa.sa_flags);
+		last_ran = 0;
+		raise(SIGUSR1);
+		ck_assert_int_eq(last_ran, SIGUSR1);
+	}
+}
+END_TEST
+
 /* ---- a thread of high priority beside one of a low one ------------------------------------- */
 
 static double longest;
@@ -171,15 +199,44 @@ START_TEST(priorities)
 }
 END_TEST
 
+/* ---- no signal is free --------------------------------------------------------------------- */
+
+static void nothing(int sig)
+{
+	(void)sig;
+}
+
+START_TEST(no_signal_is_free)
+{
+	int sig, free_one = SIGRTMIN + 2;
+
+	handle(SIGURG, nothing, 0, 0);
+	for (sig = SIGRTMIN; sig <= SIGRTMAX; sig++)
+		handle(sig, nothing, 0, 0);
+	errno = 0;
+	ck_assert_int_eq(safe_syscall_init(0), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	ck_assert_int_eq(safe_syscall_signal(), 0);
+	handle(free_one, SIG_DFL, 0, 0);
+	ck_assert_int_eq(safe_syscall_init(0), 0);
+	ck_assert_int_eq(safe_syscall_signal(), free_one);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("action");
 	TCase *tc = tcase_create("handlers");
+	TCase *without = tcase_create("before init");
+
+	tcase_add_test(without, no_signal_is_free);
+	suite_add_tcase(suite, without);
 
 	limit_time(tc, 30);
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_loop_test(tc, masks_are_their_own, 0, sizeof counts / sizeof *counts);
 	tcase_add_test(tc, many_in_turn);
+	tcase_add_test(tc, with_and_without_siginfo);
 	tcase_add_test(tc, priorities);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
