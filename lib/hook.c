@@ -113,20 +113,21 @@ void ss_run_hooked(void (*handler)(int, siginfo_t *, void *), int signum, siginf
 {
 	enum safe_syscall_phase phase = rewind_unless_fault(signum, info, ucontext);
 	uintptr_t calls = ss_thread.call;
+	int hooked = ss_thread.hooked;
 
-	if (phase == SAFE_SYSCALL_OUTSIDE) {
-		handler(signum, info, ucontext);
-		return;
-	}
 	/*
 	 * The call that was interrupted looks at the flag when this handler returns, so
 	 * while it runs only what is beneath that call counts.  If it leaves by siglongjmp
 	 * that stays right, as the call is over.
 	 */
-	ss_thread.call = ss_calls_beneath(ucontext, phase) | (calls & SS_FIRST);
+	if (phase != SAFE_SYSCALL_OUTSIDE)
+		ss_thread.call = ss_calls_beneath(ucontext, phase) | (calls & SS_FIRST);
+	ss_thread.hooked = 1;
 	/* The kernel too passes three arguments whatever the handler takes. */
 	handler(signum, info, ucontext);
-	ss_thread.call = calls;
+	ss_thread.hooked = hooked;
+	if (phase != SAFE_SYSCALL_OUTSIDE)
+		ss_thread.call = calls;
 }
 
 /*

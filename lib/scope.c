@@ -116,6 +116,7 @@ static void this_is_no_handler(void)
 	if (ss_signal() && ss_thread.call & SS_FIRST)
 		ss_signal_unblock();
 	ss_thread.call &= ss_signal() ? 0 : SS_FIRST;
+	ss_thread.hooked = 0;
 }
 
 /*
@@ -271,13 +272,14 @@ int safe_syscall_interrupted(const safe_syscall_scope *scope)
 /* ---- taking an interrupt back -------------------------------------------------------- */
 
 /*
- * Rounds to wait for senders.  None where this thread is a sender itself.  A few where a
- * call may lie beneath: this may be a handler, and the sender may need what it has
- * interrupted.  Otherwise long enough for any sender that runs at all.
+ * Rounds to wait for senders.  None where this thread is a sender itself.  A few in what
+ * may be a handler, as it is wrapped or may lie above a call: the sender may need what that
+ * has interrupted.  Otherwise long enough for any sender that runs at all.
  */
 static int patience(void)
 {
-	return ss_thread.sending ? 0 : ss_thread.call & ~SS_FIRST ? 64 : 20000;
+	return ss_thread.sending ? 0 :
+		ss_thread.call & ~SS_FIRST || ss_thread.hooked ? SS_YIELDS : 20000;
 }
 
 /* Its deadline has passed, maybe, and nobody has been told. */

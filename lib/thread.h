@@ -62,6 +62,7 @@ struct ss_thread {
 	volatile int flag;
 	volatile size_t cleared;
 	volatile int sending;		/* in safe_syscall_interrupt() */
+	volatile int hooked;		/* in a wrapped handler, or that was jumped out of */
 	volatile uintptr_t held;	/* hook.c; until the leave of an interrupted scope each call unblocks */
 	volatile int was_blocked;	/* the signal, when the library was used first */
 	volatile int has_key;

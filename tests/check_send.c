@@ -627,7 +627,7 @@ int main(void)
 	tcase_add_loop_test(tc, not_sent_is_no_failure, 0, 2);
 	tcase_add_test(tc, filter_refuses);
 	tcase_add_test(tc, filter_traps);
-	tcase_add_loop_test(tc, rearm_in_a_handler, 0, 1);
+	tcase_add_loop_test(tc, rearm_in_a_handler, 0, 2);
 	tcase_add_test(tc, three_senders);
 	tcase_add_test(tc, rearm_while_sending_oneself);
 	tcase_add_loop_test(tc, many_senders, 0, 2);
