@@ -56,9 +56,9 @@ static void expect_peace(int ms)
 
 START_TEST(ends_a_call)
 {
-	ck_assert_int_eq(set(&outer, 30 * MS), 0);
+	ck_assert_int_eq(set(&outer, 200 * MS), 0);
 	ck_assert_int_eq(safe_syscall_interrupted(&outer), 0);
-	expect_after(30 * MS);
+	expect_after(200 * MS);
 	ck_assert_int_eq(safe_syscall_interrupted(&outer), 2);
 	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
 	ck_assert_int_eq(safe_syscall_interrupt(&outer), 0);
@@ -89,13 +89,13 @@ END_TEST
 /* A long way off, so that a sum of nanoseconds would be too large on a word of 32 bits. */
 START_TEST(does_not_come)
 {
-	static const long long times[] = { 20 * MS, 10000 * MS, 100000000LL * 1000 * MS };
+	static const long long times[] = { 300 * MS, 10000 * MS, 100000000LL * 1000 * MS };
 
 	ck_assert_int_eq(set(&outer, times[_i]), 0);
 	ck_assert_int_eq(write(fd[1], "x", 1), 1);
 	ck_assert_int_eq(block(), 1);
 	ck_assert_int_eq(safe_syscall_leave(&outer), 0);
-	expect_peace(30);
+	expect_peace(_i ? 5 : 350);
 	ck_assert_int_eq(safe_syscall_interrupted(&outer), 0);
 }
 END_TEST
@@ -105,22 +105,22 @@ START_TEST(nested)
 {
 	int outer_first = _i & 1, outer_only = _i & 2;
 
-	ck_assert_int_eq(set(&outer, outer_first || outer_only ? 10 * MS : 40 * MS), 0);
+	ck_assert_int_eq(set(&outer, outer_first || outer_only ? 100 * MS : 400 * MS), 0);
 	ck_assert_int_eq(safe_syscall_enter(&inner), 0);
 	if (!outer_only)
-		ck_assert_int_eq(set(&inner, outer_first ? 40 * MS : 10 * MS), 0);
-	expect_after(10 * MS);
+		ck_assert_int_eq(set(&inner, outer_first ? 400 * MS : 100 * MS), 0);
+	expect_after(100 * MS);
 	if (!outer_first && !outer_only) {
 		ck_assert_int_eq(safe_syscall_interrupted(&inner), 2);
 		ck_assert_int_eq(safe_syscall_interrupted(&outer), 0);
 		ck_assert_int_eq(safe_syscall_leave(&inner), 2);
-		expect_after(40 * MS);
+		expect_after(400 * MS);
 		ck_assert_int_eq(safe_syscall_leave(&outer), 2);
 	} else {
 		ck_assert_int_eq(safe_syscall_interrupted(&inner), 0);
 		ck_assert_int_eq(safe_syscall_rearm(&outer), 2);
 		if (!outer_only)
-			expect_after(40 * MS);
+			expect_after(400 * MS);
 		ck_assert_int_eq(safe_syscall_leave(&inner), outer_only ? 0 : 2);
 		ck_assert_int_eq(safe_syscall_leave(&outer), 0);
 	}
@@ -141,16 +141,16 @@ END_TEST
 /* Taken back, put off, put forward. */
 START_TEST(changed)
 {
-	ck_assert_int_eq(set(&outer, _i == 2 ? 10000 * MS : 10 * MS), 0);
+	ck_assert_int_eq(set(&outer, _i == 2 ? 10000 * MS : 200 * MS), 0);
 	if (_i == 0) {
 		ck_assert_int_eq(safe_syscall_deadline(&outer, NULL), 0);
-		expect_peace(30);
+		expect_peace(250);
 		ck_assert_int_eq(safe_syscall_leave(&outer), 0);
 	} else {
-		ck_assert_int_eq(set(&outer, _i == 1 ? 60 * MS : 10 * MS), 0);
+		ck_assert_int_eq(set(&outer, _i == 1 ? 600 * MS : 200 * MS), 0);
 		if (_i == 1)
-			expect_peace(20);
-		expect_after(_i == 1 ? 60 * MS : 10 * MS);
+			expect_peace(250);
+		expect_after(_i == 1 ? 600 * MS : 200 * MS);
 		ck_assert_int_eq(safe_syscall_leave(&outer), 2);
 	}
 	expect_peace(2);
@@ -160,15 +160,15 @@ END_TEST
 /* The interrupt of others is not the deadline's, and rearm leaves one that is to come. */
 START_TEST(interrupted_before)
 {
-	ck_assert_int_eq(set(&outer, 30 * MS), 0);
+	ck_assert_int_eq(set(&outer, 300 * MS), 0);
 	ck_assert_int_eq(safe_syscall_interrupt(&outer), 0);
 	if (_i) {
-		pause_ms(50);
+		pause_ms(400);
 		ck_assert_int_eq(safe_syscall_rearm(&outer), 1);
 		expect_peace(2);
 	} else {
 		ck_assert_int_eq(safe_syscall_rearm(&outer), 1);
-		expect_after(30 * MS);
+		expect_after(300 * MS);
 		ck_assert_int_eq(safe_syscall_rearm(&outer), 2);
 	}
 	ck_assert_int_eq(safe_syscall_leave(&outer), 0);
