@@ -75,7 +75,7 @@ START_TEST(masks_are_their_own)
 	ck_assert_int_eq(set_handler(0), 0);
 	for (i = 0; i < 4; i++)
 		threads[i] = start(i ? raise_it : set_in_turn, &count);
-	pause_ms(500);
+	pause_ms(shortened(500));
 	stop = 1;
 	for (i = 0; i < 4; i++)
 		join(threads[i]);

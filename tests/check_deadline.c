@@ -225,7 +225,7 @@ START_TEST(many)
 	int i, expired = 0, how;
 
 	ck_assert_int_eq(safe_syscall_leave(&outer), 0);
-	for (i = 0; i < 20000; i++) {
+	for (i = 0; i < shortened(20000); i++) {
 		ck_assert_int_eq(safe_syscall_enter(&outer), 0);
 		ck_assert_int_eq(set(&outer, i % 64 * 300), 0);
 		how = safe_syscall_leave(&outer);

@@ -409,7 +409,7 @@ START_TEST(freed_after_leave)
 	double end = now() + 1;
 
 	ck_assert_int_eq(pthread_create(&thread, NULL, interrupt_shared, NULL), 0);
-	for (i = 0; i < 20000 && now() < end; i++) {
+	for (i = 0; i < shortened(20000) && now() < end; i++) {
 		safe_syscall_scope *scope = calloc(1, sizeof *scope);
 
 		ck_assert_int_eq(safe_syscall_enter(scope), 0);

@@ -372,7 +372,7 @@ START_TEST(signals_to_the_group)
 	ck_assert_int_eq(setpgid(0, 0), 0);
 	enter_both();
 	thread = start(signal_group, NULL);
-	for (i = 0; i < 100 && now() - began < 3; i++) {
+	for (i = 0; i < shortened(100) && now() - began < 3; i++) {
 		child = fork();
 		if (!child)
 			_exit(block() == -SAFE_ERESTARTSYS ? 7 : 8);
@@ -425,7 +425,7 @@ START_TEST(interrupt_at_any_moment_of_a_fork)
 
 	to_interrupt = scope_number(_i);
 	thread = start(interrupt_at_a_moment, NULL);
-	for (i = 0; i < 500 && now() - began < 2; i++) {
+	for (i = 0; i < shortened(500) && now() - began < 2; i++) {
 		enter_both();
 		go = 1;
 		child = fork();
@@ -656,7 +656,7 @@ START_TEST(exec_with_an_interrupt_on_its_way)
 
 	if (emulated())
 		SKIP("the emulator does not run /proc/self/exe");
-	for (i = 0; i < 400 && now() - began < 3; i++) {
+	for (i = 0; i < shortened(400) && now() - began < 3; i++) {
 		child = fork();
 		if (!child)
 			_exit(execute(i * 997 % 100000, _i));

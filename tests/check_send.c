@@ -486,7 +486,7 @@ START_TEST(left_at_any_moment)
 	ck_assert_int_eq(munmap(memory + size, size), 0);
 	at_the_end = (safe_syscall_scope *)(memory + size) - 1;
 	thread = start(interrupt_at_a_moment, NULL);
-	for (i = 0; i < 200000 && now() - began < 2; i++) {
+	for (i = 0; i < shortened(200000) && now() - began < 2; i++) {
 		*at_the_end = NEW_SCOPE;
 		safe_syscall_enter(at_the_end);
 		phase = 1;
@@ -529,7 +529,7 @@ START_TEST(cancelled)
 	pthread_t thread;
 
 	scope = NEW_SCOPE;
-	for (i = 0; i < 400 && now() - began < 3; i++) {
+	for (i = 0; i < shortened(400) && now() - began < 3; i++) {
 		sends = 0;
 		thread = start(send_until_cancelled, _i ? &scope : NULL);
 		while (!sends)

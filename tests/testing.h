@@ -129,6 +129,14 @@ static inline void limit_time(TCase *tc, int seconds)
 	tcase_set_timeout(tc, wanted ? atoi(wanted) : seconds);
 }
 
+/* SAFE_SYSCALL_STRIDE=N: so many rounds, or a quarter of them on a slow machine. */
+static inline int shortened(int all)
+{
+	const char *wish = getenv("SAFE_SYSCALL_STRIDE");
+
+	return wish && atoi(wish) > 1 ? all / 4 : all;
+}
+
 /*
  * SAFE_SYSCALL_STRIDE=N: every Nth input of a test that has many, on a slow machine; an odd
  * step, as the inputs are combinations of two, four or eight.

@@ -19,7 +19,7 @@ enum {
 	TA_PRESERVED = 21
 };
 
-#define TA_MOST { 81, 45, 20, 10, 32, 26, 109, 103 }
+#define TA_MOST { 81, 47, 20, 13, 32, 26, 109, 103 }
 
 static inline size_t ta_length(const ta_unit *p)
 {
