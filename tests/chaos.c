@@ -67,7 +67,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 
-#include "testing.h"
+#include "code.h"
 
 #ifndef SS_AUTODISARM
 # define SS_AUTODISARM (1U << 31)
@@ -1899,7 +1899,7 @@ static void set_up(void)
 	signal(SIGUSR2, SIG_DFL);
 	signal(SIGURG, SIG_DFL);
 	bind_all();
-	can_step = try_step();
+	can_step = !TA_NO_STEP && try_step();
 	install_handlers();
 }
 
