@@ -141,7 +141,7 @@ static SS_COLD int look_at_mark(safe_syscall_scope *scope)
  * is current: what is called for it may be interrupted by a handler that makes a
  * call, and that belongs to the new scope.
  */
-static SS_COLD int enter_slowly(safe_syscall_scope *scope)
+static SS_COLD int enter_slowly(safe_syscall_scope *scope)	/* NOLINT(misc-no-recursion): once */
 {
 	int error = EBUSY;
 
@@ -169,7 +169,7 @@ static SS_COLD int enter_slowly(safe_syscall_scope *scope)
  * that their calls belong to it; until it has been seen that it is not interrupted,
  * which then would have been told to nobody.
  */
-int safe_syscall_enter(safe_syscall_scope *scope)
+int safe_syscall_enter(safe_syscall_scope *scope)	/* NOLINT(misc-no-recursion): once */
 {
 	safe_syscall_scope *outer = ss_thread.current;
 

@@ -452,7 +452,7 @@ END_TEST
 /* More than a small number can count. */
 enum { GENERATIONS = 300 };
 
-static int generation(int n)
+static int generation(int n)	/* NOLINT(misc-no-recursion): a fork deeper each time */
 {
 	pid_t child;
 
@@ -576,6 +576,7 @@ static __attribute__((noinline)) pid_t vfork_and_signal(void)
 	pid_t child = vfork();
 
 	if (!child) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Vfork): that is what is tried */
 		syscall(SYS_kill, (long)getpid(), (long)SIGUSR1);
 		_exit(7);
 	}
@@ -616,7 +617,7 @@ END_TEST
 
 /* ---- a new program ---------------------------------------------------------------------------------- */
 
-extern char **environ;
+extern char **environ;	/* NOLINT(readability-redundant-declaration) */
 
 static void *interrupt_soon(void *spin)
 {

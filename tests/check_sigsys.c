@@ -178,9 +178,11 @@ static const struct answer answer_512 = {
 
 static void makes_the_call(int sig)
 {
+	/* NOLINTNEXTLINE(bugprone-signal-handler,cert-sig30-c): it may be called there */
 	long result = safe_syscall(SYS_getppid);
 
 	(void)sig;
+	/* NOLINTNEXTLINE(bugprone-signal-handler,cert-sig30-c) */
 	signalled += result == -1 && errno == SAFE_ERESTARTSYS;
 }
 
