@@ -779,7 +779,7 @@ static int is_on_plain_stack(const void *here)
 
 static void handle(int sig, siginfo_t *info, void *ucontext)
 {
-	int top, safe, l, at, now, error = errno, index = info->si_value.sival_int;
+	int top, safe, l, at, now, landing, error = errno, index = info->si_value.sival_int;
 	const struct event *e;
 
 	(void)ucontext;
@@ -799,6 +799,7 @@ static void handle(int sig, siginfo_t *info, void *ucontext)
 	at = s.at;
 	s.at = 0;
 	now = s.now;
+	landing = s.landing;
 	l = ++s.level;
 	handlers[l].was_safe = safe;
 	handlers[l].signum = sig;
@@ -810,6 +811,7 @@ static void handle(int sig, siginfo_t *info, void *ucontext)
 	handlers[l].on_plain_stack = 0;
 	s.level = l - 1;
 	s.now = now;
+	s.landing = landing;	/* a jump may be under way beneath */
 	s.at = at;
 	s.top = top;
 	s.safe = safe;
