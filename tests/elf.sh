@@ -242,11 +242,6 @@ declared() {
 		grep -oE 'safe_syscall[a-z0-9_]* *\(' | tr -d ' (' | sort -u
 }
 
-# same LEFT RIGHT: the two lists are equal, or what is in one only.
-same() {
-	diff "$tmp/$1" "$tmp/$2" | sed -n "s/^< /only in the $1: /p; s/^> /only in the $2: /p"
-}
-
 map_is_exported() {
 	exported "$1" >"$tmp/library"
 	mapped >"$tmp/map"

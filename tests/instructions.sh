@@ -120,22 +120,6 @@ srcdir=${srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
 # shellcheck source=tests/tally.sh
 . "$srcdir/tests/tally.sh"
 
-left_out() {
-	echo "SKIP $1: $2"
-	skipped=$((skipped + 1))
-}
-
-# verdict NAME WHY: passes where WHY, which is what was found wrong, is empty.
-verdict() {
-	if [ -z "$2" ]; then
-		echo "PASS $1"
-		passed=$((passed + 1))
-	else
-		echo "FAIL $1: $2"
-		failed=$((failed + 1))
-	fi
-}
-
 # ---- objects ----------------------------------------------------------------
 
 # row OBJECT: what README calls it.
@@ -277,16 +261,16 @@ check_object() {
 	shift 2
 	row=$(row "$file")
 	if [ -z "$row" ]; then
-		verdict "$name" 'an architecture that this script does not know'
+		judge "$name" 'an architecture that this script does not know'
 	elif ! disassemble "$file" "$@"; then
-		left_out "$name" "no disassembler among $* knows $row"
+		pass_over "$name" "no disassembler among $* knows $row"
 	else
 		syntax "$row"
 		# shellcheck disable=SC2046 # words
 		walk $(distances "$file") >"$tmp/walk"
-		verdict "$name: instructions ($row)" "$(count_is_right "$row")"
-		verdict "$name: one system call instruction" "$(said call)"
-		verdict "$name: nothing written in the window" "$(said write)"
+		judge "$name: instructions ($row)" "$(count_is_right "$row")"
+		judge "$name: one system call instruction" "$(said call)"
+		judge "$name: nothing written in the window" "$(said write)"
 	fi
 }
 
@@ -305,18 +289,18 @@ folder_for() {
 # check_compiler COMMAND [FLAG...]
 check_compiler() {
 	if ! command -v "$1" >/dev/null; then
-		left_out "$*" "no $1"
+		pass_over "$*" "no $1"
 		return
 	fi
 	if ! echo 'int x;' | "$@" -c -o "$tmp/probe.o" -x c - 2>/dev/null; then
-		left_out "$*" "$1 does not take the flag"
+		pass_over "$*" "$1 does not take the flag"
 		return
 	fi
 	folder=$(folder_for "$@")
 	if [ -z "$folder" ]; then
-		left_out "$*" 'none of the architectures'
+		pass_over "$*" 'none of the architectures'
 	elif ! why=$("$@" -I"$folder" -c -o "$tmp/stub.o" "$srcdir/lib/stub.S" 2>&1); then
-		verdict "$*" "$why"
+		judge "$*" "$why"
 	else
 		check_object "$*" "$tmp/stub.o" "$("$@" -print-prog-name=objdump)" \
 			"$(target_of "$@")-objdump" llvm-objdump

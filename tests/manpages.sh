@@ -26,20 +26,12 @@ builddir=$(cd "${top_builddir-.}" && pwd) || exit 99
 tmp=$(mktemp -d "${TMPDIR-/tmp}/manpages.XXXXXX") || exit 99
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 99' HUP INT TERM
-
-passed=0 failed=0 skipped=0
-pass() { echo "PASS $*"; passed=$((passed + 1)); }
-fail() { echo "FAIL $*"; failed=$((failed + 1)); }
-skip() { echo "SKIP $*"; skipped=$((skipped + 1)); }
+# shellcheck source=tests/tally.sh
+. "$srcdir/tests/tally.sh"
 
 # verdict NAME FILE: FILE has what is wrong
 verdict() {
-	if [ -s "$2" ]; then
-		fail "$1"
-		sed 's/^/  /' "$2"
-	else
-		pass "$1"
-	fi
+	judge "$1" "$([ ! -s "$2" ] || cat "$2")"
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -68,7 +60,7 @@ sed -n '/global:/,/local:/s/^[[:space:]]*\([a-z_0-9]*\);.*/\1/p' \
 	"$srcdir/lib/libsafe_syscall.map" | sort -u >"$tmp/map"
 
 if [ ! -s "$tmp/functions" ]; then
-	fail "functions of safe_syscall.h: none found"
+	judge "functions of safe_syscall.h" "none found"
 fi
 while read -r function; do
 	page=$srcdir/man/$function.3
@@ -123,7 +115,7 @@ for page in man[1-9]/*; do
 		[ -s formatted ] || echo "nothing came out" >>wrong
 		verdict "$name: man" wrong
 	else
-		skip "$name: man: no man that can format and warn (man-db and groff)"
+		pass_over "$name: man" "no man that can format and warn (man-db and groff)"
 	fi
 
 	if grep -q '^\.so ' "$page"; then
@@ -141,7 +133,7 @@ for page in man[1-9]/*; do
 				-e '/: STYLE: referenced manual not found: /d' >wrong
 		verdict "$name: mandoc" wrong
 	else
-		skip "$name: mandoc: not installed"
+		pass_over "$name: mandoc" "not installed"
 	fi
 done
 
@@ -273,7 +265,7 @@ for fragment in fragments/*.c; do
 	name="${name%.*} ($mark)"
 
 	if [ $cc_works = no ]; then
-		skip "$name: $CC does not compile: $(sed 1q probe.err)"
+		pass_over "$name" "$CC does not compile: $(sed 1q probe.err)"
 		continue
 	fi
 	if ! cc_ "-I$srcdir/include" -c -o fragment.o "$fragment" >wrong 2>&1; then
@@ -282,15 +274,15 @@ for fragment in fragments/*.c; do
 		continue
 	fi
 	if [ "$mark" = compile ]; then
-		pass "$name"
+		judge "$name"
 		continue
 	fi
-	[ -n "$kinds" ] || skip "$name: no library in $builddir/.libs"
+	[ -n "$kinds" ] || pass_over "$name" "no library in $builddir/.libs"
 	for kind in $kinds; do
 		if ! link "$kind" ./program fragment.o >wrong 2>&1; then
 			echo "not linked" >>wrong
 		elif [ $can_run = no ]; then
-			skip "$name, $kind: programs of $CC do not run here"
+			pass_over "$name, $kind" "programs of $CC do not run here"
 			continue
 		else
 			run ./program >wrong 2>&1
@@ -306,10 +298,7 @@ for fragment in fragments/*.c; do
 done
 case $(ls fragments) in
 *README*) ;;
-*) skip "README: it has no fragments" ;;
+*) pass_over README "it has no fragments" ;;
 esac
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ] || exit 1
-[ $passed -gt 0 ] || exit 77
-exit 0
+finish

@@ -209,17 +209,14 @@ one() {
 	"do_$kind" $arguments
 }
 
-# Programs of Check print a summary each, scripts a tally.
+# Of automake's summary.
 count_checks() {
-	cat tests/*.log 2>/dev/null | awk '
-	/^[0-9]+%: Checks: / { gsub(/[^0-9 ]/, ""); n += $2 }
-	/^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { n += $1 + $2 }
-	END { print n ? n : "-" }' FS='[^0-9]+'
+	awk '/^# TOTAL: / { total = $3 } /^# SKIP: / { total -= $3 } END { print total ? total : "-" }' log
 }
 
 # Of a configuration that failed: what its tests say, or else how its log ends.
 excerpt() {
-	cat tests/*.log 2>/dev/null | grep -E '^FAIL |:[EF]:[^:]*:' || tail -n 30 log
+	cat tests/*.log 2>/dev/null | grep -E '^not ok |:[EF]:[^:]*:' || tail -n 30 log
 }
 
 # run NUMBER ROW: leaves its line of the report.

@@ -24,7 +24,7 @@
 #include <safe_syscall.h>
 
 /*
- * A test that can't be run here says so, by name, in a line that scripts count.
+ * A test that can't be run here says so, by name, in a line that tests/tap.awk knows.
  * It then passes as far as Check is concerned.
  */
 #define SKIP(reason)							\
@@ -156,6 +156,7 @@ static inline int run_suite(Suite *suite)
 	SRunner *runner = srunner_create(suite);
 	int failed;
 
+	srunner_set_tap(runner, "-");
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

@@ -34,22 +34,6 @@ trap 'exit 1' HUP INT TERM
 include=(-I"$srcdir/include" -I"$srcdir/lib" -I"$srcdir/lib/arch/$arch" -I"$srcdir/tests")
 defines=(-D_GNU_SOURCE -DPACKAGE_VERSION='"0"' -DVERSION='"0"')
 
-needs() {
-	local command
-
-	for command; do
-		command -v "$command" >/dev/null || skip "no $command"
-	done
-}
-
-# What is run, and its output only if it fails.
-quietly() {
-	"$@" >"$tmp/log" 2>&1 || {
-		grep -v '^$' "$tmp/log" | tail -n "${lines:-12}"
-		return 1
-	}
-}
-
 # ---- readers of source --------------------------------------------------------
 
 sources() {

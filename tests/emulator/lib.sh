@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 #
 # Shared by tests/emulator/run and tests/emulator/vm: the tables, the guests and how they are built.
-# The caller has sourced tests/cross/lib.sh.
+# The caller has sourced tests/lib.sh.
 
 here=$tests/emulator
 

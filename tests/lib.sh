@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034
 #
-# Shared by the scripts of tests/cross and tests/vm: the tables, the cache, packages, and the
-# tally.  The caller has set -euo pipefail.
+# lib.sh - for the suites that build for other ABIs: cross, vm, mutants, emulator.  The tables,
+# the cache, packages, and the tally.  The caller has set -euo pipefail.
 
-tests=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+tests=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 srcdir=$(dirname "$tests")
 builddir=$PWD
 cache=${SAFE_SYSCALL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/safe_syscall}
@@ -211,31 +211,10 @@ programs() {
 	done
 }
 
-# checks_of STATUS <output: "passed failed skipped" of one program.  Check prints one summary for
-# each runner and takes a skipped test for a passed one; a program without a summary counts as one
-# test.  STATUS is "exit N" or "signal N".
+# checks_of STATUS <output: "passed failed skipped" of one program.  STATUS is "exit N" or
+# "signal N".
 checks_of() {
-	awk -v status="$1" '
-	/^[0-9]+%: Checks: [0-9]+, Failures: [0-9]+, Errors: [0-9]+\r?$/ {
-		seen = 1
-		gsub(/[^0-9 ]/, "")
-		checks += $2
-		failed += $3 + $4
-	}
-	/^SKIP [^ ]+: / { skipped++ }
-	END {
-		fine = status == "exit 0" || status == "exit 77"
-		if (!seen && fine)
-			checks = skipped += status == "exit 77" && !skipped
-		if (!seen && fine && !skipped)
-			checks = 1
-		if (!fine && !failed) {
-			checks++
-			failed = 1
-		}
-		passed = checks - failed - skipped
-		printf "%d %d %d\n", (passed > 0 ? passed : 0), failed, skipped
-	}'
+	awk -v status="$1" -v tally=1 -f "$tests/tap.awk"
 }
 
 # conclude: the plain last line, from the "... passed failed skipped" rows of standard input.
