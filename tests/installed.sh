@@ -75,13 +75,6 @@ files_under() {
 	(cd "$1" && find . ! -type d) | sed 's/^\.//; s/\(\.so\)\.[0-9.]*$/\1.N/' | sort -u
 }
 
-# The emulator of the examples has a page in section 1, and is not installed.
-manuals() {
-	for page in "$srcdir"/man/*.[37]; do
-		[ ! -e "$page" ] || echo "/share/man/man${page##*.}/${page##*/}"
-	done
-}
-
 expected_files() {
 	cat <<-'END'
 	/include/safe_syscall.h
@@ -91,7 +84,7 @@ expected_files() {
 	/share/doc/safe_syscall/NEWS
 	/share/doc/safe_syscall/README
 	END
-	manuals
+	pages /share/man
 	case $arguments in
 	*--disable-shared*) ;;
 	*) printf '/lib/libsafe_syscall.so%s\n' '' .N ;;
@@ -157,7 +150,7 @@ check_pkg_config() {
 consume() {
 	linkage=$1
 	shift
-	command -v "$1" >/dev/null || skip "no $1"
+	needs "$1"
 	options=
 	[ "$linkage" = shared ] || options=-static
 	"$@" $warnings $options -o "$tmp/consumer" "$srcdir/tests/consumer.c" -x none \
@@ -175,7 +168,7 @@ runs() {
 
 # What finds the library knows where it is: nothing tells the loader here.
 project_of_cmake() {
-	command -v cmake >/dev/null || skip 'no cmake'
+	needs cmake
 	[ "$1" = shared ] && shared=ON || shared=OFF
 	rm -rf "$tmp/project"
 	CC=${compiler:-gcc} CFLAGS=$warnings PKG_CONFIG_PATH=$pc_path quietly \
@@ -184,8 +177,8 @@ project_of_cmake() {
 }
 
 project_of_meson() {
-	command -v meson >/dev/null || skip 'no meson'
-	command -v ninja >/dev/null || skip 'no ninja'
+	needs meson
+	needs ninja
 	rm -rf "$tmp/project"
 	CC=${compiler:-gcc} CFLAGS=$warnings PKG_CONFIG_PATH=$pc_path quietly \
 		meson setup -Ddefault_library="$1" "$tmp/project" "$srcdir/tests/consumer" &&
@@ -234,7 +227,7 @@ check_uninstalled() {
 
 # shellcheck disable=SC2086 # arguments
 build_it() {
-	command -v "${compiler:-gcc}" >/dev/null || skip "no ${compiler:-gcc}"
+	needs "${compiler:-gcc}"
 	mkdir "$build"
 	cd "$build" || return
 	quietly "$srcdir/configure" -q --prefix="$prefix" $arguments &&

@@ -91,17 +91,25 @@ as_root() {
 	fi
 }
 
-# need_packages NAME...: installs what is missing, or says how and leaves with 77.
-need_packages() {
-	local name missing=()
+# missing_packages NAME...: those that are not installed.
+missing_packages() {
+	local name
 
 	for name in $(printf '%s\n' "$@" | tr , '\n' | sort -u); do
 		[ "$name" = - ] && continue
 		case $(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) in
 		installed) ;;
-		*) missing+=("$name") ;;
+		*) echo "$name" ;;
 		esac
 	done
+}
+
+# need_packages NAME...: installs what is missing, or says how and leaves with 77.  An update
+# that fails for one source of many need not stop the rest.
+need_packages() {
+	local missing
+
+	mapfile -t missing < <(missing_packages "$@")
 	[ ${#missing[@]} -eq 0 ] && return
 
 	if [ "$install" = no ]; then
@@ -109,7 +117,7 @@ need_packages() {
 		say "    apt-get install --no-install-recommends ${missing[*]}"
 		exit 77
 	fi
-	as_root apt-get -q update >&2
+	as_root apt-get -q update >&2 || true
 	as_root env DEBIAN_FRONTEND=noninteractive \
 		apt-get -qy install --no-install-recommends "${missing[@]}" >&2
 }

@@ -76,7 +76,7 @@ nocheck() {
 
 # Warnings are shown, errors count.
 lint() {
-	command -v lintian >/dev/null || skip 'no lintian'
+	needs lintian
 	lintian --fail-on error "$tmp"/*.changes >"$tmp/lintian" 2>"$tmp/log"
 	status=$?
 	[ $status -eq 0 ] && return
@@ -113,10 +113,7 @@ library_files() {
 
 develop_files() {
 	documents $develop >"$tmp/expected"
-	# the library's: that of the examples' emulator, in section 1, is not installed
-	for page in "$srcdir"/man/*.[37]; do
-		echo "/usr/share/man/man${page##*.}/${page##*/}.gz"
-	done >>"$tmp/expected"
+	pages /usr/share/man .gz >>"$tmp/expected"
 	cat >>"$tmp/expected" <<-END
 	/usr/include/safe_syscall.h
 	/usr/lib/@/libsafe_syscall.a
@@ -173,7 +170,7 @@ about() {
 # pkg-config prints several words.
 # shellcheck disable=SC2046
 consume() {
-	command -v pkg-config >/dev/null || skip 'no pkg-config'
+	needs pkg-config
 	static=
 	[ "$1" = shared ] || static=-static
 	gcc -std=c99 -D_GNU_SOURCE -Wall -Wextra -Wpedantic -Werror $static \

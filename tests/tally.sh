@@ -63,6 +63,14 @@ same() {
 	diff "$tmp/$1" "$tmp/$2" | sed -n "s/^< /only in $1: /p; s/^> /only in $2: /p"
 }
 
+# pages FOLDER [.gz]: where the manual pages of $srcdir are when they are installed there.
+# Those in section 1, of the examples, are not.
+pages() {
+	for page in "$srcdir"/man/*.[37]; do
+		echo "$1/man${page##*.}/${page##*/}${2-}"
+	done
+}
+
 finish() {
 	echo "1..$((passed + failed + skipped))"
 	echo "$passed passed, $failed failed, $skipped skipped"

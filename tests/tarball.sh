@@ -135,7 +135,7 @@ from_itself() {
 # Of what is not committed nobody else has a copy.
 from_clone() {
 	in_checkout
-	command -v autoreconf >/dev/null || skip 'no autoreconf'
+	needs autoreconf
 	[ -z "$(git -C "$srcdir" status --porcelain)" ] || skip 'something is not committed'
 	if ! (umask 077 && git clone -q "$srcdir" "$tmp/clone" && cd "$tmp/clone" && ./bootstrap) \
 		>"$tmp/log" 2>&1 </dev/null; then
@@ -189,7 +189,7 @@ by_hand() {
 }
 
 in_checkout() {
-	command -v git >/dev/null || skip 'no git'
+	needs git
 	[ -e "$srcdir/.git" ] || skip 'not a git checkout'
 	(cd "$srcdir" && git ls-files) >/dev/null
 }
