@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # instructions.sh [OBJECT...] - how many instructions a call costs, counted in
-# the machine code and compared with the table in README, and that what must not
+# the machine code and compared with the table in safe_syscall_internals(7), and that what must not
 # be in the window is not.  Without arguments: the stub as it was built in this
 # directory, and as every compiler below that is installed makes it.
 #
@@ -44,7 +44,7 @@ compilers() {
 	END
 }
 
-# How readelf describes an object, and what README calls it.
+# How readelf describes an object, and what the page calls it.
 machines() {
 	cat <<-'END'
 	*X86-64*|x86_64, x32
@@ -58,7 +58,7 @@ machines() {
 	END
 }
 
-# More than this it must not be, whatever README says.
+# More than this it must not be, whatever the page says.
 most() {
 	case $1 in
 	x86_64*) echo 14 ;;
@@ -122,7 +122,7 @@ srcdir=${srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
 
 # ---- objects ----------------------------------------------------------------
 
-# row OBJECT: what README calls it.
+# row OBJECT: what the page calls it.
 row() {
 	about=$($READELF -h "$1" 2>/dev/null |
 		sed -n 's/^ *\(Machine\|Class\|Flags\): *//p' |
@@ -136,9 +136,8 @@ row() {
 }
 
 promised() {
-	awk -F '|' -v row="$1" '
-	{ gsub(/^ +| +$/, "", $2); gsub(/ /, "", $3) }
-	NF > 3 && $2 == row { print $3 }' "$srcdir/README"
+	sed -n "s/^\\.It \"\\{0,1\\}$1\"\\{0,1\\} Ta .* Ta \\([0-9]*\\)\$/\\1/p" \
+		"$srcdir/man/safe_syscall_internals.7"
 }
 
 # Where start, call, commit and end are, in decimal: from ss_bounds or, as
@@ -246,9 +245,9 @@ count_is_right() {
 	want=$(promised "$1")
 	have=$(said count)
 	if [ -z "$want" ]; then
-		echo "$have instructions, README has no row for $1"
+		echo "$have instructions, the page has no row for $1"
 	elif [ "$have" != "$want" ]; then
-		echo "$have instructions, README says $want"
+		echo "$have instructions, the page says $want"
 	elif [ "$have" -gt "$(most "$1")" ]; then
 		echo "$have instructions, $(most "$1") is the most"
 	fi

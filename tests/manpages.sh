@@ -13,7 +13,7 @@
 #	.\" compile	a translation unit: must compile without a warning
 #	.\" run		a program: must link with the library and exit with 0
 #	.\" text	anything else
-# In README a fence "```c" is as "compile", or as "run" where it has a main().
+# The programs of README are run as well.
 
 set -u
 unset CDPATH
@@ -187,29 +187,14 @@ roff_fragments() {
 	' "$1"
 }
 
-# readme_fragments FILE
-readme_fragments() {
-	awk -v base=fragments/README '
-	/^[ \t]*```c[ \t]*$/ { out = base "." ++n ".tmp"; next }
-	/^[ \t]*```/ { if (out != "") close(out); out = ""; next }
-	out != "" { print >out }
-	END { if (out != "") print FILENAME ": a fence is not closed" }
-	' "$1"
-	for f in fragments/README.*.tmp; do
-		[ -f "$f" ] || continue
-		mark=compile
-		grep -q 'main *(' "$f" && mark=run
-		mv "$f" "${f%.tmp}.$mark.c"
-	done
-}
-
 mkdir fragments
 for page in man[1-9]/*; do
 	roff_fragments "$page"
 done >wrong
-readme=$srcdir/README
-[ -f "$readme" ] || readme=$srcdir/README.md
-[ ! -f "$readme" ] || readme_fragments "$readme" >>wrong
+for n in 1 2 3 4; do
+	readme_program "$n" "$srcdir/README" >"fragments/README.$n.run.c"
+	[ -s "fragments/README.$n.run.c" ] || rm "fragments/README.$n.run.c"
+done
 verdict "every display is marked and can be read" wrong
 
 # The libraries that were built.
@@ -298,7 +283,7 @@ for fragment in fragments/*.c; do
 done
 case $(ls fragments) in
 *README*) ;;
-*) pass_over README "it has no fragments" ;;
+*) judge README "it has no programs" ;;
 esac
 
 finish

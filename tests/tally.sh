@@ -71,6 +71,15 @@ pages() {
 	done
 }
 
+# readme_program N FILE: the Nth of README's programs, which are indented and begin with an
+# #include.
+readme_program() {
+	awk -v n="$1" '
+	!inside && /^    #include/ { inside = 1; k++ }
+	inside && /^[^ \t]/ { inside = 0 }
+	inside && k == n { sub(/^    /, ""); print }' "$2"
+}
+
 finish() {
 	echo "1..$((passed + failed + skipped))"
 	echo "$passed passed, $failed failed, $skipped skipped"

@@ -158,11 +158,6 @@ without_autotools() {
 	done
 }
 
-# The first program of README.
-program_of_readme() {
-	awk '/^```$/ { on = 0 } on { print } /^```c$/ && !n++ { on = 1 }' "$1/README"
-}
-
 # As README says: only the tarball and a compiler, and then a program of one's own.
 by_hand() {
 	without_autotools
@@ -177,7 +172,7 @@ by_hand() {
 		tail -n 20 "$tmp/log"
 		return 1
 	}
-	program_of_readme . >"$tmp/program.c"
+	readme_program 1 README >"$tmp/program.c"
 	PKG_CONFIG_PATH=$(dirname "$(find "$tmp/prefix" -name safe_syscall.pc)")
 	export PKG_CONFIG_PATH
 	# shellcheck disable=SC2046 # several arguments
