@@ -68,11 +68,11 @@ END_TEST
 
 static long clone_with(long flags, long stack)
 {
-	long arg[5] = { 0 };
+	safe_syscall_word arg[SAFE_SYSCALL_ARGUMENTS] = { 0 };
 
 	arg[SS_CLONE_FLAGS] = flags;
 	arg[SS_CLONE_STACK] = stack;
-	return safe_syscall(SYS_clone, arg[0], arg[1], arg[2], arg[3], arg[4]);
+	return safe_syscallv(SYS_clone, arg);
 }
 
 static void refuse(long result)
