@@ -57,7 +57,8 @@ typedef long safe_syscall_word;
  * safe_syscall_raw - make a system call unless a flag is set
  * @flag: the word that says "do not block, come back" when it is not zero;
  *	read once each time the call is started.  It must stay mapped and
- *	readable until the call returns.
+ *	readable until the call returns.  An atomic int may be one as well, its
+ *	address converted to this type: see safe_syscall_raw(3).
  * @number: the system call, SYS_xxx of <sys/syscall.h>
  * @...: up to 6 arguments (7 on mips o32).  In C they are converted, see the end of this
  *	header; elsewhere each is a pointer or a safe_syscall_word
@@ -99,24 +100,24 @@ enum safe_syscall_phase {
 	 * Not in a stub; also on the way out that is taken when the flag
 	 * was set, where nothing is to be done.
 	 */
-	SAFE_SYSCALL_OUTSIDE,
+	SAFE_SYSCALL_OUTSIDE = 0,
 	/* In the stub, and the kernel not entered for this call yet. */
-	SAFE_SYSCALL_BEFORE,
+	SAFE_SYSCALL_BEFORE = 1,
 	/*
 	 * On the system call instruction: either not entered yet, or the
 	 * kernel wants the call restarted.  No effect either way.
 	 */
-	SAFE_SYSCALL_AT_CALL,
+	SAFE_SYSCALL_AT_CALL = 2,
 	/*
 	 * A timed wait was stopped half way (SIGSTOP, a tracer) and the kernel
 	 * would go on with it by restart_syscall(2).
 	 */
-	SAFE_SYSCALL_RESTART_BLOCK,
+	SAFE_SYSCALL_RESTART_BLOCK = 3,
 	/*
 	 * Carried out: the result is in the context, until the stub has
 	 * returned.
 	 */
-	SAFE_SYSCALL_DONE
+	SAFE_SYSCALL_DONE = 4
 };
 
 /**

@@ -400,6 +400,48 @@ documented() {
 		done
 }
 
+# ---- atomic flags -----------------------------------------------------------
+
+# An atomic int is an int in memory, and its address can be passed as the page says; C++ is
+# tested by header_cxx.cc.
+# atomic_c COMPILER
+atomic_c() {
+	command -v "$1" >/dev/null || skip "no $1"
+	cat >"$tmp/atomic.c" <<-'END'
+	#include <safe_syscall.h>
+	#include <stdatomic.h>
+	extern atomic_int flag;
+	long f(void);
+	_Static_assert(sizeof(atomic_int) == sizeof(int), "size");
+	_Static_assert(_Alignof(atomic_int) == _Alignof(int), "alignment");
+	_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "no lock");
+	long f(void) { return safe_syscall_raw((const volatile int *)&flag, 1); }
+	END
+	"$1" -std=c11 -D_GNU_SOURCE -I"$srcdir/include" $warnings -c \
+		-o "$tmp/atomic.o" "$tmp/atomic.c"
+}
+
+atomic_rust() {
+	command -v rustc >/dev/null || skip 'no rustc'
+	cat >"$tmp/atomic.rs" <<-'END'
+	use std::mem::{align_of, size_of};
+	use std::os::raw::{c_int, c_long};
+	use std::sync::atomic::AtomicI32;
+	extern "C" {
+	    fn safe_syscall_raw(flag: *const c_int, number: c_long, ...) -> c_long;
+	}
+	const _: () = assert!(size_of::<AtomicI32>() == size_of::<c_int>());
+	const _: () = assert!(align_of::<AtomicI32>() == align_of::<c_int>());
+	pub fn f(flag: &AtomicI32) -> c_long {
+	    unsafe { safe_syscall_raw(flag.as_ptr(), 1) }
+	}
+	END
+	case $(rustc --version) in
+	'rustc 1.'[0-9].* | 'rustc 1.'[0-6][0-9].*) skip 'rustc is older than 1.70' ;;
+	esac
+	rustc --crate-type lib --emit obj -D warnings -o "$tmp/atomic.o" "$tmp/atomic.rs"
+}
+
 # ---- a generator of bindings ------------------------------------------------
 
 # As it comes, and not as a formatter would have it that has wishes of its own.
@@ -463,5 +505,8 @@ check 'types are complete or opaque' complete_or_opaque
 check 'no padding, no bit-fields' no_padding
 check 'macros for strict standards are named in the header' documented
 check_alone
+check 'atomic flag: gcc' atomic_c gcc
+check 'atomic flag: clang' atomic_c clang
+check 'atomic flag: rustc' atomic_rust
 check 'bindgen' bindings
 finish
