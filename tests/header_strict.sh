@@ -258,7 +258,7 @@ write_arguments() {
 		n += safe_syscall(1, 'c', SOME, MINUS, sizeof i, 0x80000000, 1U) < 0;
 		n += safe_syscall(1, i == 3, u ? "x" : NULL, !u, ~u, -i, (char *)0) < 0;
 		n += safe_syscall(1, (void *)0, (uintptr_t)constant, (intptr_t)vol) < 0;
-		n += safe_syscall(1, *vol++, ++u, ul <<= 1) < 0;
+		n += safe_syscall(1, (*vol)++, ++u, ul <<= 1) < 0;
 		n += safe_syscall(1, safe_syscall(2, safe_syscall_raw(&flag, 3, u))) < 0;
 		return n + (safe_syscall)(1) + (&safe_syscall_raw)(&flag, 1);
 	}

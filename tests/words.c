@@ -12,31 +12,27 @@
 
 safe_syscall_word words[SAFE_SYSCALL_ARGUMENTS];
 
-static void note(long n, va_list list)
-{
-	long i;
-
-	for (i = 0; i < n; i++)
-		words[i] = va_arg(list, safe_syscall_word);
-}
+/* In a function whose last parameter says how many arguments follow. */
+#define NOTE(number)							\
+	do {								\
+		va_list list;						\
+		long i;							\
+									\
+		va_start(list, number);					\
+		for (i = 0; i < (number); i++)				\
+			words[i] = va_arg(list, safe_syscall_word);	\
+		va_end(list);						\
+	} while (0)
 
 long (safe_syscall_raw)(const volatile int *flag, long number, ...)
 {
-	va_list list;
-
-	va_start(list, number);
-	note(number, list);
-	va_end(list);
+	NOTE(number);
 	return *flag;
 }
 
 long (safe_syscall)(long number, ...)
 {
-	va_list list;
-
-	va_start(list, number);
-	note(number, list);
-	va_end(list);
+	NOTE(number);
 	return number;
 }
 
