@@ -162,7 +162,7 @@ static __attribute__((noinline)) long look_and_call(const volatile int *flag, lo
 
 WAY(by_function, look_and_call(&clear, number, fd, &byte, 1L))
 #endif
-WAY(by_raw, safe_syscall_raw(&clear, number, fd, &byte, 1L))
+WAY(by_raw, safe_syscall_raw(&clear, number, fd, &byte, 1))
 
 /* The least that a function can do which sets errno, and so does not end in a jump. */
 static __attribute__((noinline)) long raw_with_errno(long number, long a, const void *b,
@@ -177,10 +177,10 @@ static __attribute__((noinline)) long raw_with_errno(long number, long a, const 
 }
 
 WAY(by_raw_with_errno, raw_with_errno(number, fd, &byte, 1L))
-WAY(by_safe, safe_syscall(number, fd, &byte, 1L))
+WAY(by_safe, safe_syscall(number, fd, &byte, 1))
 WAY(in_scope,
 	safe_syscall_enter(&scope);
-	safe_syscall(number, fd, &byte, 1L);
+	safe_syscall(number, fd, &byte, 1);
 	safe_syscall_leave(&scope))
 WAY(masked,
 	pthread_sigmask(SIG_SETMASK, &everything, NULL);

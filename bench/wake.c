@@ -60,7 +60,7 @@ static void block_safe(struct sleeper *s)
 
 	safe_syscall_enter(&s->scope);
 	s->calling = 1;
-	returned(s, safe_syscall(SYS_read, (long)empty[0], &c, 1L) == -1 &&
+	returned(s, safe_syscall(SYS_read, empty[0], &c, 1) == -1 &&
 		 errno == SAFE_ERESTARTSYS);
 	safe_syscall_leave(&s->scope);
 	safe_syscall_rearm(&s->scope);

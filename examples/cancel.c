@@ -177,19 +177,19 @@ static long block(int what)
 
 	switch (what) {
 	case READ:
-		return safe_syscall(SYS_read, (long)pipe_end[0], &c, 1L);
+		return safe_syscall(SYS_read, pipe_end[0], &c, 1);
 	case OPEN:
-		fd = safe_syscall(SYS_openat, (long)AT_FDCWD, fifo, (long)O_RDONLY);
+		fd = safe_syscall(SYS_openat, AT_FDCWD, fifo, O_RDONLY);
 		if (fd < 0)
 			return -1;
 		must(read(fd, &c, 1), "read");	/* it is there by now */
 		return close(fd);
 	case FLOCK:
-		return safe_syscall(SYS_flock, (long)locker, (long)LOCK_EX);
+		return safe_syscall(SYS_flock, locker, LOCK_EX);
 	case CONNECT:
-		return safe_syscall(SYS_connect, (long)client, &address, (long)length);
+		return safe_syscall(SYS_connect, client, &address, length);
 	case WAITPID:
-		return safe_syscall(SYS_wait4, (long)child, NULL, 0L, NULL);
+		return safe_syscall(SYS_wait4, child, NULL, 0, NULL);
 	default:
 		/* for threads that had a cancelled task: a stray signal shows */
 		return poll(NULL, 0, 1);

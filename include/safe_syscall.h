@@ -36,8 +36,9 @@ extern "C" {
 
 /*
  * What a register of the kernel's interface holds, and how many arguments a call has at most.
- * On x32 and n32 a register is wider than a long, and holds a 64-bit argument whole; on o32
- * such an argument takes two, the first of which has an even place.
+ * On x32 and n32 a register is wider than a long, so an argument of 64 bits is one word as
+ * elsewhere.  On o32 it is two, which begin at an even place, counted from 0, and come in the
+ * order of the machine's bytes.
  */
 #if (defined __x86_64__ && defined __ILP32__) || (defined _ABIN32 && _MIPS_SIM == _ABIN32)
 __extension__ typedef long long safe_syscall_word;
@@ -56,9 +57,11 @@ typedef long safe_syscall_word;
  * safe_syscall_raw - make a system call unless a flag is set
  * @flag: the word that says "do not block, come back" when it is not zero;
  *	read once each time the call is started.  It must stay mapped and
- *	readable until the call returns.
+ *	readable until the call returns.  An atomic int may be one as well, its
+ *	address converted to this type: see safe_syscall_raw(3).
  * @number: the system call, SYS_xxx of <sys/syscall.h>
- * @...: up to 6 arguments (7 on mips o32), each of type long or a pointer
+ * @...: up to 6 arguments (7 on mips o32).  In C they are converted, see the end of this
+ *	header; elsewhere each is a pointer or a safe_syscall_word
  *
  * Returns what the kernel returned: a result, or an error as -errno; or
  * -SAFE_ERESTARTSYS when the flag was set and the kernel was not entered.
@@ -97,24 +100,24 @@ enum safe_syscall_phase {
 	 * Not in a stub; also on the way out that is taken when the flag
 	 * was set, where nothing is to be done.
 	 */
-	SAFE_SYSCALL_OUTSIDE,
+	SAFE_SYSCALL_OUTSIDE = 0,
 	/* In the stub, and the kernel not entered for this call yet. */
-	SAFE_SYSCALL_BEFORE,
+	SAFE_SYSCALL_BEFORE = 1,
 	/*
 	 * On the system call instruction: either not entered yet, or the
 	 * kernel wants the call restarted.  No effect either way.
 	 */
-	SAFE_SYSCALL_AT_CALL,
+	SAFE_SYSCALL_AT_CALL = 2,
 	/*
 	 * A timed wait was stopped half way (SIGSTOP, a tracer) and the kernel
 	 * would go on with it by restart_syscall(2).
 	 */
-	SAFE_SYSCALL_RESTART_BLOCK,
+	SAFE_SYSCALL_RESTART_BLOCK = 3,
 	/*
 	 * Carried out: the result is in the context, until the stub has
 	 * returned.
 	 */
-	SAFE_SYSCALL_DONE
+	SAFE_SYSCALL_DONE = 4
 };
 
 /**
@@ -235,7 +238,7 @@ void safe_syscall_hook(int signum, siginfo_t *info, void *ucontext);
 /**
  * safe_syscall - make a system call in the thread's current scope
  * @number: the system call, SYS_xxx of <sys/syscall.h>
- * @...: up to 6 arguments (7 on mips o32), each of type long or a pointer
+ * @...: up to 6 arguments (7 on mips o32), as those of safe_syscall_raw()
  *
  * As syscall(2): returns the result, or -1 with errno set.  errno is
  * SAFE_ERESTARTSYS when the scope is interrupted and the call had no effect,
@@ -377,6 +380,69 @@ int safe_syscall_signal(void);
  * Async-signal-safe, thread-safe, leaves errno alone.  Since 0.1.
  */
 const char *safe_syscall_version(void);
+
+/* ---- arguments without casts -------------------------------------------- */
+
+/*
+ * A function that is declared with "..." takes what comes: of an int the lower half of a
+ * register or of a place on the stack is set, and the kernel reads all of it.  So in C (C99
+ * or later, gcc or clang) these macros convert each argument to a safe_syscall_word, an
+ * integer by its value, and a pointer as it is.  What is neither does not compile, nor what
+ * is wider than a word, as 64 bits on o32 are.  Each argument is evaluated once.
+ *
+ * &safe_syscall and (safe_syscall)(...) are still the function, and nothing but functions
+ * is there with SAFE_SYSCALL_NO_MACROS defined.  As for any macro, a comma in braces must
+ * stand in parentheses as well: ((int[]){ 1, 2 }).
+ */
+#if !defined SAFE_SYSCALL_NO_MACROS && !defined __cplusplus && defined __GNUC__ && \
+	defined __STDC_VERSION__ && __STDC_VERSION__ >= 199901L
+
+#define safe_syscall_raw(flag, ...) (safe_syscall_raw)(flag, SAFE_SYSCALL_WORDS(__VA_ARGS__))
+#define safe_syscall(...) (safe_syscall)(SAFE_SYSCALL_WORDS(__VA_ARGS__))
+
+/* Number and arguments, each of these converted; too many of them are for the last one. */
+#define SAFE_SYSCALL_WORDS(...) \
+	SAFE_SYSCALL_PICK(__VA_ARGS__, 7, 7, 7, 7, 7, 6, 5, 4, 3, 2, 1, 0, )(__VA_ARGS__)
+#define SAFE_SYSCALL_PICK(n, a, b, c, d, e, f, g, h, i, j, k, words, ...) \
+	SAFE_SYSCALL_WORDS_##words
+#define SAFE_SYSCALL_WORDS_0(n) n
+#define SAFE_SYSCALL_WORDS_1(n, a) n, SAFE_SYSCALL_WORD(a)
+#define SAFE_SYSCALL_WORDS_2(n, a, b) SAFE_SYSCALL_WORDS_1(n, a), SAFE_SYSCALL_WORD(b)
+#define SAFE_SYSCALL_WORDS_3(n, a, b, c) SAFE_SYSCALL_WORDS_2(n, a, b), SAFE_SYSCALL_WORD(c)
+#define SAFE_SYSCALL_WORDS_4(n, a, b, c, d) \
+	SAFE_SYSCALL_WORDS_3(n, a, b, c), SAFE_SYSCALL_WORD(d)
+#define SAFE_SYSCALL_WORDS_5(n, a, b, c, d, e) \
+	SAFE_SYSCALL_WORDS_4(n, a, b, c, d), SAFE_SYSCALL_WORD(e)
+#define SAFE_SYSCALL_WORDS_6(n, a, b, c, d, e, f) \
+	SAFE_SYSCALL_WORDS_5(n, a, b, c, d, e), SAFE_SYSCALL_WORD(f)
+#if SAFE_SYSCALL_ARGUMENTS == 7
+# define SAFE_SYSCALL_WORDS_7(n, a, b, c, d, e, f, g) \
+	SAFE_SYSCALL_WORDS_6(n, a, b, c, d, e, f), SAFE_SYSCALL_WORD(g)
+#else
+# define SAFE_SYSCALL_WORDS_7 SAFE_SYSCALL_WORDS_6
+#endif
+
+#define SAFE_SYSCALL_WORD(x) \
+	SAFE_SYSCALL_IF_POINTER(x, SAFE_SYSCALL_POINTER(x), \
+		SAFE_SYSCALL_FITS(x) ? SAFE_SYSCALL_INTEGER(x) : 0)
+/* 5: a pointer, -1: C23's nullptr */
+#define SAFE_SYSCALL_IF_POINTER(x, yes, no) \
+	__builtin_choose_expr(__builtin_classify_type(x) == 5 || \
+			      __builtin_classify_type(x) == -1, yes, no)
+/* No casts, of which some compilers warn: "|" converts, and takes integers only. */
+#define SAFE_SYSCALL_INTEGER(x) (SAFE_SYSCALL_IF_POINTER(x, 0, (x)) | (safe_syscall_word)0)
+#define SAFE_SYSCALL_FITS(x) \
+	sizeof(char[sizeof(__typeof__(SAFE_SYSCALL_INTEGER(x))) == \
+		    sizeof(safe_syscall_word) ? 1 : -1])
+#ifdef __ILP32__
+/* On x32 clang sets only the lower half of a place on the stack. */
+# define SAFE_SYSCALL_POINTER(x) \
+	((safe_syscall_word)(unsigned long)((void)0, SAFE_SYSCALL_IF_POINTER(x, (x), 0)))
+#else
+# define SAFE_SYSCALL_POINTER(x) (x)
+#endif
+
+#endif /* macros */
 
 #ifdef __cplusplus
 }

@@ -198,7 +198,7 @@ long ss_syscall(long number, SS_WORDS SS_SEVENTH(safe_syscall_word g))
 #if defined __GNUC__ && !defined __clang__
 # pragma GCC diagnostic ignored "-Wattribute-alias"
 #endif
-long safe_syscall(long number, ...) __attribute__((alias("ss_syscall")));
+long (safe_syscall)(long number, ...) __attribute__((alias("ss_syscall")));
 
 long safe_syscallv(long number, const safe_syscall_word *a)
 {

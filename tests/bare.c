@@ -24,7 +24,7 @@ static void leave(int status)
 	static const volatile int clear;
 
 	for (;;)
-		safe_syscall_raw(&clear, SYS_exit_group, (long)status & 255);
+		safe_syscall_raw(&clear, SYS_exit_group, status & 255);
 }
 
 #define EXPECT(x) ((x) ? (void)0 : leave(__LINE__))
@@ -67,15 +67,15 @@ static void handle(unsigned long flags)
 	} action = { handler, SA_SIGINFO | flags, NULL, 0 };
 
 	flag = 0;
-	EXPECT(safe_syscall_raw(&flag, SYS_rt_sigaction, (long)SIGALRM, &action, NULL,
-				(long)sizeof action.mask) == 0);
+	EXPECT(safe_syscall_raw(&flag, SYS_rt_sigaction, SIGALRM, &action, NULL,
+				sizeof action.mask) == 0);
 }
 
 static void alarm_soon(void)
 {
 	static const long once[4] = { 0, 0, 0, 50000 };
 
-	EXPECT(safe_syscall_raw(&flag, SYS_setitimer, 0L, once, NULL) == 0);
+	EXPECT(safe_syscall_raw(&flag, SYS_setitimer, 0, once, NULL) == 0);
 }
 
 void _start(void);
@@ -87,25 +87,25 @@ void _start(void)
 	char c;
 
 	EXPECT(safe_syscall_raw(&flag, SYS_getpid) > 0);
-	EXPECT(safe_syscall_raw(&flag, SYS_close, -1L) == -EBADF);
-	EXPECT(safe_syscall_raw(&flag, SYS_pipe2, fd, 0L) == 0);
-	EXPECT(safe_syscall_raw(&flag, SYS_write, (long)fd[1], "x", 1L) == 1);
+	EXPECT(safe_syscall_raw(&flag, SYS_close, -1) == -EBADF);
+	EXPECT(safe_syscall_raw(&flag, SYS_pipe2, fd, 0) == 0);
+	EXPECT(safe_syscall_raw(&flag, SYS_write, fd[1], "x", 1) == 1);
 	flag = 1;
-	EXPECT(safe_syscall_raw(&flag, SYS_read, (long)fd[0], &c, 1L) == -SAFE_ERESTARTSYS);
+	EXPECT(safe_syscall_raw(&flag, SYS_read, fd[0], &c, 1) == -SAFE_ERESTARTSYS);
 	flag = 0;
-	EXPECT(safe_syscall_raw(&flag, SYS_read, (long)fd[0], &c, 1L) == 1 && c == 'x');
+	EXPECT(safe_syscall_raw(&flag, SYS_read, fd[0], &c, 1) == 1 && c == 'x');
 	EXPECT(safe_syscall_region(&start, &length) == 0 && length > 0);
 
 	handle(SA_RESTART);
 	alarm_soon();
-	EXPECT(safe_syscall_raw(&flag, SYS_read, (long)fd[0], &c, 1L) == -SAFE_ERESTARTSYS);
+	EXPECT(safe_syscall_raw(&flag, SYS_read, fd[0], &c, 1) == -SAFE_ERESTARTSYS);
 	/* BEFORE: an emulator of ppc64 does not show that the kernel was entered */
 	EXPECT(handled == 1 && (found == SAFE_SYSCALL_AT_CALL ||
 				found == SAFE_SYSCALL_BEFORE));
 
 	handle(0);
 	alarm_soon();
-	EXPECT(safe_syscall_raw(&flag, SYS_read, (long)fd[0], &c, 1L) == -EINTR);
+	EXPECT(safe_syscall_raw(&flag, SYS_read, fd[0], &c, 1) == -EINTR);
 	EXPECT(handled == 2 && found == SAFE_SYSCALL_DONE);
 	leave(0);
 }

@@ -397,7 +397,7 @@ static void do_read(struct thread *w)
 	unsigned char data[64];
 	long i, n = 1 + next(&w->random) % (long)sizeof data;
 
-	n = CALL(SYS_read, (long)w->pipe_in, data, n);
+	n = CALL(SYS_read, w->pipe_in, data, n);
 	if (n < 0)
 		want_interrupted();
 	for (i = 0; i < n; i++)
@@ -412,7 +412,7 @@ static void do_write(struct thread *w)
 
 	for (i = 0; i < wanted; i++)
 		data[i] = (unsigned char)(w->write_next + i);
-	n = CALL(SYS_write, (long)w->pipe_out, data, wanted);
+	n = CALL(SYS_write, w->pipe_out, data, wanted);
 	if (n < 0)
 		want_interrupted();
 	else
@@ -425,7 +425,7 @@ static void do_write(struct thread *w)
 static void do_open(struct thread *w)
 {
 	long flags = next(&w->random) & 8 ? O_RDONLY : O_WRONLY;
-	long fd = CALL(SYS_openat, (long)AT_FDCWD, fifo, flags);
+	long fd = CALL(SYS_openat, AT_FDCWD, fifo, flags);
 	struct stat st;
 
 	if (fd < 0) {
@@ -439,7 +439,7 @@ static void do_open(struct thread *w)
 
 static void do_accept(struct thread *w)
 {
-	long fd = CALL(SYS_accept4, (long)listener, NULL, NULL, 0L);
+	long fd = CALL(SYS_accept4, listener, NULL, NULL, 0);
 
 	if (fd < 0) {
 		want_interrupted();
@@ -453,7 +453,7 @@ static void do_connect(struct thread *w)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
-	if (CALL(SYS_connect, (long)fd, &address, (long)length) == 0)
+	if (CALL(SYS_connect, fd, &address, length) == 0)
 		w->connected++;
 	else
 		want_interrupted();
@@ -469,7 +469,7 @@ static void have_lock(volatile int *holders, uint32_t *random)
 
 static void do_flock(struct thread *w)
 {
-	if (CALL(SYS_flock, (long)w->flock_fd, (long)LOCK_EX)) {
+	if (CALL(SYS_flock, w->flock_fd, LOCK_EX)) {
 		want_interrupted();
 		return;
 	}
@@ -492,7 +492,7 @@ static void do_ofd_lock(struct thread *w)
 {
 	struct flock l = whole_file(F_WRLCK);
 
-	if (CALL(SYS_LOCK, (long)w->ofd_fd, (long)F_OFD_SETLKW, &l)) {
+	if (CALL(SYS_LOCK, w->ofd_fd, F_OFD_SETLKW, &l)) {
 		want_interrupted();
 		return;
 	}
@@ -516,7 +516,7 @@ static void do_wait(struct thread *w)
 		nap(code * 1000);
 		_exit(code);
 	}
-	r = CALL(SYS_wait4, (long)pid, &status, 0L, NULL);
+	r = CALL(SYS_wait4, pid, &status, 0, NULL);
 	if (r < 0) {
 		want_interrupted();
 		while ((r = waitpid(pid, &status, 0)) == -1 && errno == EINTR)
@@ -530,7 +530,7 @@ static void do_wait(struct thread *w)
 /* Who was woken is told so: a wake goes to one waiter. */
 static void do_futex(struct thread *w)
 {
-	if (CALL(SYS_futex, &w->word, (long)WAIT_PRIVATE, 0L, NULL) == 0)
+	if (CALL(SYS_futex, &w->word, WAIT_PRIVATE, 0, NULL) == 0)
 		w->woken++;
 	else
 		want_interrupted();
@@ -548,7 +548,7 @@ static void do_wake(struct thread *w)
 /* The kernel never restarts this one. */
 static void do_sleep(struct thread *w)
 {
-	WANT(CALL_AS(NEVER_RESTARTS, SYS_ppoll, NULL, 0L, NULL, NULL, 0L) == -1);
+	WANT(CALL_AS(NEVER_RESTARTS, SYS_ppoll, NULL, 0, NULL, NULL, 0) == -1);
 	want_interrupted();
 }
 
@@ -577,7 +577,7 @@ static void do_jump(struct thread *w)
 		return;
 	}
 	w->may_jump = 1;
-	WANT(CALL(SYS_read, (long)never[0], &c, 1L) == -1);
+	WANT(CALL(SYS_read, never[0], &c, 1) == -1);
 	w->may_jump = 0;
 	want_interrupted();
 }

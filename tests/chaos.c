@@ -638,20 +638,20 @@ static void make(struct frame *f)
 	switch (f->event->kind) {
 	case CALL:
 		/* a child of fork may be given what its parent has been told: the same */
-		result = safe_syscall(SYS_getpgid, 0L);
+		result = safe_syscall(SYS_getpgid, 0);
 		break;
 	case RAW:
-		result = safe_syscall_raw(&never, SYS_getpgid, 0L);
+		result = safe_syscall_raw(&never, SYS_getpgid, 0);
 		break;
 	case RAW_BLOCK:
-		result = safe_syscall_raw(&never, SYS_read, (long)in[f - frames], &f->byte, 1L);
+		result = safe_syscall_raw(&never, SYS_read, in[f - frames], &f->byte, 1);
 		break;
 	case RAISE:
 		send_to_subject(f->event);
 		result = 0;
 		break;
 	default:
-		result = safe_syscall(SYS_read, (long)in[f - frames], &f->byte, 1L);
+		result = safe_syscall(SYS_read, in[f - frames], &f->byte, 1);
 	}
 	f->error = errno;
 	if (f->is_raw && result < 0) {
@@ -942,7 +942,7 @@ static pid_t fork_somehow(int how)
 #ifdef SYS_fork
 		return (pid_t)safe_syscall(SYS_fork);
 #else
-		return (pid_t)safe_syscall(SYS_clone, (long)SIGCHLD, 0L, 0L, 0L, 0L);
+		return (pid_t)safe_syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 #endif
 	}
 	if (how == 0 || !safe_syscall_forked)
@@ -988,7 +988,7 @@ static void *other_thread(void *unused)
 		wrong("enter in a new thread");
 	other.blocked = is_blocked(interrupt_signal);
 	other.tid = (pid_t)syscall(SYS_gettid);
-	other.result = (int)safe_syscall(SYS_read, (long)other.fd[0], &c, 1L);
+	other.result = (int)safe_syscall(SYS_read, other.fd[0], &c, 1);
 	other.error = errno;
 	other.left = safe_syscall_leave(&other.scope);
 	other.finished = 1;

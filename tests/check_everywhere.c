@@ -79,7 +79,7 @@ static struct {
 static long read_from(int from)
 {
 	char c;
-	long result = safe_syscall(SYS_read, (long)from, &c, 1L);
+	long result = safe_syscall(SYS_read, from, &c, 1);
 
 	MUST(result == 1 || (result == -1 && errno == SAFE_ERESTARTSYS));
 	return result;

@@ -28,7 +28,7 @@ static long read_byte(void)
 {
 	char c;
 
-	return safe_syscall(SYS_read, (long)fd[0], &c, 1L);
+	return safe_syscall(SYS_read, fd[0], &c, 1);
 }
 
 static void expect_interrupted(long result)
@@ -639,7 +639,7 @@ static void foreign_that_calls(int sig)
 		safe_syscall_rearm(&scope6);
 	}
 	thread = interrupt_later(&scope6);
-	result_in_handler = safe_syscall(SYS_read, (long)other_fd[0], &c, 1L);
+	result_in_handler = safe_syscall(SYS_read, other_fd[0], &c, 1);
 	error_in_handler = errno;
 	foreign_ran++;
 	join(thread);
@@ -1183,7 +1183,7 @@ START_TEST(hook_before_the_handler)
 		on_signal(SIGUSR2, SA_RESTART, calls_hook);
 	}
 	ck_assert_int_eq(pthread_create(&thread, NULL, signal_when_asleep, NULL), 0);
-	ck_assert_int_eq(safe_syscall_raw(&own_flag, SYS_read, (long)fd[0], &c, 1L),
+	ck_assert_int_eq(safe_syscall_raw(&own_flag, SYS_read, fd[0], &c, 1),
 			 -SAFE_ERESTARTSYS);
 	join(thread);
 }

@@ -285,7 +285,7 @@ static void interrupts_and_takes_long(int sig)
 
 static void hold_up(void)
 {
-	safe_syscall(SYS_tgkill, (long)getpid(), (long)own_tid(), (long)SIGUSR1);
+	safe_syscall(SYS_tgkill, getpid(), own_tid(), SIGUSR1);
 }
 
 static int child_with_a_timer(void)
@@ -411,7 +411,7 @@ static int child_of_a_moment(void)
 	if (!safe_syscall_interrupted(to_interrupt))
 		return 7;
 	fcntl(fd[0], F_SETFL, O_NONBLOCK);
-	result = safe_syscall(SYS_read, (long)fd[0], &c, 1L);
+	result = safe_syscall(SYS_read, fd[0], &c, 1);
 	return result == -1 && errno == SAFE_ERESTARTSYS &&
 		safe_syscall_leave(&inner) == (to_interrupt == &inner) ? 6 : 8;
 }

@@ -325,7 +325,7 @@ static void in_the_cell(int escape)
 
 	if (escape)
 		result = syscall(SYS_getppid);
-	safe_syscall_raw(&never, SYS_exit_group, result > 0 ? 7L : 8L);
+	safe_syscall_raw(&never, SYS_exit_group, result > 0 ? 7 : 8);
 }
 
 /* Every call from elsewhere is fatal, also the return from a handler. */
@@ -368,7 +368,7 @@ START_TEST(seccomp_traps_everything)
 			safe_syscall_raw(&never, SYS_exit_group,
 					 syscall(SYS_getppid) == ANSWER &&
 					 syscall(SYS_gettid) == ANSWER &&
-					 handled == 2 ? 7L : 8L);
+					 handled == 2 ? 7 : 8);
 		_exit(9);
 	}
 	ck_assert_int_eq(waitpid(child, &status, 0), child);

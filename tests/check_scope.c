@@ -15,11 +15,11 @@ START_TEST(as_syscall)
 	ck_assert_int_eq(pipe(fd), 0);
 	errno = 4242;
 	ck_assert_int_eq(safe_syscall(SYS_getpid), getpid());
-	ck_assert_int_eq(safe_syscall(SYS_write, (long)fd[1], "x", 1L), 1);
-	ck_assert_int_eq(safe_syscall(SYS_read, (long)fd[0], &c, 1L), 1);
+	ck_assert_int_eq(safe_syscall(SYS_write, fd[1], "x", 1), 1);
+	ck_assert_int_eq(safe_syscall(SYS_read, fd[0], &c, 1), 1);
 	ck_assert_int_eq(errno, 4242);
 	ck_assert_int_eq(c, 'x');
-	ck_assert_int_eq(safe_syscall(SYS_read, -1L, &c, 1L), -1);
+	ck_assert_int_eq(safe_syscall(SYS_read, -1, &c, 1), -1);
 	ck_assert_int_eq(errno, EBADF);
 }
 END_TEST
@@ -34,7 +34,7 @@ START_TEST(in_an_interrupted_scope)
 	ck_assert_int_eq(safe_syscall_init(0), 0);
 	ck_assert_int_eq(safe_syscall_interrupt(self), 0);
 	errno = 0;
-	ck_assert_int_eq(safe_syscall(SYS_write, (long)fd[1], "x", 1L), -1);
+	ck_assert_int_eq(safe_syscall(SYS_write, fd[1], "x", 1), -1);
 	ck_assert_int_eq(errno, SAFE_ERESTARTSYS);
 	ck_assert_int_eq(safe_syscall_rearm(self), 1);
 	ck_assert_int_eq(fcntl(fd[0], F_SETFL, O_NONBLOCK), 0);
@@ -68,11 +68,11 @@ END_TEST
 
 static long clone_with(long flags, long stack)
 {
-	long arg[5] = { 0 };
+	safe_syscall_word arg[SAFE_SYSCALL_ARGUMENTS] = { 0 };
 
 	arg[SS_CLONE_FLAGS] = flags;
 	arg[SS_CLONE_STACK] = stack;
-	return safe_syscall(SYS_clone, arg[0], arg[1], arg[2], arg[3], arg[4]);
+	return safe_syscallv(SYS_clone, arg);
 }
 
 static void refuse(long result)
@@ -103,13 +103,13 @@ START_TEST(refused)
 	refuse(safe_syscall(SYS_vfork));
 #endif
 #ifdef SYS_clone3
-	refuse(safe_syscall(SYS_clone3, 0L, 0L));
+	refuse(safe_syscall(SYS_clone3, 0, 0));
 #endif
 #ifdef SYS_sigreturn
 	refuse(safe_syscall(SYS_sigreturn));
 #endif
 #ifdef SYS_swapcontext
-	refuse(safe_syscall(SYS_swapcontext, 0L, 0L, 0L));
+	refuse(safe_syscall(SYS_swapcontext, 0, 0, 0));
 #endif
 	refuse(safe_syscall(SYS_rt_sigreturn));
 	refuse(clone_with(CLONE_VM | CLONE_FS | CLONE_FILES | SIGCHLD, 0));
@@ -139,11 +139,11 @@ START_TEST(refused_in_disguise)
 	refuse(safe_syscall(disguised(SYS_vfork, _i)));
 #endif
 #ifdef SYS_clone3
-	refuse(safe_syscall(disguised(SYS_clone3, _i), 0L, 0L));
+	refuse(safe_syscall(disguised(SYS_clone3, _i), 0, 0));
 #endif
 	refuse(safe_syscall(disguised(SYS_rt_sigreturn, _i)));
 	refuse(safe_syscall(disguised(SYS_clone, _i), CLONE_VM | CLONE_FS | SIGCHLD,
-			    CLONE_VM | CLONE_FS | SIGCHLD, 0L));
+			    CLONE_VM | CLONE_FS | SIGCHLD, 0));
 }
 END_TEST
 
@@ -151,9 +151,9 @@ END_TEST
 START_TEST(refused_at_one_remove)
 {
 #ifdef SYS_syscall
-	refuse(safe_syscall(SYS_syscall, (long)SYS_clone, CLONE_VM | CLONE_FS | SIGCHLD, 0L));
-	refuse(safe_syscall(SYS_syscall, (long)SYS_rt_sigreturn));
-	refuse(safe_syscall(SYS_syscall, (long)SYS_getpid));
+	refuse(safe_syscall(SYS_syscall, SYS_clone, CLONE_VM | CLONE_FS | SIGCHLD, 0));
+	refuse(safe_syscall(SYS_syscall, SYS_rt_sigreturn));
+	refuse(safe_syscall(SYS_syscall, SYS_getpid));
 #elif defined __x86_64__
 	/* x32's own rt_sigreturn, and with a disguise */
 	refuse(safe_syscall(0x40000000L + 513));
@@ -186,7 +186,7 @@ START_TEST(result_beyond_an_int)
 	long far = 0x8765432109L;
 
 	unlink(name);
-	ck_assert_int_eq(safe_syscall(SYS_lseek, (long)fd, far, (long)SEEK_SET), far);
+	ck_assert_int_eq(safe_syscall(SYS_lseek, fd, far, SEEK_SET), far);
 #else
 	SKIP("a long is no longer than an int");
 #endif

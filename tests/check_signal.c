@@ -96,23 +96,22 @@ static long call_read(void)
 {
 	char c;
 
-	return safe_syscall_raw(&flag, SYS_read, (long)fd[0], &c, 1L);
+	return safe_syscall_raw(&flag, SYS_read, fd[0], &c, 1);
 }
 
 static long call_open(void)
 {
-	return safe_syscall_raw(&flag, SYS_openat, (long)AT_FDCWD, fifo,
-				(long)O_RDONLY, 0L);
+	return safe_syscall_raw(&flag, SYS_openat, AT_FDCWD, fifo, O_RDONLY, 0);
 }
 
 static long call_flock(void)
 {
-	return safe_syscall_raw(&flag, SYS_flock, (long)lock_fd, (long)LOCK_EX);
+	return safe_syscall_raw(&flag, SYS_flock, lock_fd, LOCK_EX);
 }
 
 static long call_accept(void)
 {
-	return safe_syscall_raw(&flag, SYS_accept4, (long)listener, NULL, NULL, 0L);
+	return safe_syscall_raw(&flag, SYS_accept4, listener, NULL, NULL, 0);
 }
 
 static long call_wait4(void)
@@ -126,14 +125,14 @@ static long call_wait4(void)
 		pause_ms(60000);
 		_exit(0);
 	}
-	result = safe_syscall_raw(&flag, SYS_wait4, (long)child, NULL, 0L, NULL);
+	result = safe_syscall_raw(&flag, SYS_wait4, child, NULL, 0, NULL);
 	return result;
 }
 
 static long call_futex(void)
 {
 	return safe_syscall_raw(&flag, SYS_futex, &futex_word,
-				(long)FUTEX_WAIT_PRIVATE, 0L, NULL, NULL, 0L);
+				FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
 }
 
 static long call_nanosleep(void)
@@ -147,14 +146,14 @@ static long call_ppoll(void)
 {
 	struct pollfd p = { fd[0], POLLIN, 0 };
 
-	return safe_syscall_raw(&flag, SYS_ppoll, &p, 1L, NULL, NULL, _NSIG / 8L);
+	return safe_syscall_raw(&flag, SYS_ppoll, &p, 1, NULL, NULL, _NSIG / 8);
 }
 
 static long call_rt_sigsuspend(void)
 {
 	static const unsigned long none[4];
 
-	return safe_syscall_raw(&flag, SYS_rt_sigsuspend, none, _NSIG / 8L);
+	return safe_syscall_raw(&flag, SYS_rt_sigsuspend, none, _NSIG / 8);
 }
 
 static const struct {
@@ -233,7 +232,7 @@ START_TEST(handler_without_flag)
 
 	on_signal(SIGUSR1, SA_RESTART, rewind_only);
 	thread = send_when_asleep(write_byte);
-	ck_assert_int_eq(safe_syscall_raw(&flag, SYS_read, (long)fd[0], &c, 1L), 1);
+	ck_assert_int_eq(safe_syscall_raw(&flag, SYS_read, fd[0], &c, 1), 1);
 	pthread_join(thread, NULL);
 	ck_assert_int_eq(c, 'y');
 	ck_assert_int_eq(handled, 1);
@@ -252,14 +251,14 @@ START_TEST(partial_result_is_kept)
 	ck_assert_int_eq(write(pair[1], "abc", 3), 3);
 	on_signal(SIGUSR1, SA_RESTART, set_and_rewind);
 	thread = send_when_asleep(NULL);
-	got = (int)safe_syscall_raw(&flag, SYS_recvfrom, (long)pair[0], buffer, 8L,
-				    (long)MSG_WAITALL, NULL, NULL);
+	got = (int)safe_syscall_raw(&flag, SYS_recvfrom, pair[0], buffer, 8,
+				    MSG_WAITALL, NULL, NULL);
 	pthread_join(thread, NULL);
 	ck_assert_int_eq(got, 3);
 	ck_assert(!memcmp(buffer, "abc", 3));
 	ck_assert_int_eq(found, SAFE_SYSCALL_DONE);
 	/* and the flag stops the next */
-	ck_assert_int_eq(safe_syscall_raw(&flag, SYS_read, (long)pair[0], buffer, 8L),
+	ck_assert_int_eq(safe_syscall_raw(&flag, SYS_read, pair[0], buffer, 8),
 			 -SAFE_ERESTARTSYS);
 }
 END_TEST
@@ -291,7 +290,7 @@ START_TEST(on_alternate_stack)
 	ck_assert_int_eq(sigaltstack(&stack, NULL), 0);
 	on_signal(SIGUSR1, SA_RESTART | SA_ONSTACK, set_and_rewind);
 	thread = send_when_asleep(NULL);
-	ck_assert_int_eq(safe_syscall_raw(&flag, SYS_read, (long)fd[0], &c, 1L),
+	ck_assert_int_eq(safe_syscall_raw(&flag, SYS_read, fd[0], &c, 1),
 			 -SAFE_ERESTARTSYS);
 	pthread_join(thread, NULL);
 }
@@ -317,7 +316,7 @@ START_TEST(handler_in_handler)
 	on_signal(SIGUSR1, SA_RESTART, outer);
 	on_signal(SIGUSR2, SA_RESTART, set_and_rewind);
 	thread = send_when_asleep(NULL);
-	ck_assert_int_eq(safe_syscall_raw(&flag, SYS_read, (long)fd[0], &c, 1L),
+	ck_assert_int_eq(safe_syscall_raw(&flag, SYS_read, fd[0], &c, 1),
 			 -SAFE_ERESTARTSYS);
 	pthread_join(thread, NULL);
 	ck_assert_int_eq(found, SAFE_SYSCALL_OUTSIDE);
@@ -342,7 +341,7 @@ START_TEST(call_in_handler)
 
 	on_signal(SIGUSR1, SA_RESTART, calls_too);
 	thread = send_when_asleep(NULL);
-	ck_assert_int_eq(safe_syscall_raw(&flag, SYS_read, (long)fd[0], &c, 1L),
+	ck_assert_int_eq(safe_syscall_raw(&flag, SYS_read, fd[0], &c, 1),
 			 -SAFE_ERESTARTSYS);
 	pthread_join(thread, NULL);
 	ck_assert_int_eq(pid_in_handler, getpid());

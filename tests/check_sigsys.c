@@ -133,7 +133,7 @@ START_TEST(the_answer_is_the_result)
 	install_handlers();
 	if (!trap_the_stub())
 		SKIP(no_filters);
-	result = safe_syscall_raw(&flag, SYS_write, (long)fd[1], "x", 1L);
+	result = safe_syscall_raw(&flag, SYS_write, fd[1], "x", 1);
 	ck_assert_msg(result == answer->want, "%s: %ld, not %ld", answer->name, result,
 		      answer->want);
 	ck_assert_int_eq(handled, 1);

@@ -372,7 +372,7 @@ static void jumps(int sig)
 /* The signal comes as this call returns. */
 static long call(long number)
 {
-	return safe_syscall(number, (long)getpid(), (long)own_tid(), (long)SIGUSR1);
+	return safe_syscall(number, getpid(), own_tid(), SIGUSR1);
 }
 
 static __attribute__((noinline)) void call_further_down(void)
@@ -410,7 +410,7 @@ START_TEST(jumped_out_of_a_call)
 	for (i = 0; i < 100; i++) {
 		if (!sigsetjmp(jump, 1))
 			safe_syscall(!i && !(_i & 2) ? SYS_tgkill : SYS_getppid,
-				     (long)getpid(), tid, (long)SIGUSR1);
+				     getpid(), tid, SIGUSR1);
 		before_syscall = count;
 	}
 	ck_assert_int_eq(calls, 0);

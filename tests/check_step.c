@@ -103,14 +103,14 @@ static void handle_entry(ucontext_t *uc)
 static long succeeding(void)
 {
 	/* 6 arguments, so that whatever the stub moves them through is used */
-	return safe_syscall_raw(&flag, SYS_write, (long)pipe_fd[1], "x", 1L,
-				0x4444L, 0x5555L, 0x6666L);
+	return safe_syscall_raw(&flag, SYS_write, pipe_fd[1], "x", 1,
+				0x4444, 0x5555, 0x6666);
 }
 
 static long failing(void)
 {
-	return safe_syscall_raw(&flag, SYS_write, -1L, "x", 1L,
-				0x4444L, 0x5555L, 0x6666L);
+	return safe_syscall_raw(&flag, SYS_write, -1, "x", 1,
+				0x4444, 0x5555, 0x6666);
 }
 
 static const struct call {
@@ -343,15 +343,14 @@ START_TEST(arguments_reach_the_kernel)
 {
 	/* both halves of the word, and its sign */
 	static const safe_syscall_word half = (safe_syscall_word)1 << (sizeof(safe_syscall_word) * 4);
-	safe_syscall_word a[7];
+	safe_syscall_word a[SAFE_SYSCALL_ARGUMENTS];
 	int i;
 
-	for (i = 0; i < 7; i++)
+	for (i = 0; i < SAFE_SYSCALL_ARGUMENTS; i++)
 		a[i] = (i % 2 ? -1 : 1) * ((i + 1) * half + 0x1111 * (i + 1));
 	flag = 0;
 	breakpoint_set(code.pc[code.call], 0, handle_at_call);
-	ck_assert_int_eq(safe_syscall_raw(&flag, SYS_getpid, a[0], a[1], a[2],
-					  a[3], a[4], a[5], a[6]), getpid());
+	ck_assert_int_eq(safe_syscall_rawv(&flag, SYS_getpid, a), getpid());
 	ck_assert(breakpoint_clear());
 	ck_assert_int_eq(number_seen, SYS_getpid);
 	for (i = 0; i < SAFE_SYSCALL_ARGUMENTS; i++)

@@ -24,7 +24,7 @@ static int pipe_fd[2], socket_fd[2], file_fd;
 /* Between the tracer and the child. */
 static struct shared {
 	/* the order */
-	safe_syscall_word number, argument[6];
+	safe_syscall_word number, argument[SAFE_SYSCALL_ARGUMENTS];
 	int sa_flags, todo[2];
 	volatile int flag;
 	/* what the call may write to */
@@ -73,13 +73,11 @@ static void handler(int sig, siginfo_t *info, void *ucontext)
 __attribute__((noinline)) static void make_call(void)
 {
 	volatile uintptr_t canary[16];
-	const safe_syscall_word *a = sh->argument;
 	int i;
 
 	for (i = 0; i < 16; i++)
 		canary[i] = (uintptr_t)&canary[i];
-	sh->result = safe_syscall_raw(&sh->flag, (long)sh->number, a[0], a[1], a[2],
-				      a[3], a[4], a[5]);
+	sh->result = safe_syscall_rawv(&sh->flag, (long)sh->number, sh->argument);
 	for (i = 0; i < 16; i++)
 		sh->damaged += canary[i] != (uintptr_t)&canary[i];
 }

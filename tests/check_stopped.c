@@ -28,7 +28,7 @@ static int pipe_fd[2], socket_fd[2], epoll_fd;
 
 /* Between the parent and the child. */
 static struct shared {
-	safe_syscall_word number, argument[6];
+	safe_syscall_word number, argument[SAFE_SYSCALL_ARGUMENTS];
 	int todo;
 	volatile int flag;
 	/* what the call reads and writes */
@@ -203,12 +203,9 @@ static void handler(int sig, siginfo_t *info, void *ucontext)
 
 static void wait_in_child(void)
 {
-	const safe_syscall_word *a = sh->argument;
-
 	prctl(PR_SET_PDEATHSIG, (long)SIGKILL);
 	on_signal(SIGUSR1, 0, handler);
-	sh->result = safe_syscall_raw(&sh->flag, (long)sh->number, a[0], a[1], a[2],
-				      a[3], a[4], a[5]);
+	sh->result = safe_syscall_rawv(&sh->flag, (long)sh->number, sh->argument);
 	_exit(0);
 }
 

@@ -34,8 +34,8 @@ START_TEST(one_argument)
 {
 	int fd = temporary_file();
 
-	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_close, (long)fd), 0);
-	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_close, (long)fd), -EBADF);
+	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_close, fd), 0);
+	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_close, fd), -EBADF);
 }
 END_TEST
 
@@ -44,7 +44,7 @@ START_TEST(two_arguments)
 	struct timespec ts = { -1, -1 };
 
 	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_clock_gettime,
-					  (long)CLOCK_MONOTONIC, &ts), 0);
+					  CLOCK_MONOTONIC, &ts), 0);
 	ck_assert_int_ge(ts.tv_nsec, 0);
 }
 END_TEST
@@ -53,7 +53,7 @@ START_TEST(three_arguments)
 {
 	int fd = temporary_file();
 
-	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_write, (long)fd, "abcd", 3L), 3);
+	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_write, fd, "abcd", 3), 3);
 	ck_assert_int_eq(lseek(fd, 0, SEEK_CUR), 3);
 }
 END_TEST
@@ -65,8 +65,8 @@ START_TEST(four_arguments)
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR2);
 	/* the fourth is the size: any other is an error */
-	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_rt_sigprocmask, (long)SIG_BLOCK,
-					  &set, &old, (long)_NSIG / 8 + 1), -EINVAL);
+	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_rt_sigprocmask, SIG_BLOCK,
+					  &set, &old, _NSIG / 8 + 1), -EINVAL);
 	ck_assert_int_eq(sigprocmask(SIG_BLOCK, NULL, &old), 0);
 	ck_assert(!sigismember(&old, SIGUSR2));
 }
@@ -76,13 +76,13 @@ START_TEST(five_arguments)
 {
 	/* prctl wants zeros in those it does not use, and says which it got */
 	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_prctl,
-					  (long)PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L), 0);
+					  PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
 	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_prctl,
-					  (long)PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L), 1);
+					  PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 1);
 	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_prctl,
-					  (long)PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 9L), -EINVAL);
+					  PR_GET_NO_NEW_PRIVS, 0, 0, 0, 9), -EINVAL);
 	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_prctl,
-					  (long)PR_GET_NO_NEW_PRIVS, 0L, 0L, 9L, 0L), -EINVAL);
+					  PR_GET_NO_NEW_PRIVS, 0, 0, 9, 0), -EINVAL);
 }
 END_TEST
 
@@ -92,12 +92,12 @@ START_TEST(six_arguments)
 
 	/* the sixth is compared with the first's word, the fifth is an address */
 	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_futex, &from,
-					  (long)FUTEX_CMP_REQUEUE_PRIVATE, 1L, 1L, &to, 7L), 0);
+					  FUTEX_CMP_REQUEUE_PRIVATE, 1, 1, &to, 7), 0);
 	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_futex, &from,
-					  (long)FUTEX_CMP_REQUEUE_PRIVATE, 1L, 1L, &to, 8L), -EAGAIN);
+					  FUTEX_CMP_REQUEUE_PRIVATE, 1, 1, &to, 8), -EAGAIN);
 	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_futex, &from,
-					  (long)FUTEX_CMP_REQUEUE_PRIVATE, 1L, 1L,
-					  (char *)&to + 1, 7L), -EINVAL);
+					  FUTEX_CMP_REQUEUE_PRIVATE, 1, 1,
+					  (char *)&to + 1, 7), -EINVAL);
 }
 END_TEST
 
@@ -107,10 +107,10 @@ START_TEST(seven_arguments)
 	int fd = temporary_file();
 
 	/* fd, padding, two 64-bit numbers in pairs, and the seventh: flags */
-	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_sync_file_range, (long)fd,
-					  0L, 0L, 0L, 0L, 0L, 2L), 0);
-	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_sync_file_range, (long)fd,
-					  0L, 0L, 0L, 0L, 0L, 64L), -EINVAL);
+	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_sync_file_range, fd,
+					  0, 0, 0, 0, 0, 2), 0);
+	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_sync_file_range, fd,
+					  0, 0, 0, 0, 0, 64), -EINVAL);
 #else
 	SKIP("only mips o32 passes seven");
 #endif
@@ -123,8 +123,7 @@ START_TEST(large_result)
 	int fd = temporary_file();
 	long far = 0x123456789aL;
 
-	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_lseek, (long)fd, far,
-					  (long)SEEK_SET), far);
+	ck_assert_int_eq(safe_syscall_raw(&clear, SYS_lseek, fd, far, SEEK_SET), far);
 #else
 	SKIP("a long is no longer than an int");
 #endif
@@ -181,14 +180,14 @@ START_TEST(flag_set)
 
 		flag = (int)(1U << value);
 		errno = 4242;
-		ck_assert_int_eq(safe_syscall_raw(&flag, SYS_read, (long)fd[0], &c, 1L),
+		ck_assert_int_eq(safe_syscall_raw(&flag, SYS_read, fd[0], &c, 1),
 				 -SAFE_ERESTARTSYS);
 		ck_assert_int_eq(errno, 4242);
 		ck_assert_uint_eq((unsigned int)flag, 1U << value);
 		ck_assert_int_eq(safe_syscall_raw(&word[1], SYS_getpid), getpid());
 	}
 	flag = 0;
-	ck_assert_int_eq(safe_syscall_raw(&flag, SYS_read, (long)fd[0], &c, 1L), 1);
+	ck_assert_int_eq(safe_syscall_raw(&flag, SYS_read, fd[0], &c, 1), 1);
 	ck_assert_int_eq(c, 'x');
 }
 END_TEST

@@ -461,14 +461,14 @@ static int drain_all(const struct task *task)
 
 static long succeeding(struct task *task)
 {
-	return safe_syscall_raw(&task->flag, SYS_write, (long)task->pipe[1], "x", 1L,
-				0x4444L, 0x5555L, 0x6666L);
+	return safe_syscall_raw(&task->flag, SYS_write, task->pipe[1], "x", 1,
+				0x4444, 0x5555, 0x6666);
 }
 
 static long failing(struct task *task)
 {
-	return safe_syscall_raw(&task->flag, SYS_write, -1L, "x", 1L,
-				0x4444L, 0x5555L, 0x6666L);
+	return safe_syscall_raw(&task->flag, SYS_write, -1, "x", 1,
+				0x4444, 0x5555, 0x6666);
 }
 
 static long asking(struct task *task)
@@ -480,7 +480,7 @@ static long reading(struct task *task)
 {
 	char c;
 
-	return safe_syscall_raw(&task->flag, SYS_read, (long)task->pipe[0], &c, 1L);
+	return safe_syscall_raw(&task->flag, SYS_read, task->pipe[0], &c, 1);
 }
 
 static struct timespec left;
@@ -758,7 +758,7 @@ static volatile unsigned long produced, consumed, wrong;
 /* The call of a task that does nothing else, or -SAFE_ERESTARTSYS: not made. */
 static long transfer(struct task *task, long number, int fd, unsigned char *byte)
 {
-	long n = safe_syscall_raw(&task->flag, number, (long)fd, byte, 1L);
+	long n = safe_syscall_raw(&task->flag, number, fd, byte, 1);
 
 	if (n == -SAFE_ERESTARTSYS) {
 		wrong += !task->flag;

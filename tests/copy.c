@@ -30,7 +30,7 @@ static long read_byte(int fd)
 {
 	char c;
 
-	return safe_syscall(SYS_read, (long)fd, &c, 1L);
+	return safe_syscall(SYS_read, fd, &c, 1);
 }
 
 const struct copy copy = { init, enter, leave, interrupt, read_byte };

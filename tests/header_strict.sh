@@ -4,8 +4,9 @@
 # header_strict.sh - safe_syscall.h as it is seen by a strict compiler, and by
 # those who make bindings for other languages from it: it compiles alone; it
 # declares the functions of the version map and types, and nothing else; each
-# function can be called with no macro at all; each type is complete, and laid
-# out the same everywhere, or opaque.
+# function can be called with no macro at all, and the macros that convert
+# arguments take whatever is a word, without a warning, and nothing else; each type
+# is complete, and laid out the same everywhere, or opaque.
 #
 # Runs in the build directory and executes nothing that was built.  srcdir, CC,
 # CPPFLAGS, CFLAGS and LDFLAGS come from the environment or, where they are not
@@ -107,7 +108,7 @@ kinds() {
 
 # Those of the header, with their values.
 macros() {
-	preprocess -dD | of_the_header | sed -n 's/^#define //p'
+	preprocess -dD "$@" | of_the_header | sed -n 's/^#define //p'
 }
 
 # ---- what it declares -------------------------------------------------------
@@ -141,15 +142,16 @@ names() {
 	grep -vE '^(function safe_syscall|type ((struct|union|enum) )?safe_syscall_)' "$tmp/kinds"
 	sed -n 's/^enum [a-z_]* {\(.*\)}$/\1/p' "$tmp/declarations" | tr ',' '\n' |
 		sed 's/^ *//; s/ *=.*//; s/ *$//' | grep -v '^SAFE_[A-Z_]*$'
-	sed 's/[ (].*//' "$tmp/macros" | grep -v '^SAFE_[A-Z_]*$'
-	return 0
+	sed 's/[ (].*//' "$tmp/macros" | grep -v '^SAFE_[A-Z_0-9]*$' | sort >"$tmp/lower-case"
+	printf '%s\n' safe_syscall safe_syscall_raw >"$tmp/converting"
+	same converting lower-case
 }
 
 # A constant, or zeros that other languages have too; nothing that does something.
 plain_macros() {
-	[ -s "$tmp/macros" ] || echo 'none found, not even the guard'
+	[ -s "$tmp/plain" ] || echo 'none found, not even the guard'
 	grep -vE -e '^SAFE_SYSCALL_H *$' -e '^[A-Z_]+ -?(0x)?[0-9a-fA-F]+[UL]*$' \
-		-e '^[A-Z_]+_INIT [{}0, ]+$' "$tmp/macros"
+		-e '^[A-Z_]+_INIT [{}0, ]+$' "$tmp/plain"
 	return 0
 }
 
@@ -215,6 +217,104 @@ link() {
 	esac
 	[ -e $library ] || skip "no $library"
 	$CC ${CFLAGS-} ${LDFLAGS-} -o "$tmp/calls" "$tmp/calls.o" $library -lpthread
+}
+
+# ---- arguments --------------------------------------------------------------
+
+# Whatever a program may pass, as it writes it.
+write_arguments() {
+	cat <<-'END'
+	#include <safe_syscall.h>
+	#include <stdbool.h>
+	#include <stddef.h>
+	#include <stdint.h>
+	enum small { SOME = 7 };
+	enum signed_small { MINUS = -1 };
+	struct fields { unsigned int three : 3; int rest : 29; };
+	static volatile int flag;
+	extern char array[];
+	char *pointer(void);
+	bool boolean(void);
+	enum small enumerator(void);
+	int integer(void);
+	void handler(int);
+	long all(struct fields *, const void *, volatile int *, void (*)(int), unsigned int,
+		 unsigned long, char, short, bool, enum small, enum signed_small);
+	long all(struct fields *s, const void *constant, volatile int *vol, void (*f)(int),
+		 unsigned int u, unsigned long ul, char c, short sh, bool b, enum small e,
+		 enum signed_small es)
+	{
+		const int i = 4;
+		int n = 0;
+
+		n += safe_syscall(1) < 0;
+		n += safe_syscall_raw(&flag, 1) < 0;
+		n += safe_syscall_raw(vol, 1, 0, NULL, NULL, NULL, NULL, 0) < 0;
+		n += safe_syscall(1, s->three, s->rest, s, constant, vol, f) < 0;
+		n += safe_syscall(1, u, ul, c, sh, b, e) < 0;
+		n += safe_syscall_raw(&flag, 1, es, i, handler, &handler, array, &array) < 0;
+		n += safe_syscall(1, pointer(), boolean(), enumerator(), integer()) < 0;
+		n += safe_syscall(1, NULL, 0, -1, 0L, -1L, "text") < 0;
+		n += safe_syscall(1, 'c', SOME, MINUS, sizeof i, 0x80000000, 1U) < 0;
+		n += safe_syscall(1, i == 3, u ? "x" : NULL, !u, ~u, -i, (char *)0) < 0;
+		n += safe_syscall(1, (void *)0, (uintptr_t)constant, (intptr_t)vol) < 0;
+		n += safe_syscall(1, (*vol)++, ++u, ul <<= 1) < 0;
+		n += safe_syscall(1, safe_syscall(2, safe_syscall_raw(&flag, 3, u))) < 0;
+		return n + (safe_syscall)(1) + (&safe_syscall_raw)(&flag, 1);
+	}
+	END
+}
+
+# arguments COMPILER STANDARD
+arguments() {
+	command -v "$1" >/dev/null || skip "no $1"
+	echo | "$1" -x c -std="$2" -fsyntax-only - 2>/dev/null || skip "$1 does not know -std=$2"
+	case $1 in
+	clang*) more='-Weverything -Wno-unknown-warning-option -Wno-documentation-unknown-command
+		-Wno-declaration-after-statement -Wno-pre-c11-compat' ;;
+	*) more='-Wconversion -Wsign-conversion -Wcast-qual -Wcast-align=strict
+		-Wbad-function-cast -Wc++-compat -Wpointer-arith -Wwrite-strings
+		-Wduplicated-branches -Wduplicated-cond -Wlogical-op -Wvla
+		-Wdeclaration-after-statement -Wjump-misses-init' ;;
+	esac
+	"$1" -x c -O2 -std="$2" -D_GNU_SOURCE $warnings $more -I"$srcdir/include" \
+		-c -o "$tmp/arguments.o" "$tmp/arguments.c"
+}
+
+# refused CALL COMPILER: what is no word, or one too many, is an error and no warning
+refused() {
+	command -v "$2" >/dev/null || skip "no $2"
+	for call in "$1" 'safe_syscall(1, 0)'; do
+		printf '#include <safe_syscall.h>\nlong f(safe_syscall_scope s);\n%s\n' \
+			"long f(safe_syscall_scope s) { (void)s; return $call; }" >"$tmp/refused.c"
+		"$2" -w -D_GNU_SOURCE -I"$srcdir/include" -c -o "$tmp/refused.o" "$tmp/refused.c" \
+			>/dev/null 2>&1
+		echo $?
+	done | tr -d '\n' | grep -qx '[1-9][0-9]*0' || echo "$2 takes it"
+}
+
+check_arguments() {
+	for compiler in gcc clang musl-gcc; do
+		for standard in c99 gnu99 c11 gnu17; do
+			check "arguments: $compiler -std=$standard" arguments $compiler $standard
+		done
+	done
+	for compiler in gcc clang; do
+		for what in 1.0 1.0f s '(__int128)0' '0, 1, 2, 3, 4, 5, 6, 7' \
+			'0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10'; do
+			check "no argument: $what, $compiler" refused "safe_syscall(1, $what)" $compiler
+		done
+	done
+}
+
+# Nothing but functions.
+no_macros() {
+	case $1 in
+	c) preprocess -dD -DSAFE_SYSCALL_NO_MACROS ;;
+	*) command -v "$1" >/dev/null || skip "no $1"
+		"$1" -x c++ -I"$srcdir/include" -E -dD "$tmp/alone.c" ;;
+	esac | of_the_header | grep '^#define [A-Za-z_0-9]*('
+	return 0
 }
 
 # ---- types ------------------------------------------------------------------
@@ -300,6 +400,48 @@ documented() {
 		done
 }
 
+# ---- atomic flags -----------------------------------------------------------
+
+# An atomic int is an int in memory, and its address can be passed as the page says; C++ is
+# tested by header_cxx.cc.
+# atomic_c COMPILER
+atomic_c() {
+	command -v "$1" >/dev/null || skip "no $1"
+	cat >"$tmp/atomic.c" <<-'END'
+	#include <safe_syscall.h>
+	#include <stdatomic.h>
+	extern atomic_int flag;
+	long f(void);
+	_Static_assert(sizeof(atomic_int) == sizeof(int), "size");
+	_Static_assert(_Alignof(atomic_int) == _Alignof(int), "alignment");
+	_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "no lock");
+	long f(void) { return safe_syscall_raw((const volatile int *)&flag, 1); }
+	END
+	"$1" -std=c11 -D_GNU_SOURCE -I"$srcdir/include" $warnings -c \
+		-o "$tmp/atomic.o" "$tmp/atomic.c"
+}
+
+atomic_rust() {
+	command -v rustc >/dev/null || skip 'no rustc'
+	cat >"$tmp/atomic.rs" <<-'END'
+	use std::mem::{align_of, size_of};
+	use std::os::raw::{c_int, c_long};
+	use std::sync::atomic::AtomicI32;
+	extern "C" {
+	    fn safe_syscall_raw(flag: *const c_int, number: c_long, ...) -> c_long;
+	}
+	const _: () = assert!(size_of::<AtomicI32>() == size_of::<c_int>());
+	const _: () = assert!(align_of::<AtomicI32>() == align_of::<c_int>());
+	pub fn f(flag: &AtomicI32) -> c_long {
+	    unsafe { safe_syscall_raw(flag.as_ptr(), 1) }
+	}
+	END
+	case $(rustc --version) in
+	'rustc 1.'[0-9].* | 'rustc 1.'[0-6][0-9].*) skip 'rustc is older than 1.70' ;;
+	esac
+	rustc --crate-type lib --emit obj -D warnings -o "$tmp/atomic.o" "$tmp/atomic.rs"
+}
+
 # ---- a generator of bindings ------------------------------------------------
 
 # As it comes, and not as a formatter would have it that has wishes of its own.
@@ -340,8 +482,10 @@ printf '#include <safe_syscall.h>\n#include <safe_syscall.h>\n' >"$tmp/alone.c"
 declarations >"$tmp/declarations"
 kinds >"$tmp/kinds"
 macros >"$tmp/macros"
+macros -DSAFE_SYSCALL_NO_MACROS >"$tmp/plain"
 write_calls >"$tmp/calls.c"
 write_layout >"$tmp/layout.c"
+write_arguments >"$tmp/arguments.c"
 
 check 'functions and types, and nothing else' functions_and_types_only
 check 'functions and version map' version_map
@@ -354,9 +498,15 @@ check 'calls without a macro, g++' call_cxx g++
 check 'calls without a macro, clang++' call_cxx clang++
 check 'calls, shared library' link shared
 check 'calls, static library' link static
+check_arguments
+check 'no macros where none are wanted' no_macros c
+check 'no macros in C++' no_macros g++
 check 'types are complete or opaque' complete_or_opaque
 check 'no padding, no bit-fields' no_padding
 check 'macros for strict standards are named in the header' documented
 check_alone
+check 'atomic flag: gcc' atomic_c gcc
+check 'atomic flag: clang' atomic_c clang
+check 'atomic flag: rustc' atomic_rust
 check 'bindgen' bindings
 finish

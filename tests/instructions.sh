@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# instructions.sh [OBJECT...] - how many instructions a call costs, counted in
-# the machine code and compared with the table in safe_syscall_internals(7), and that what must not
-# be in the window is not.  Without arguments: the stub as it was built in this
-# directory, and as every compiler below that is installed makes it.
+# instructions.sh [--compilers | OBJECT...] - how many instructions a call costs,
+# counted in the machine code and compared with safe_syscall_internals(7), and that what
+# must not be in the window is not.  Without arguments: the stub as it was built in
+# this directory; --compilers: as every compiler below that is installed makes it,
+# which needs the binutils of their targets, as llvm-objdump prints some
+# instructions otherwise.
 #
 # srcdir, OBJDUMP and READELF may be in the environment.
 
@@ -313,10 +315,13 @@ target_of() {
 	esac
 }
 
-check_all() {
+check_built() {
 	for file in lib/stub.o lib/.libs/stub.o; do
 		[ ! -e "$file" ] || check_object "$file" "$file" "$OBJDUMP" llvm-objdump
 	done
+}
+
+check_compilers() {
 	compilers >"$tmp/compilers"
 	while read -r command <&3; do
 		# shellcheck disable=SC2086 # a compiler and its flags
@@ -333,7 +338,9 @@ trap 'exit 1' HUP INT TERM
 if ! command -v "${READELF%% *}" >/dev/null; then
 	skip instructions "no ${READELF%% *}"
 elif [ $# -eq 0 ]; then
-	check_all
+	check_built
+elif [ "$1" = --compilers ]; then
+	check_compilers
 else
 	for object; do
 		check_object "$object" "$object" "$OBJDUMP" llvm-objdump

@@ -29,7 +29,7 @@ static inline pid_t own_tid(void)
 static inline long block(void)
 {
 	char c;
-	long result = safe_syscall(SYS_read, (long)fd[0], &c, 1L);
+	long result = safe_syscall(SYS_read, fd[0], &c, 1);
 
 	return result == -1 ? -errno : result;
 }

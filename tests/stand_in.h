@@ -28,7 +28,8 @@ __attribute__((no_sanitize("address")))
 long syscall(long number, ...)
 {
 	static const volatile int never;
-	long a[6], result;
+	safe_syscall_word a[SAFE_SYSCALL_ARGUMENTS] = { 0 };
+	long result;
 	va_list list;
 	int i, error = errno;
 
@@ -38,7 +39,7 @@ long syscall(long number, ...)
 	va_end(list);
 	result = before_syscall ? -before_syscall(number) : 0;
 	if (!result)
-		result = safe_syscall_raw(&never, number, a[0], a[1], a[2], a[3], a[4], a[5]);
+		result = safe_syscall_rawv(&never, number, a);
 	if (after_syscall)
 		after_syscall(number);
 	errno = error;

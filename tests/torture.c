@@ -84,10 +84,10 @@ static void pass_a_byte(void)
 	long n;
 
 	if (self->writes) {
-		n = INSIST(SYS_write, (long)self->fd, &c, 1L);
+		n = INSIST(SYS_write, self->fd, &c, 1);
 		ck_assert_int_eq(n, 1);
 	} else {
-		n = INSIST(SYS_read, (long)self->fd, &c, 1L);
+		n = INSIST(SYS_read, self->fd, &c, 1);
 		if (n == 0) {
 			self->finished = 1;
 			return;
@@ -100,15 +100,15 @@ static void pass_a_byte(void)
 
 static void take_lock(int fd)
 {
-	ck_assert_int_eq(INSIST(SYS_flock, (long)fd, (long)LOCK_EX), 0);
+	ck_assert_int_eq(INSIST(SYS_flock, fd, LOCK_EX), 0);
 	ck_assert_int_eq(++lock_holders, 1);
 	ck_assert_int_eq(--lock_holders, 0);
-	ck_assert_int_eq(INSIST(SYS_flock, (long)fd, (long)LOCK_UN), 0);
+	ck_assert_int_eq(INSIST(SYS_flock, fd, LOCK_UN), 0);
 }
 
 static void duplicate(void)
 {
-	long fd = INSIST(SYS_dup, (long)self->fd);
+	long fd = INSIST(SYS_dup, self->fd);
 
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(INSIST(SYS_close, fd), 0);
