@@ -65,6 +65,12 @@ static long long deadline(const safe_syscall_scope *scope)
 	return (long long)scope->ss_deadline[0] * SECOND + (long long)scope->ss_deadline[1];
 }
 
+/* The deadline of one that is being entered is of the time before, and enter() drops it. */
+static int has_deadline(const safe_syscall_scope *scope)
+{
+	return AO_load(&scope->ss_state) & SS_DEADLINE && scope != ss_thread.entering;
+}
+
 /* The earliest time for which there is a reason; 0: there is none. */
 static long long earliest(void)
 {
@@ -72,7 +78,7 @@ static long long earliest(void)
 	const safe_syscall_scope *s;
 
 	for (s = ss_innermost(); s; s = ss_around(s))
-		if (AO_load(&s->ss_state) & SS_DEADLINE && (!when || deadline(s) < when))
+		if (has_deadline(s) && (!when || deadline(s) < when))
 			when = deadline(s);
 	return when;
 }
@@ -122,7 +128,7 @@ void ss_timer_expire(void)
 	safe_syscall_scope *s;
 
 	for (s = ss_innermost(); s; s = ss_around(s)) {
-		if (!(AO_load(&s->ss_state) & SS_DEADLINE))
+		if (!has_deadline(s))
 			continue;
 		time = time ? time : now();
 		if (deadline(s) <= time)

@@ -12,24 +12,27 @@
  *
  * WHAT IS CHECKED, and nothing else.  Of each scope a word says whether it is marked: set
  * by interrupt(), cleared by rearm(), unknown where two of these overlapped (then
- * safe_syscall_interrupted() is asked).  The chain: the scopes that the subject is in.
+ * safe_syscall_interrupted() is asked).  A clear one whose deadline has passed is unknown
+ * until that says it is marked.  The chain: the scopes that the subject is in.
  *
  *	G1, G6	The subject does not stay asleep in a safe_syscall() while one of the
- *		chain is marked.  Seen from outside, again and again, for a second or two:
+ *		chain is marked, or its deadline has passed.  Seen from outside, again and again, for a second or two:
  *		it is the same call, no handler ran, no mark was changed, it sleeps.
  *	G2, G3	Each call reads from a pipe of its own level.  When it has returned, in the
  *		pipe is what was written less what was returned.
  *	G4	SAFE_ERESTARTSYS: one of the chain was marked when the call began, or
- *		somebody interrupted one during it.  Never from safe_syscall_raw(), as
+ *		somebody interrupted one during it, or a deadline passed.  Never from safe_syscall_raw(), as
  *		its flag is clear.
  *	G5	EINTR from read(2) on a pipe: a handler without SA_RESTART ran meanwhile.
  *	G6	The interrupt signal is not blocked in the main flow, at the start of a
  *		child of fork, in a new thread, in a program that was exec'd, and these
  *		are not killed by it.  All that is said here holds in the child as well.
- *	G7	After leave() or rearm() in the main flow, and none of the chain is marked:
+ *	G7	After leave(), rearm() or deadline() in the main flow, and none of the chain
+ *		is marked:
  *		the signal is not pending, and ppoll(2) fails with EINTR only if one of
  *		our handlers ran.
- *	marks	leave(), rearm() and interrupted() say what the word says.
+ *	marks	leave(), rearm() and interrupted() say what the word says: 2 for a deadline,
+ *		and never before it.
  *
  * WHAT IS NOT, and why:
  *   - Does a call that would not have blocked come back at once from a marked scope?  By
@@ -44,7 +47,7 @@
  *
  * A jump is made only where all flows that it leaves are in a call or were told to stand
  * still; forks and new threads are made under the same condition.  Nobody blocks the
- * interrupt signal, and enter() and leave() are in the main flow only.
+ * interrupt signal, and enter(), leave() and deadline() are in the main flow only.
  *
  *	SAFE_SYSCALL_CHAOS_SECONDS	how long; default 60, and 5 with SAFE_SYSCALL_STRIDE
  *	SAFE_SYSCALL_CHAOS_SEED		only this one
@@ -52,8 +55,8 @@
  *	SAFE_SYSCALL_CHAOS_FAILURES	go on until so many seeds have failed; default 1
  *	SAFE_SYSCALL_CHAOS_WANT		only failures that have this text in them; others are counted
  *	SAFE_SYSCALL_CHAOS_WITHOUT	leaves out what is named: enters, raw, stacks, jumps, forks,
- *			threads, execs, strikes, noise, masks (G6 of the signal's mask); for a
- *			library in which the failures of one hide those of others
+ *			threads, execs, strikes, noise, deadlines, masks (G6 of the signal's
+ *			mask); for a library in which the failures of one hide those of others
  *	SAFE_SYSCALL_CHAOS_SLOW		time limits are so many times as long; default: measured
  *	SAFE_SYSCALL_CHAOS_SHRINK	0: print the events as they are
  */
@@ -74,6 +77,9 @@
 #ifndef SS_AUTODISARM
 # define SS_AUTODISARM (1U << 31)
 #endif
+#ifndef PTRACE_SETSIGMASK
+# define PTRACE_SETSIGMASK 0x420b
+#endif
 #ifndef __WALL
 # define __WALL 0x40000000
 #endif
@@ -81,6 +87,7 @@
 /* Not in every version of the library. */
 void safe_syscall_forked(void) __attribute__((weak));
 int safe_syscall_signal(void) __attribute__((weak));
+int safe_syscall_deadline(safe_syscall_scope *, const struct timespec *) __attribute__((weak));
 
 enum { LEVELS = 6, SCOPES = 4, EVENTS = 160, STACK = 128 * 1024, COMBOS = 24 };
 
@@ -88,7 +95,7 @@ enum { LEVELS = 6, SCOPES = 4, EVENTS = 160, STACK = 128 * 1024, COMBOS = 24 };
 
 enum kind {
 	NOTHING,
-	ENTER, LEAVE,		/* in the main flow only */
+	ENTER, LEAVE, DEADLINE,	/* in the main flow only */
 	INTERRUPT, REARM, CALL, READY, BLOCK, RAW, RAW_BLOCK, RAISE, POLL, JUMP, FORK,
 	THREAD, EXEC,
 	AT,			/* during the next operation the director does what is below */
@@ -145,7 +152,7 @@ static int one_in(unsigned int n)
 }
 
 static const struct weight { unsigned char kind, weight; } in_main[] = {
-	{ ENTER, 20 }, { LEAVE, 8 }, { BLOCK, 32 }, { CALL, 5 }, { READY, 6 },
+	{ ENTER, 20 }, { LEAVE, 8 }, { DEADLINE, 16 }, { BLOCK, 32 }, { CALL, 5 }, { READY, 6 },
 	{ REARM, 16 }, { INTERRUPT, 4 }, { POLL, 4 }, { RAISE, 7 }, { FORK, 1 },
 	{ THREAD, 1 }, { EXEC, 1 }, { NOTHING, 0 }
 }, in_handler[] = {
@@ -199,6 +206,8 @@ static void random_event(struct event *e, int depth, const struct weight *table)
 	e->saves = one_in(2);
 	e->together = one_in(4);
 	e->delay = (unsigned short)below(longest[below(table == strikes ? 3 : 4)]);
+	if (e->kind == DEADLINE)
+		e->delay = (unsigned short)below(128);
 	if (e->kind == SEND || e->kind == RAISE) {
 		e->which = random_combo();
 		e->switches = one_in(4);
@@ -253,7 +262,7 @@ static void leave_out(void)
 	static const struct { unsigned char kind; const char *name; } kinds[] = {
 		{ RAW, "raw" }, { RAW_BLOCK, "raw" }, { JUMP, "jumps" }, { FORK, "forks" },
 		{ THREAD, "threads" }, { EXEC, "execs" }, { AT, "strikes" },
-		{ ENTER, "enters" }
+		{ ENTER, "enters" }, { DEADLINE, "deadlines" }
 	};
 	const char *without = getenv("SAFE_SYSCALL_CHAOS_WITHOUT");
 	size_t k;
@@ -269,6 +278,8 @@ static void leave_out(void)
 	for (i = 1; i < tree.used; i++) {
 		if (strstr(without, "stacks"))
 			tree.event[i].switches = 0;
+		if (tree.event[i].kind == THREAD && strstr(without, "deadlines"))
+			tree.event[i].which = 0;
 		for (k = 0; k < sizeof kinds / sizeof *kinds; k++)
 			if (tree.event[i].kind == kinds[k].kind &&
 			    strstr(without, kinds[k].name))
@@ -299,6 +310,7 @@ static struct {
 	pid_t pid;			/* of the first process */
 	int forks, threads, execs;	/* so many are left */
 	int traced, at, order;		/* a strike, see strike() and trace() */
+	unsigned char mask[_NSIG / 8];	/* as the kernel has it, to be put back there */
 	int limit_ms;
 } volatile *shared;
 
@@ -390,19 +402,51 @@ static void __attribute__((noreturn, format(printf, 1, 2))) wrong(const char *fo
 
 /* ---- which scopes are marked ------------------------------------------------------ */
 
-enum { MARKED = 1, UNKNOWN = 2, BUSY = 4, BUSY_MASK = 255 * BUSY, CHANGE = 1024 };
+/*
+ * How it is marked is what safe_syscall_interrupted() says, or EITHER: by one of the two.
+ * Of a scope's deadline is known when it passes, in microseconds from the program's start; 0:
+ * there is none, or it has been marked for that.  It is doubtful when a rearm or another
+ * change of it was under way when it passed: then maybe nothing comes of it.
+ */
+enum {
+	BY_SOMEBODY = 1, BY_DEADLINE = 2, EITHER = 3, MARKED = 3, UNKNOWN = 4,
+	BUSY = 8, BUSY_MASK = 255 * BUSY, CHANGE = 2048
+};
 
 static unsigned int words[SCOPES];
+static volatile unsigned int deadlines[SCOPES];
+static volatile int doubtful[SCOPES];
+static struct timespec program_start;
+
+static unsigned int microseconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (unsigned int)(ts.tv_sec - program_start.tv_sec) * 1000000U +
+		(unsigned int)(ts.tv_nsec / 1000);
+}
+
+static int has_passed(unsigned int deadline)
+{
+	return deadline && microseconds() >= deadline;
+}
+
+/* The library may mark a clear scope any moment once its deadline has passed. */
+static unsigned int as_of_now(int i, unsigned int word)
+{
+	return word & (MARKED | UNKNOWN) || !has_passed(deadlines[i]) ? word : word | UNKNOWN;
+}
 
 static unsigned int word_of(int i)
 {
-	return __atomic_load_n(&words[i], __ATOMIC_SEQ_CST);
+	return as_of_now(i, __atomic_load_n(&words[i], __ATOMIC_SEQ_CST));
 }
 
 /* Two that overlap: nobody knows which of the two was the last. */
 static unsigned int begin(int i)
 {
-	unsigned int old = word_of(i), new;
+	unsigned int old = __atomic_load_n(&words[i], __ATOMIC_SEQ_CST), new;
 
 	do
 		new = (old + CHANGE + BUSY) | (old & BUSY_MASK ? UNKNOWN : 0);
@@ -411,9 +455,10 @@ static unsigned int begin(int i)
 	return new;
 }
 
-static void end(int i, unsigned int begun, unsigned int marked)
+/* Returns whether it overlapped with no other. */
+static int end(int i, unsigned int begun, unsigned int marked)
 {
-	unsigned int old = word_of(i), new;
+	unsigned int old = __atomic_load_n(&words[i], __ATOMIC_SEQ_CST), new;
 	int alone;
 
 	do {
@@ -422,6 +467,7 @@ static void end(int i, unsigned int begun, unsigned int marked)
 		      (alone ? 0 : UNKNOWN);
 	} while (!__atomic_compare_exchange_n(&words[i], &old, new, 0, __ATOMIC_SEQ_CST,
 					      __ATOMIC_SEQ_CST));
+	return alone;
 }
 
 static int is_known(unsigned int word)
@@ -439,34 +485,45 @@ static int is_clear(unsigned int word)
 	return is_known(word) && !(word & MARKED);
 }
 
-/* The word; if it says unknown, and nobody is at it, the scope itself is asked. */
+/*
+ * The word; if it says unknown, and nobody is at it, the scope itself is asked.  If that
+ * says that it is not marked, and its deadline has passed, this is the question still.
+ */
 static unsigned int settled(int i)
 {
-	unsigned int word = word_of(i), new;
+	unsigned int word = __atomic_load_n(&words[i], __ATOMIC_SEQ_CST), new;
+	int how;
 
-	if ((word & UNKNOWN) && !(word & BUSY_MASK)) {
-		new = (word & ~(unsigned int)(UNKNOWN | MARKED)) |
-		      (safe_syscall_interrupted(scopes[i]) == 1 ? MARKED : 0);
+	if (as_of_now(i, word) & UNKNOWN && !(word & BUSY_MASK)) {
+		how = safe_syscall_interrupted(scopes[i]);
+		new = (word & ~(unsigned int)(UNKNOWN | MARKED)) | (unsigned int)how;
 		if (__atomic_compare_exchange_n(&words[i], &word, new, 0, __ATOMIC_SEQ_CST,
 						__ATOMIC_SEQ_CST))
 			word = new;
 	}
-	return word;
+	return as_of_now(i, word);
 }
 
 static void interrupt(int i)
 {
-	unsigned int word = begin(i);
+	unsigned int word = begin(i), how = BY_SOMEBODY;
 
 	MUST(safe_syscall_interrupt(scopes[i]) == 0);
-	end(i, word, MARKED);
+	if (word & UNKNOWN)
+		how = EITHER;
+	else if (word & MARKED)
+		how = word & MARKED;
+	else if (has_passed(deadlines[i]))
+		how = EITHER;
+	end(i, word, how);
 }
 
 static void compare(int i, unsigned int word, int said, const char *who)
 {
-	if (is_known(word) && said != (int)(word & MARKED))
-		wrong("%s of scope %d said %d, and it was%s marked", who, i, said,
-		     word & MARKED ? "" : " not");
+	unsigned int how = word & MARKED;
+
+	if (is_known(word) && (how == EITHER ? said != 1 && said != 2 : said != (int)how))
+		wrong("%s of scope %d said %d, and it was marked %u", who, i, said, how);
 }
 
 /* Is nothing to come any more? */
@@ -521,6 +578,29 @@ static void check_quiet(long us)
 /* ---- strikes ---------------------------------------------------------------------- */
 
 /*
+ * No handler comes in here, which could fork or jump: the child would stop with nobody there
+ * to go on with it.  The tracer puts the mask back, so that no instructions of ours
+ * come before those of the operation.
+ */
+static void stop_for_tracer(int at)
+{
+	sigset_t all, old;
+
+	sigfillset(&all);
+	syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &old, _NSIG / 8);
+	if (s.pid == shared->pid && !shared->traced) {
+		memcpy((void *)shared->mask, &old, sizeof shared->mask);
+		shared->traced = 1;
+		shared->at = at;
+		if (!ptrace(PTRACE_TRACEME, 0, NULL, NULL)) {
+			syscall(SYS_tgkill, s.pid, s.tid, SIGSTOP);
+			return;
+		}
+	}
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, _NSIG / 8);
+}
+
+/*
  * Before an operation of the library.  In the first process, the program that runs the
  * seeds is told, and traces us for as long as it takes.
  */
@@ -531,12 +611,7 @@ static void strike(void)
 	if (!at)
 		return;
 	s.at = 0;
-	if (s.pid == shared->pid && !shared->traced) {
-		shared->traced = 1;
-		shared->at = at;
-		if (!ptrace(PTRACE_TRACEME, 0, NULL, NULL))
-			syscall(SYS_tgkill, s.pid, s.tid, SIGSTOP);
-	}
+	stop_for_tracer(at);
 }
 
 /* ---- calls --------------------------------------------------------------------------- */
@@ -977,8 +1052,17 @@ static struct {
 	safe_syscall_scope scope;
 	volatile pid_t tid;
 	volatile int finished;
-	int fd[2], blocked, result, error, left;
+	int fd[2], blocked, result, error, left, has_deadline;
 } other;
+
+static int set_deadline(safe_syscall_scope *scope, unsigned int at)
+{
+	struct timespec when = program_start;
+
+	when.tv_sec += at / 1000000;
+	when.tv_nsec = at % 1000000 * 1000L;
+	return safe_syscall_deadline(scope, &when);
+}
 
 static void *other_thread(void *unused)
 {
@@ -988,6 +1072,8 @@ static void *other_thread(void *unused)
 		wrong("enter in a new thread");
 	other.blocked = is_blocked(interrupt_signal);
 	other.tid = (pid_t)syscall(SYS_gettid);
+	if (other.has_deadline)
+		NEED(!set_deadline(&other.scope, microseconds() + 300));
 	other.result = (int)safe_syscall(SYS_read, other.fd[0], &c, 1);
 	other.error = errno;
 	other.left = safe_syscall_leave(&other.scope);
@@ -1012,7 +1098,7 @@ static char thread_state(pid_t tid)
 	return p && p[1] ? p[2] : 0;
 }
 
-static void do_thread(void)
+static void do_thread(const struct event *e)
 {
 	static const safe_syscall_scope fresh = SAFE_SYSCALL_SCOPE_INIT;
 	pthread_attr_t attr;
@@ -1023,12 +1109,13 @@ static void do_thread(void)
 		return;
 	other.scope = fresh;
 	other.tid = other.finished = 0;
+	other.has_deadline = e->which % 2 && safe_syscall_deadline;
 	NEED(!pipe(other.fd));
 	NEED(!pthread_attr_init(&attr) && !pthread_attr_setstacksize(&attr, STACK));
 	NEED(!pthread_create(&thread, &attr, other_thread, NULL));
-	while (!other.tid || thread_state(other.tid) != 'S')
+	while (!other.finished && (!other.tid || thread_state(other.tid) != 'S'))
 		sched_yield();
-	MUST(safe_syscall_interrupt(&other.scope) == 0);
+	MUST(other.has_deadline || safe_syscall_interrupt(&other.scope) == 0);
 	while (!other.finished) {
 		if (now() - begun > shared->limit_ms / 1e3 * 4)
 			wrong("a new thread is not brought back from its call (G1)%s",
@@ -1040,7 +1127,8 @@ static void do_thread(void)
 	close(other.fd[1]);
 	if (other.blocked)
 		wrong("the interrupt signal is blocked in a new thread (G6)");
-	MUST(other.result == -1 && other.error == SAFE_ERESTARTSYS && other.left == 1);
+	MUST(other.result == -1 && other.error == SAFE_ERESTARTSYS &&
+	     other.left == 1 + other.has_deadline);
 }
 
 /* The program, exec'd: it lives, so nothing has killed it. */
@@ -1073,6 +1161,17 @@ static void do_exec(const struct event *e)
 
 /* ---- events ------------------------------------------------------------------------------- */
 
+/* When a deadline passes: so many microseconds from now. */
+enum { TIMES = 16 };
+static const int times[TIMES] = {
+	-1000000, -1, 0, 1, 5, 15, 30, 60, 100, 150, 250, 500, 1000, 3000, 10000, 5000000
+};
+
+static int is_none(const struct event *e)
+{
+	return e->delay / TIMES == 0;
+}
+
 static int scope_of(const struct event *e)
 {
 	return e->any ? e->which : e->which % (s.depth_min + 1);
@@ -1090,6 +1189,20 @@ static void do_enter(void)
 	MUST(safe_syscall_enter(scopes[i]) == 0);
 	s.depth_min = i;
 	s.middle--;
+}
+
+/* Nothing comes of it any more; what has come may not be known yet. */
+static void forget_deadline(int i)
+{
+	unsigned int word;
+
+	if (has_passed(deadlines[i]) && !is_marked(word_of(i))) {
+		word = begin(i);
+		deadlines[i] = 0;
+		end(i, word, UNKNOWN);
+	}
+	deadlines[i] = 0;
+	doubtful[i] = 0;
 }
 
 static void do_leave(long us)
@@ -1110,28 +1223,72 @@ static void do_leave(long us)
 		compare(i, word, said, "leave()");
 		dirty[i] = 0;
 	}
+	forget_deadline(i);
 	check_quiet(us);
 }
 
+/* One that has passed is taken back as well; another is left. */
 static void do_rearm(int i, long us)
 {
 	unsigned int before = settled(i), word;
-	int said;
+	int said, was_over;
 
 	if (s.level)
 		dirty[i] = 1;
 	word = begin(i);
+	was_over = has_passed(deadlines[i]);
 	strike();
 	said = safe_syscall_rearm(scopes[i]);
-	MUST(said == 0 || said == 1);
+	MUST(said >= 0 && said <= 2);
 	if (word == word_of(i) && word == before + CHANGE + BUSY) {
 		compare(i, before, said, "rearm()");
 		if (!s.level && said)
 			dirty[i] = 0;
 	}
+	if (was_over)
+		deadlines[i] = 0;
+	doubtful[i] = has_passed(deadlines[i]);
 	end(i, word, 0);
 	if (!s.level)
 		check_quiet(us);
+}
+
+/*
+ * One that has passed when it is set is told at once.  The one before may have marked the
+ * scope, if it has passed by now.
+ */
+static void do_deadline(int i, int us, int none)
+{
+	unsigned int word, at = microseconds() + (unsigned int)us, had, how;
+
+	if (s.level || !safe_syscall_deadline)
+		return;
+	if (i > s.depth_max) {
+		MUST(set_deadline(scopes[i], at) == -1 && errno == EINVAL);
+		return;
+	}
+	settled(i);
+	word = begin(i);
+	had = deadlines[i];
+	deadlines[i] = none ? 0 : at;
+	strike();
+	if (none)
+		MUST(safe_syscall_deadline(scopes[i], NULL) == 0);
+	else
+		NEED(!set_deadline(scopes[i], at));
+	how = word & (MARKED | UNKNOWN);
+	if (!none && us <= 0)
+		how = !how ? BY_DEADLINE : how & UNKNOWN ? EITHER : how;
+	else if (!how && has_passed(had))
+		how = UNKNOWN;
+	if (none || us <= 0)
+		deadlines[i] = 0;
+	doubtful[i] = 0;
+	if (!end(i, word, how) && !none) {
+		deadlines[i] = at;
+		doubtful[i] = has_passed(at);
+	}
+	check_quiet(200);
 }
 
 /* EINTR is not ours to judge here, while something is interrupted. */
@@ -1159,6 +1316,9 @@ static void do_event(const struct event *e)
 	case REARM:
 		do_rearm(scope_of(e), e->saves * 200L);
 		break;
+	case DEADLINE:
+		do_deadline(scope_of(e), times[e->delay % TIMES], is_none(e));
+		break;
 	case POLL:
 		do_poll();
 		break;
@@ -1169,7 +1329,7 @@ static void do_event(const struct event *e)
 		do_fork(e);
 		break;
 	case THREAD:
-		do_thread();
+		do_thread(e);
 		break;
 	case EXEC:
 		do_exec(e);
@@ -1267,17 +1427,37 @@ static void direct(const struct event *e)
 		interrupt(scope_of(e));
 }
 
+/* Its deadline has passed, and the library is to find out. */
+static int is_due(int i, unsigned int word)
+{
+	return !(word & (MARKED | BUSY_MASK)) && has_passed(deadlines[i]) && !doubtful[i];
+}
+
 static int must_return(const struct frame *f, unsigned int *seen)
 {
 	int i, must = 0;
 
 	for (i = 0; i < SCOPES; i++) {
 		seen[i] = settled(i);
-		if (i <= s.depth_min && is_marked(seen[i]) &&
+		if (i <= s.depth_min && (is_marked(seen[i]) || is_due(i, seen[i])) &&
 		    (!f->middle || is_clear(f->words[i])))
 			must = 1;
 	}
 	return must && !f->is_raw;
+}
+
+/* A deadline will end it soon: every other call is left to it. */
+static int is_left_to_deadline(const struct frame *f)
+{
+	unsigned int deadline;
+	int i;
+
+	for (i = 0; i <= s.depth_min && f->number % 2 && !f->is_raw; i++) {
+		deadline = deadlines[i];
+		if (deadline && !has_passed(deadline) && has_passed(deadline - 15000))
+			return 1;
+	}
+	return 0;
 }
 
 /* Is the interrupt signal in this set of the subject's, in its status? */
@@ -1377,7 +1557,7 @@ static int look_at_call(void)
 		return 0;
 	if (d.next[l])
 		next_of(f, l);
-	else
+	else if (!is_left_to_deadline(f))
 		feed(l, number);
 	return 1;
 }
@@ -1484,6 +1664,10 @@ static void __attribute__((noreturn)) seed_process(void)
 	setpgid(0, 0);
 	set_limits();
 	shared->pid = s.pid = getpid();
+	/* whole seconds, so that whole microseconds are the same for the library */
+	clock_gettime(CLOCK_MONOTONIC, &program_start);
+	program_start.tv_sec -= 10;
+	program_start.tv_nsec = 0;
 	s.top = -1;
 	if (tree.pinned)
 		stay_on_one_processor();
@@ -1536,8 +1720,9 @@ static void trace(pid_t tid, int sig)
 {
 	int i, n, at = shared->at;
 
-	while (sig > 0 && sig != SIGSTOP)	/* those that came before it */
+	while (sig > 0 && sig != SIGSTOP)	/* those that can't be blocked */
 		sig = resume(PTRACE_CONT, tid, sig);
+	ptrace(PTRACE_SETSIGMASK, tid, (void *)sizeof shared->mask, (void *)shared->mask);
 	for (i = tree.event[at].first; i; i = tree.event[i].next) {
 		n = tree.event[i].off || !can_step ? 0 : tree.event[i].delay;
 		while (n-- > 0 && sig > 0)
@@ -1594,7 +1779,7 @@ static int run_seed(int limit_ms)
 /* ---- printing ----------------------------------------------------------------------------- */
 
 static const char *const names[] = {
-	"nothing", "enter", "leave", "interrupt", "rearm", "getpgid", "read a byte",
+	"nothing", "enter", "leave", "deadline", "interrupt", "rearm", "getpgid", "read a byte",
 	"blocking read", "raw getpgid", "raw blocking read", "raise", "poll", "siglongjmp",
 	"fork", "new thread", "exec", "during the next operation", "signal",
 	"interrupt from outside"
@@ -1625,9 +1810,13 @@ static void describe(char *to, size_t size, int index)
 
 	to += n;
 	size -= (size_t)n;
-	if (e->kind == INTERRUPT || e->kind == REARM || e->kind == OUTSIDE)
-		snprintf(to, size, " scope %d%s", e->any ? e->which :
-			 e->which % (print_depth + 1), e->any ? " (any)" : "");
+	if (e->kind == INTERRUPT || e->kind == REARM || e->kind == OUTSIDE || e->kind == DEADLINE)
+		n = snprintf(to, size, " scope %d%s", e->any ? e->which :
+			     e->which % (print_depth + 1), e->any ? " (any)" : "");
+	if (e->kind == DEADLINE && is_none(e))
+		snprintf(to + n, size - (size_t)n, ": none");
+	else if (e->kind == DEADLINE)
+		snprintf(to + n, size - (size_t)n, ": in %d us", times[e->delay % TIMES]);
 	else if (e->kind == SEND || e->kind == RAISE)
 		describe_signal(to, size, e);
 	else if (e->kind == FORK)

@@ -7,8 +7,11 @@
  * gets a signal whose handler interrupts the outer scope.  Then it runs on, and
  * sees for itself whether the guarantees have been kept.
  *
+ * Other children have set a deadline for the outer scope.  They are stopped in the same way, and
+ * run on when it has passed: so its signal arrives there.
+ *
  * SAFE_SYSCALL_STRIDE=N: after every Nth step only, as the time it takes grows with
- * the square of the steps.
+ * the square of the steps.  Default: 1, and 5 with deadlines.
  */
 #include <elf.h>
 #include <setjmp.h>
@@ -66,6 +69,9 @@ static volatile int ran, in_call, in_outer, leaving;
 static struct {
 	int failed_line;	/* where the child found that something is wrong */
 	int finished;		/* here the last of the steps has been taken */
+	long long allowed;	/* the deadline is so many nanoseconds from now */
+	struct timespec deadline;
+	int passed;		/* it has */
 } volatile *shared;
 
 #define MUST(condition)							\
@@ -146,6 +152,15 @@ static int get_mask(sigset_t *set)
 	return sigprocmask(SIG_BLOCK, NULL, set);
 }
 
+/* Nothing reaches a later operation. */
+static void check_peace(void)
+{
+	MUST(!is_in(get_mask, interrupt_signal));
+	MUST(!is_in(sigpending, interrupt_signal));
+	MUST(poll(NULL, 0, 0) == 0);
+	MUST(safe_syscall(SYS_getppid) == getppid());
+}
+
 static void __attribute__((noreturn)) child(void)
 {
 	volatile int ran_before, ran_between, left_inner, left_outer;
@@ -199,11 +214,161 @@ static void __attribute__((noreturn)) child(void)
 		MUST(left_outer == 1 || !ran_between);
 		MUST(safe_syscall_interrupted(&outer) == 1);
 	}
-	/* it reaches no later operation */
-	MUST(!is_in(get_mask, interrupt_signal));
-	MUST(!is_in(sigpending, interrupt_signal));
-	MUST(poll(NULL, 0, 0) == 0);
-	MUST(safe_syscall(SYS_getppid) == getppid());
+	check_peace();
+	_exit(0);
+}
+
+/* ---- a child with a deadline ---------------------------------------------------- */
+
+/* What it does, and what came of it. */
+static const struct program {
+	const char *name;
+	void (*run)(void);
+	void (*check)(void);
+	int others;		/* a handler interrupts the thread's own scope there */
+} *program;
+
+static struct {
+	int said, how, left, left_inner, passed;
+	long result, again, later;
+} r;
+
+static safe_syscall_scope *own;
+
+static void interrupts_own(int sig)
+{
+	(void)sig;
+	MUST(safe_syscall_interrupt(own) == 0);
+}
+
+/* The call is made if nothing is interrupted. */
+static long try_call(void)
+{
+	return safe_syscall(SYS_getppid);
+}
+
+static void run_call(void)
+{
+	MUST(safe_syscall_enter(&inner) == 0);
+	r.result = read_from(fd[0]);
+	r.left_inner = safe_syscall_leave(&inner);
+	r.left = safe_syscall_leave(&outer);
+	r.passed = shared->passed;
+}
+
+static void check_call(void)
+{
+	int bytes;
+
+	MUST(ioctl(fd[0], FIONREAD, &bytes) == 0);
+	MUST(ready == bytes + (r.result == 1));
+	MUST(r.left_inner == 0 && safe_syscall_interrupted(&inner) == 0);
+	MUST(r.left == 2 || (r.left == 0 && r.result == 1));
+	MUST(r.passed || r.left == 0);
+}
+
+/* It is taken back as a whole, or not at all. */
+static void run_rearm(void)
+{
+	r.said = safe_syscall_rearm(&outer);
+	r.result = r.said ? try_call() : read_from(fd[0]);
+	r.left = safe_syscall_leave(&outer);
+}
+
+static void check_rearm(void)
+{
+	MUST(r.said == 0 || r.said == 2);
+	MUST(r.said ? r.result == getppid() && r.left == 0 : r.result == -1 && r.left == 2);
+}
+
+static void run_taken_back(void)
+{
+	MUST(safe_syscall_deadline(&outer, NULL) == 0);
+	r.how = safe_syscall_interrupted(&outer);
+	r.result = try_call();
+	r.left = safe_syscall_leave(&outer);
+}
+
+static void check_taken_back(void)
+{
+	MUST(r.how == 0 || r.how == 2);
+	MUST(r.result == (r.how ? -1 : getppid()) && r.left == r.how);
+}
+
+static void run_changed(void)
+{
+	static const struct timespec past = { 0, 1 };
+	struct timespec far = shared->deadline;
+
+	far.tv_sec += 1000;
+	MUST(safe_syscall_deadline(&outer, &far) == 0);
+	r.how = safe_syscall_interrupted(&outer);
+	r.result = try_call();
+	MUST(safe_syscall_deadline(&outer, &past) == 0);
+	r.again = try_call();
+	r.said = safe_syscall_rearm(&outer);
+	r.later = try_call();
+	r.left = safe_syscall_leave(&outer);
+}
+
+static void check_changed(void)
+{
+	MUST(r.how == 0 || r.how == 2);
+	MUST(r.result == (r.how ? -1 : getppid()));
+	MUST(r.again == -1 && r.said == 2 && r.later == getppid() && r.left == 0);
+}
+
+/* It is gone with the first leave. */
+static void run_entered_again(void)
+{
+	r.left = safe_syscall_leave(&outer);
+	MUST(safe_syscall_enter(&outer) == 0);
+	r.how = safe_syscall_interrupted(&outer);
+	r.result = try_call();
+	r.said = safe_syscall_leave(&outer);
+}
+
+static void check_entered_again(void)
+{
+	MUST(r.left == 0 || r.left == 2);
+	MUST(r.how == r.left && r.said == r.left);
+	MUST(r.result == (r.left ? -1 : getppid()) || program->others);
+	MUST(!program->others || safe_syscall_rearm(own) == 1);
+}
+
+static const struct program programs[] = {
+	{ "a call", run_call, check_call, 0 },
+	{ "rearm", run_rearm, check_rearm, 0 },
+	{ "taken back", run_taken_back, check_taken_back, 0 },
+	{ "changed", run_changed, check_changed, 0 },
+	{ "entered again", run_entered_again, check_entered_again, 0 },
+	{ "entered again, own interrupted", run_entered_again, check_entered_again, 1 },
+};
+
+enum { PROGRAMS = sizeof programs / sizeof *programs };
+
+static void __attribute__((noreturn)) child_with_deadline(void)
+{
+	struct timespec when;
+
+	die_after(20);
+	MUST(signal(SIGUSR1, interrupts_own) != SIG_ERR);
+	own = safe_syscall_self();
+	outer = inner = NEW_SCOPE;
+	MUST(safe_syscall_enter(&outer) == 0);
+	if (ready)
+		MUST(write(fd[1], "x", 1) == 1);
+	clock_gettime(CLOCK_MONOTONIC, &when);
+	when.tv_sec += (time_t)((when.tv_nsec + shared->allowed) / 1000000000);
+	when.tv_nsec = (long)((when.tv_nsec + shared->allowed) % 1000000000);
+	shared->deadline = when;
+	MUST(safe_syscall_deadline(&outer, &when) == 0);
+	MUST(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0);
+	syscall(SYS_kill, getpid(), SIGSTOP);
+	program->run();
+	shared->finished = 1;
+	program->check();
+	check_peace();
 	_exit(0);
 }
 
@@ -221,11 +386,22 @@ static uintptr_t pc_of(pid_t pid)
 }
 
 /* Load-linked and store-conditional: a stop between the two makes the store fail. */
-enum { ENDLESS = 5000 };
+enum { ENDLESS = 5000, TOO_LATE = -2 };
+
+static int has_passed(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return program && (now.tv_sec > shared->deadline.tv_sec ||
+			   (now.tv_sec == shared->deadline.tv_sec &&
+			    now.tv_nsec >= shared->deadline.tv_nsec));
+}
 
 /*
  * So many steps, but not into a call that would block, nor past the last one.  Returns
- * how many there were; -1 where the kernel has no single steps.
+ * how many there were; -1 where the kernel has no single steps; TOO_LATE when the
+ * deadline has passed in them.
  */
 static int steps(pid_t pid, int wanted)
 {
@@ -238,8 +414,20 @@ static int steps(pid_t pid, int wanted)
 			return -1;
 		if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
 			ck_abort_msg("the child ended, line %d", shared->failed_line);
+		if (WSTOPSIG(status) != SIGTRAP)
+			break;
 	}
-	return i;
+	return has_passed() ? TOO_LATE : i;
+}
+
+/* On the processor on which the child is, so its timer fires before this one. */
+static void wait_for_deadline(void)
+{
+	struct timespec when = shared->deadline;
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL) == EINTR)
+		;
+	shared->passed = 1;
 }
 
 static void empty(int from)
@@ -251,6 +439,11 @@ static void empty(int from)
 		ck_assert_int_eq(read(from, &c, 1), 1);
 }
 
+static const char *name_of(void)
+{
+	return program ? program->name : kind->name;
+}
+
 /* A child that gets the signal after so many steps.  Returns as steps(). */
 static int interrupt_after(int wanted)
 {
@@ -259,23 +452,42 @@ static int interrupt_after(int wanted)
 
 	empty(fd[0]);
 	empty(other_fd[0]);
-	shared->failed_line = shared->finished = 0;
+	shared->failed_line = shared->finished = shared->passed = 0;
 	pid = fork();
 	ck_assert_int_ne(pid, -1);
-	if (!pid)
+	if (!pid && program)
+		child_with_deadline();
+	else if (!pid)
 		child();
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_msg(WIFSTOPPED(status), "the child ended, line %d", shared->failed_line);
 	ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *)PTRACE_O_EXITKILL);
 	done = steps(pid, wanted);
-	gave_up = done == -1 || done == ENDLESS;
+	gave_up = done < 0 || done == ENDLESS;
+	if (program && !gave_up)
+		wait_for_deadline();
 	if (gave_up)
 		kill(pid, SIGKILL);
 	else
-		ptrace(PTRACE_DETACH, pid, NULL, (void *)SIGUSR1);
+		ptrace(PTRACE_DETACH, pid, NULL,
+		       (void *)(intptr_t)(program && !program->others ? 0 : SIGUSR1));
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_msg(gave_up || status == 0, "%s, after %d steps: line %d, status 0x%x",
-		      kind->name, done, shared->failed_line, status);
+		      name_of(), done, shared->failed_line, status);
+	return done;
+}
+
+/*
+ * The time that so many steps take isn't known before: it becomes longer when it was too
+ * short, and a little shorter when it was not.
+ */
+static int interrupt_in_time(int wanted)
+{
+	int done;
+
+	while ((done = interrupt_after(wanted)) == TOO_LATE && shared->allowed < 4000000000LL)
+		shared->allowed *= 2;
+	shared->allowed -= shared->allowed / 8;
 	return done;
 }
 
@@ -283,21 +495,23 @@ static int interrupt_after(int wanted)
 static const char *every_instruction(int is_ready, int is_stale)
 {
 	const char *wish = getenv("SAFE_SYSCALL_STRIDE");
-	int stride = wish && atoi(wish) > 0 ? atoi(wish) : 1;
+	int stride = wish && atoi(wish) > 0 ? atoi(wish) : program ? 5 : 1;
 	int all, n, cases = 0;
 
 	ready = is_ready;
 	stale = is_stale;
-	all = interrupt_after(ENDLESS);
+	shared->allowed = 100000000;
+	all = interrupt_in_time(ENDLESS);
 	if (all == -1)
 		return "the kernel has no PTRACE_SINGLESTEP";
-	if (all == ENDLESS)
+	if (all == ENDLESS || all == TOO_LATE)
 		return "single steps don't get through load-linked and store-conditional";
+	shared->allowed = 500000;	/* ns */
 	for (n = 0; n <= all; n += stride) {
-		interrupt_after(n);
+		interrupt_in_time(n);
 		cases++;
 	}
-	printf("%s%s%s: %d steps, %d cases\n", kind->name, ready ? "" : ", would block",
+	printf("%s%s%s: %d steps, %d cases\n", name_of(), ready ? "" : ", would block",
 	       stale ? ", after another" : "", all, cases);
 	fflush(stdout);
 	return NULL;
@@ -320,13 +534,19 @@ static void setup(void)
 	ck_assert_int_eq(sigsetjmp(jump, 1), 0);
 	set_up(1);
 	ck_assert_int_eq(safe_syscall_leave(&inner), 0);
+	ck_assert_int_eq(safe_syscall_deadline(&outer, NULL), 0);
 	ck_assert_int_eq(safe_syscall_leave(&outer), 0);
+}
+
+static const char *why_not(void)
+{
+	return emulated() ? "no ptrace in an emulator of user mode" :
+		TA_NO_STEP ? "single steps are not to be relied on" : NULL;
 }
 
 START_TEST(interrupted)
 {
-	const char *why = emulated() ? "no ptrace in an emulator of user mode" :
-		TA_NO_STEP ? "single steps are not to be relied on" : NULL;
+	const char *why = why_not();
 
 	kind = &kinds[_i];
 	if (!why)
@@ -340,6 +560,20 @@ START_TEST(interrupted)
 }
 END_TEST
 
+START_TEST(deadline)
+{
+	const char *why = why_not();
+
+	program = &programs[_i];
+	if (!why)
+		why = every_instruction(0, 0);
+	if (!why && program->run == run_call)
+		why = every_instruction(1, 0);
+	if (why)
+		SKIP(why);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("everywhere");
@@ -348,6 +582,7 @@ int main(void)
 	limit_time(tc, 120);
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_loop_test(tc, interrupted, 0, KINDS);
+	tcase_add_loop_test(tc, deadline, 0, PROGRAMS);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
