@@ -231,6 +231,8 @@ int safe_syscall_sigaction(int signum, const struct sigaction *act,
 	if (act)
 		wanted = *act;		/* may be the same object as oldact */
 	ss_library_start();
+	if (act)
+		ss_pin();		/* the wrapper is in this object */
 	ss_lock(&old);
 	result = change_action(signum, act ? &wanted : NULL, &was);
 	if (result == 0)

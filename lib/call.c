@@ -66,8 +66,9 @@ static SS_COLD long finish(struct ss_call *call, long result, uintptr_t tag, uin
  * that it is over, it is not: that costs a signal more at most.  What was known before
  * is known again afterwards, so that the doubt ends with the call it is about.
  *
- * Or it is the thread's first call.  Or a handler has interrupted enter(), which may
- * have come to link the new scope but not to look at it.
+ * Or it is the thread's first call.  Or a scope has a deadline, which may have passed.  Or
+ * a handler has interrupted enter(), which may have come to link the new scope but not to
+ * look at it.
  */
 static SS_COLD long call_nested(struct ss_call *call)
 {
@@ -79,6 +80,8 @@ static SS_COLD long call_nested(struct ss_call *call)
 		ss_thread_start();
 	if (ss_thread.held)
 		ss_signal_unblock();
+	if (ss_thread.timed)
+		ss_timer_look();
 	if (ss_thread.entering && ss_interrupted_here())
 		ss_thread.flag = 1;
 	calls = ss_thread.call;
@@ -95,7 +98,7 @@ static inline long call_any(struct ss_call *call)
 	long result;
 
 	if (__builtin_expect(ss_thread.call | (uintptr_t)ss_thread.entering |
-			     ss_thread.held, 0))
+			     ss_thread.slow, 0))
 		return call_nested(call);
 	result = call_stub(call, 0, 0);
 	if (__builtin_expect(result < 0 && result >= -4095, 0))

@@ -80,16 +80,31 @@ static void *futex(void)
 	return half;
 }
 
+/*
+ * There is no such thread: the holder was a child of vfork, and was killed.  The kernel may
+ * have set a bit for those who wait, and nobody does.
+ */
+static int take_over(AO_t holder, AO_t id)
+{
+	AO_t now = AO_load(&ss_process->lock);
+
+	return (now & FUTEX_TID_MASK) == (holder & FUTEX_TID_MASK) &&
+		AO_compare_and_swap_full(&ss_process->lock, now, id);
+}
+
 void ss_lock(sigset_t *old)
 {
 	int error = errno, i;
-	AO_t id;
+	AO_t holder, id;
 
 	ss_signals_block(old);
 	ss_fork_check();
 	id = (AO_t)syscall(SYS_gettid);
 	for (i = 0; !AO_compare_and_swap_full(&ss_process->lock, 0, id); i += i < INT_MAX) {
+		holder = AO_load(&ss_process->lock);
 		if (!syscall(SYS_futex, futex(), FUTEX_LOCK_PI_PRIVATE, 0L, NULL, NULL, 0L))
+			break;
+		if (errno == ESRCH && take_over(holder, id))
 			break;
 		ss_wait(i);
 	}

@@ -50,6 +50,7 @@ safe_syscall_scope *safe_syscall_self(void)
 {
 	int error = errno;
 
+	ss_fork_check();
 	if (ss_thread.call & SS_FIRST)
 		ss_thread_start();
 	ss_thread_set_key();
@@ -59,20 +60,47 @@ safe_syscall_scope *safe_syscall_self(void)
 
 /* ---- a thread ends ---------------------------------------------------------- */
 
-static void thread_ends(void *unused)
+/* Its frame is gone, so what is there now is nobody's, or another frame's. */
+static int is_on_own_stack(const safe_syscall_scope *scope)
+{
+	size_t size = 0;
+	void *stack = NULL;
+	pthread_attr_t attr;
+
+	if (pthread_getattr_np(pthread_self(), &attr))
+		return 0;
+	pthread_attr_getstack(&attr, &stack, &size);
+	pthread_attr_destroy(&attr);
+	return (uintptr_t)scope - (uintptr_t)stack < size;
+}
+
+/*
+ * A scope that is on the thread's stack leads further as long as nothing has been written
+ * over it.  Then those around it are left too, and otherwise nobody knows them any more.
+ */
+static void leave_all(void)
 {
 	safe_syscall_scope *s;
-	sigset_t old;
 
-	(void)unused;
-	ss_fork_check();
-	while ((s = ss_thread.current) != &ss_thread.base && s != &ss_not_started) {
+	while ((s = ss_thread.current) != &ss_thread.base && ss_leads_to_us(s)) {
 		ss_thread.current = ss_around(s);
+		if (is_on_own_stack(s))
+			continue;
 		AO_compiler_barrier();
 		AO_store(&s->ss_around, 0);
 		AO_nop_full();
 		ss_wait_for_senders(s, -1);
 	}
+}
+
+static void thread_ends(void *unused)
+{
+	sigset_t old;
+
+	(void)unused;
+	ss_fork_check();
+	if (ss_thread.current != &ss_not_started)
+		leave_all();
 	ss_thread.current = &ss_not_started;
 	AO_store(&ss_thread.tid, 0);
 	AO_nop_full();
@@ -81,7 +109,7 @@ static void thread_ends(void *unused)
 	ss_signals_block(&old);
 	ss_timer_delete();
 	ss_thread.call = SS_FIRST;
-	ss_thread.held = 0;
+	ss_thread.slow = 0;
 	ss_thread.was_blocked = ss_thread.sending = ss_thread.has_key = 0;
 	ss_signals_restore(&old);
 }
@@ -136,6 +164,17 @@ static SS_COLD int look_at_mark(safe_syscall_scope *scope)
 	return 0;
 }
 
+/* There was none when the library was loaded. */
+static int make_key(void)
+{
+	sigset_t old;
+
+	ss_lock(&old);
+	ss_thread_make_key(thread_ends);
+	ss_unlock(&old);
+	return ss_thread_set_key();
+}
+
 /*
  * The thread's first scope, or one that is entered already.  The key comes when the scope
  * is current: what is called for it may be interrupted by a handler that makes a
@@ -151,11 +190,13 @@ static SS_COLD int enter_slowly(safe_syscall_scope *scope)	/* NOLINT(misc-no-rec
 	ss_library_start();
 	ss_fork_check();
 	ss_thread_start();
+	if (!AO_load(&ss_thread.tid))
+		return ss_fail(EAGAIN);		/* a child of vfork */
 	this_is_no_handler();
 	AO_store(&ss_thread.base.ss_around, (AO_t)&ss_thread.own);
 	ss_thread.current = &ss_thread.base;
 	if (!safe_syscall_enter(scope)) {
-		if (!ss_thread_set_key())
+		if (!ss_thread_set_key() || !make_key())
 			return 0;
 		safe_syscall_leave(scope);
 		error = EAGAIN;
@@ -318,7 +359,7 @@ int safe_syscall_rearm(safe_syscall_scope *scope)
 {
 	if (!scope)
 		return ss_fail(EINVAL);
-	if (!(AO_load_acquire(&scope->ss_state) & (SS_INTERRUPTED | SS_DEADLINE)))
+	if (!(AO_load_acquire(&scope->ss_state) & (SS_INTERRUPTED | SS_DEADLINE | SS_REARMED)))
 		return 0;
 	return take_back(scope);
 }
@@ -345,16 +386,16 @@ static int set_deadline(safe_syscall_scope *scope, const struct timespec *when)
 		scope->ss_deadline[0] = (size_t)when->tv_sec;
 		scope->ss_deadline[1] = (size_t)when->tv_nsec;
 		ss_change(scope, 0, SS_DEADLINE);
-		if (ss_timer_set()) {
-			ss_change(scope, SS_DEADLINE, 0);
-			scope->ss_deadline[0] = before[0];
-			scope->ss_deadline[1] = before[1];
-			ss_change(scope, 0, had);
-			return EAGAIN;
-		}
+	}
+	if (ss_timer_set() && when) {
+		ss_change(scope, SS_DEADLINE, 0);
+		scope->ss_deadline[0] = before[0];
+		scope->ss_deadline[1] = before[1];
+		ss_change(scope, 0, had);
+		return EAGAIN;
 	}
 	if (had)
-		ss_take_back();
+		ss_drain();
 	ss_timer_expire();
 	ss_set_flag();
 	return 0;

@@ -62,30 +62,37 @@ void ss_send_to_self(void)
 }
 
 /*
- * The timer first: what it has sent is pending then, and no more comes but for deadlines.
  * Where a scope is interrupted still, send in any case: what was taken may have been for
  * that; to set a timer drops what it has sent, and with it what others have sent meanwhile,
  * as one signal stands for both; and no timer tells of a deadline that was noticed here.
  */
-void ss_take_back(void)
+void ss_drain(void)
 {
 	static const long long none[2];		/* larger than any timespec */
-	int error = errno;
-	sigset_t old, set;
+	sigset_t set;
 
-	if (!ss_signal())
-		return;
 	sigemptyset(&set);
 	sigaddset(&set, ss_signal());
-	ss_signals_block(&old);
-	ss_timer_off();
 	/* not sigtimedwait(), where a thread can be cancelled */
 	while (syscall(SYS_rt_sigtimedwait, &set, NULL, none, _NSIG / 8) > 0)
 		;
-	ss_timer_expire();
-	ss_timer_set();
+	if (ss_timer_expire())
+		ss_timer_set();
 	if (ss_set_flag())
 		ss_send_to_self();
+}
+
+/* The timer first: what it has sent is pending then, and no more comes but for deadlines. */
+void ss_take_back(void)
+{
+	int error = errno;
+	sigset_t old;
+
+	if (!ss_signal())
+		return;
+	ss_signals_block(&old);
+	ss_timer_off();
+	ss_drain();
 	if (ss_thread.held)
 		sigdelset(&old, ss_signal());
 	ss_signals_restore(&old);

@@ -14,5 +14,7 @@ SS_HIDDEN void ss_send_to_self(void);
  * interrupted any more.  It is sent again where another one is.
  */
 SS_HIDDEN void ss_take_back(void);
+/* The same of what was sent for a deadline, while signals are blocked. */
+SS_HIDDEN void ss_drain(void);
 
 #endif

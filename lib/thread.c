@@ -5,6 +5,7 @@
 #include <linux/futex.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -102,22 +103,50 @@ int ss_set_flag(void)
 	return interrupted;
 }
 
+/* ---- memory that may be gone ----------------------------------------------------- */
+
+/*
+ * Compared by the kernel: 0, EAGAIN where the word has another value, or EFAULT.
+ * Nobody waits there, and so nothing is moved.
+ */
+static int compare(const volatile int *word, int value)
+{
+	int error = errno, result = 0;
+
+	if (syscall(SYS_futex, word, FUTEX_CMP_REQUEUE_PRIVATE, 0L, 0L, word, (long)value) < 0)
+		result = errno;
+	errno = error;
+	return result;
+}
+
+static int can_be_read(const void *word)
+{
+	return (uintptr_t)word % sizeof(AO_t) == 0 && compare(word, 0) != EFAULT;
+}
+
+enum { DEPTH = 10000 };			/* of scopes */
+
+int ss_leads_to_us(const safe_syscall_scope *scope)
+{
+	int i;
+
+	for (i = 0; i < DEPTH && scope != &ss_thread.base; i++) {
+		if (!can_be_read(&scope->ss_around))
+			return 0;
+		scope = (safe_syscall_scope *)AO_load(&scope->ss_around);
+	}
+	return scope == &ss_thread.base;
+}
+
 /* ---- calls under way --------------------------------------------------------- */
 
 /*
- * The kernel compares: the stack may be gone, or may be protected for a while,
- * and then it is not known to be over.
+ * The stack may be gone, or may be protected for a while, and then it is not known to be
+ * over.
  */
 static int mark_is_gone(const struct ss_call *call)
 {
-	static const long long now[2];		/* longer than any timespec */
-	int error = errno;
-	int gone;
-
-	gone = syscall(SYS_futex, &call->mark, FUTEX_WAIT_PRIVATE, (long)SS_MARK,
-		       now, NULL, 0L) == -1 && errno == EAGAIN;
-	errno = error;
-	return gone;
+	return compare(&call->mark, SS_MARK) == EAGAIN;
 }
 
 int ss_call_is_over(uintptr_t tagged, const struct ss_call *new_call)
@@ -217,10 +246,21 @@ int ss_thread_make_key(void (*thread_ends)(void *))
 	return AO_load(&key_is_made) ? 0 : -1;
 }
 
-/* A plugin is opened, looked at, and closed.  No thread has the key if it is not pinned. */
+/* Our own object's header, where the linker puts one in front. */
+extern const char header[] __asm__("__ehdr_start") __attribute__((weak, visibility("hidden")));
+
+static int is_in_program(void)
+{
+	return !header || getauxval(AT_PHDR) - (uintptr_t)header < 4096;
+}
+
+/*
+ * A plugin is opened, looked at, and closed.  No thread has the key if it is not pinned.  A
+ * program's own copy is in use to its last instruction, by destructors and other threads.
+ */
 __attribute__((destructor)) static void closed_unused(void)
 {
-	if (AO_load(&is_pinned))
+	if (AO_load(&is_pinned) || is_in_program())
 		return;
 	if (AO_load(&key_is_made))
 		pthread_key_delete(key);
@@ -239,7 +279,8 @@ int ss_thread_set_key(void)
 }
 
 /*
- * A handler of this thread that comes between any two lines here does the same.
+ * A handler of this thread that comes between any two lines here does the same.  A child of
+ * vfork has an id that is not the thread's: so there the thread is not known yet.
  *
  * If the signal was blocked, this may be a handler, with whose return it is blocked
  * again: so it is unblocked each time, until a scope is entered.
@@ -248,6 +289,8 @@ void ss_thread_start(void)
 {
 	int error = errno;
 
+	if (!AO_load(&ss_thread.tid) && ss_process_is_vforked())
+		return;
 	if (!AO_load(&ss_thread.tid)) {
 		AO_store(&ss_thread.generation, AO_load(&ss_process->generation));
 		AO_store_release(&ss_thread.tid, (AO_t)syscall(SYS_gettid));
@@ -263,9 +306,10 @@ void ss_thread_start(void)
 
 /*
  * A static copy may be part of a plugin, which is closed while the interrupt signal's
- * handler is installed and threads have their key.  Then it was compiled as PIC.
+ * handler is installed and threads have their key.  Objects for position independent
+ * programs get into plugins too.
  */
-#if defined __PIC__ && !defined __PIE__
+#ifdef __PIC__
 extern __typeof__(dladdr) dladdr __attribute__((weak));
 extern __typeof__(dlopen) dlopen __attribute__((weak));
 

@@ -63,7 +63,14 @@ struct ss_thread {
 	volatile size_t cleared;
 	volatile int sending;		/* in safe_syscall_interrupt() */
 	volatile int hooked;		/* in a wrapped handler, or that was jumped out of */
-	volatile uintptr_t held;	/* hook.c; until the leave of an interrupted scope each call unblocks */
+	/* Why each call takes the slow path. */
+	union {
+		volatile uintptr_t slow;
+		struct {
+			volatile char held;	/* the signal, see hook.c, until an interrupted scope is left */
+			volatile char timed;	/* a scope has a deadline */
+		};
+	};
 	volatile int was_blocked;	/* the signal, when the library was used first */
 	volatile int has_key;
 	AO_t tid;			/* 0 before it is asked for, and after the end */
@@ -114,6 +121,9 @@ SS_HIDDEN int ss_is_ours(const safe_syscall_scope *scope);
 SS_HIDDEN int ss_interrupted_here(void);
 /* The same, and flag is what it says then.  While signals are blocked. */
 SS_HIDDEN int ss_set_flag(void);
+
+/* Does the address, of which nothing is known, lead to this thread's own scope? */
+SS_HIDDEN int ss_leads_to_us(const safe_syscall_scope *scope);
 
 /* Is the memory of the call's record used for something else, as far as can be told? */
 SS_HIDDEN int ss_call_is_over(uintptr_t tagged, const struct ss_call *new_call);

@@ -28,12 +28,12 @@ struct times {
 
 /*
  * The first pause is about what a short handler takes.  The others grow so that
- * each is a 32nd of the time that has passed: the interrupt is not late by more of
- * what a handler of others has held it up, and a call in that handler which
- * fails with EINTR each time, and is made again with the same time-out, comes to its
- * end between two signals.
+ * each is half of the time that has passed: the interrupt is late by no more than half
+ * of what a handler of others has held it up, and a call in that handler which fails with
+ * EINTR each time, and is made again with the same time-out, comes to its end between two
+ * signals, in three times its time.
  */
-enum { FIRST_PAUSE = 10000, PART = 32, SECOND = 1000000000 };	/* ns */
+enum { FIRST_PAUSE = 10000, PART = 2, SECOND = 1000000000 };	/* ns */
 
 /* A timer of the kernel's, for this thread: the C library's own may allocate memory. */
 static int make(void)
@@ -71,10 +71,10 @@ static int has_deadline(const safe_syscall_scope *scope)
 	return AO_load(&scope->ss_state) & SS_DEADLINE && scope != ss_thread.entering;
 }
 
-/* The earliest time for which there is a reason; 0: there is none. */
+/* The earliest of the deadlines; 0: there is none. */
 static long long earliest(void)
 {
-	long long when = ss_thread.timer.pause ? ss_thread.timer.again : 0;
+	long long when = 0;
 	const safe_syscall_scope *s;
 
 	for (s = ss_innermost(); s; s = ss_around(s))
@@ -83,13 +83,9 @@ static long long earliest(void)
 	return when;
 }
 
-/*
- * It fires at the earliest time wanted.  Its handler looks at the clock to see which
- * reasons have come.
- */
-int ss_timer_set(void)
+/* 0: not at all. */
+static int set(long long when)
 {
-	long long when = earliest();
 	const struct times spec = { { 0, 0 }, { when / SECOND, when % SECOND } };
 
 	if (!when && !ss_thread.timer.armed)
@@ -102,6 +98,20 @@ int ss_timer_set(void)
 	ss_thread.timer.armed = when != 0;
 	return (int)syscall(SET_TIME, (long)ss_thread.timer.id, (long)TIMER_ABSTIME, &spec,
 			    NULL);
+}
+
+/*
+ * It fires at the earliest time wanted.  Its handler looks at the clock to see which
+ * reasons have come.
+ */
+int ss_timer_set(void)
+{
+	long long when = earliest(), again = ss_thread.timer.again;
+
+	ss_thread.timed = when != 0;
+	if (ss_thread.timer.pause && (!when || again < when))
+		when = again;
+	return set(when);
 }
 
 /* A signal that comes before its time, for another reason, does not make the pause longer. */
@@ -122,8 +132,9 @@ void ss_timer_off(void)
 	ss_timer_set();
 }
 
-void ss_timer_expire(void)
+int ss_timer_expire(void)
 {
+	int expired = 0;
 	long long time = 0;
 	safe_syscall_scope *s;
 
@@ -131,9 +142,29 @@ void ss_timer_expire(void)
 		if (!has_deadline(s))
 			continue;
 		time = time ? time : now();
-		if (deadline(s) <= time)
+		if (deadline(s) <= time) {
 			ss_expire(s);
+			expired = 1;
+		}
 	}
+	return expired;
+}
+
+/* A signal that is blocked, in a handler of others for instance, does not tell. */
+void ss_timer_look(void)
+{
+	long long when = earliest();
+	int error = errno;
+	sigset_t old;
+
+	if (!when || when > now())
+		return;
+	ss_signals_block(&old);
+	ss_timer_expire();
+	if (ss_interrupted_here())
+		ss_thread.flag = 1;
+	ss_signals_restore(&old);
+	errno = error;
 }
 
 void ss_timer_forget(void)

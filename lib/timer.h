@@ -12,8 +12,10 @@
 SS_HIDDEN int ss_timer_again(void);
 /* No more. */
 SS_HIDDEN void ss_timer_off(void);
-/* Marks each scope of the thread whose deadline has come. */
-SS_HIDDEN void ss_timer_expire(void);
+/* Marks each scope of the thread whose deadline has come.  Were there any? */
+SS_HIDDEN int ss_timer_expire(void);
+/* The same for a call, while signals are not blocked; the flag too. */
+SS_HIDDEN void ss_timer_look(void);
 /* The scopes' deadlines are not what they were.  -1: there is no timer. */
 SS_HIDDEN int ss_timer_set(void);
 /* In a child of fork, which has no timers. */

@@ -54,6 +54,32 @@ static void expect_peace(int ms)
 	ck_assert(is_quiet());
 }
 
+/* In a handler of others in which the signal is blocked, with the time past: */
+static volatile long result_in_handler;
+
+static void calls_when_it_is_past(int sig)
+{
+	(void)sig;
+	pause_ms(20);
+	result_in_handler = block();
+}
+
+START_TEST(signal_is_blocked_in_a_handler)
+{
+	struct sigaction sa;
+
+	memset(&sa, 0, sizeof sa);
+	sa.sa_handler = calls_when_it_is_past;
+	sigfillset(&sa.sa_mask);
+	ck_assert_int_eq((_i ? safe_syscall_sigaction : sigaction)(SIGUSR1, &sa, NULL), 0);
+	ck_assert_int_eq(set(&outer, 5 * MS), 0);
+	raise(SIGUSR1);
+	ck_assert_int_eq(result_in_handler, -SAFE_ERESTARTSYS);
+	ck_assert_int_eq(safe_syscall_leave(&outer), 2);
+	expect_peace(2);
+}
+END_TEST
+
 START_TEST(ends_a_call)
 {
 	ck_assert_int_eq(set(&outer, 200 * MS), 0);
@@ -444,6 +470,7 @@ int main(void)
 	limit_time(tc, 60);
 	tcase_add_checked_fixture(tc, set_up, NULL);
 	tcase_add_loop_test(tc, ends_a_call, 0, 2);
+	tcase_add_loop_test(tc, signal_is_blocked_in_a_handler, 0, 2);
 	tcase_add_loop_test(tc, in_the_past, 0, 3);
 	tcase_add_loop_test(tc, does_not_come, 0, sizeof(time_t) > 4 ? 3 : 2);
 	tcase_add_loop_test(tc, nested, 0, 3);

@@ -874,6 +874,35 @@ START_TEST(long_handler)
 }
 END_TEST
 
+/*
+ * What a call costs above another one, in a handler of others or after a jump out of one: it
+ * does not sleep, as a thread that waits does, if only for a moment.
+ */
+static volatile long slept;
+
+static void makes_calls(int sig)
+{
+	struct rusage before, after;
+	int i;
+
+	(void)sig;
+	getrusage(RUSAGE_THREAD, &before);
+	for (i = 0; i < 1000; i++)
+		safe_syscall(SYS_getppid);
+	getrusage(RUSAGE_THREAD, &after);
+	slept = after.ru_nvcsw - before.ru_nvcsw;
+}
+
+START_TEST(calls_in_a_handler_do_not_sleep)
+{
+	handle(SIGUSR1, makes_calls, SA_RESTART, 0);
+	slept = -1;
+	ck_assert_int_eq(safe_syscall(SYS_tgkill, getpid(), own_tid(), SIGUSR1), 0);
+	ck_assert_int_ge(slept, 0);
+	ck_assert_int_lt(slept, 100);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
 	TCase *tc, *without;
@@ -904,6 +933,7 @@ int main(int argc, char **argv)
 	add_loop(tc, made_in_a_handler, MADE * 4);
 	tcase_add_loop_test(tc, jumped_out_while_held_back, 0, 3);
 	add_loop(tc, long_handler, TIMES * 2);
+	tcase_add_test(tc, calls_in_a_handler_do_not_sleep);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

@@ -353,6 +353,83 @@ START_TEST(thread_exits_inside)
 }
 END_TEST
 
+/*
+ * Scopes on the stack of the thread, in frames that are gone when its end is noticed, and
+ * that the destructors of thread-local objects may have written over by then.
+ */
+extern int __cxa_thread_atexit_impl(void (*)(void *), void *, void *) __attribute__((weak));
+
+static safe_syscall_scope around;
+static int fill;
+
+static __attribute__((noinline)) void write_over_the_stack(void *unused)
+{
+	volatile char pad[32768];
+	size_t i;
+
+	(void)unused;
+	for (i = 0; i < sizeof pad; i++)
+		pad[i] = (char)fill;
+}
+
+static __attribute__((noinline)) void exit_in_scopes_on_the_stack(int cancelled)
+{
+	safe_syscall_scope outer = NEW_SCOPE, scope = NEW_SCOPE;
+
+	ck_assert_int_eq(safe_syscall_enter(&outer), 0);
+	ck_assert_int_eq(safe_syscall_enter(&scope), 0);
+	ck_assert_int_eq(safe_syscall_interrupt(&outer), 0);
+	if (cancelled)
+		pthread_cancel(pthread_self());
+	pthread_testcancel();
+	pthread_exit(NULL);
+}
+
+/* How far down: whether the frames of a thread's end are on the same memory. */
+static __attribute__((noinline)) void exit_further_down(int cancelled)
+{
+	volatile char pad[65536];
+
+	pad[0] = 0;
+	exit_in_scopes_on_the_stack(cancelled);
+	pad[1] = pad[0];
+}
+
+static const int fills[] = { -1, 0, 1, 0x5a, 0xff };	/* -1: as it comes */
+enum { FILLS = sizeof fills / sizeof *fills };
+
+static void *exit_on_the_stack(void *how)
+{
+	int i = *(int *)how;
+
+	fill = fills[i / 4];
+	if (fill >= 0)
+		__cxa_thread_atexit_impl(write_over_the_stack, NULL, &fill);
+	ck_assert_int_eq(safe_syscall_enter(&around), 0);
+	if (i % 2)
+		exit_further_down(i / 2 % 2);
+	exit_in_scopes_on_the_stack(i / 2 % 2);
+	return NULL;
+}
+
+START_TEST(thread_exits_in_scopes_on_its_stack)
+{
+	pthread_t thread;
+
+	if (fills[_i / 4] >= 0 && !__cxa_thread_atexit_impl)
+		SKIP("this C library has no destructors of thread-local objects");
+	around = NEW_SCOPE;
+	ck_assert_int_eq(pthread_create(&thread, NULL, exit_on_the_stack, &(int){ _i }), 0);
+	join(thread);
+	/* nothing was written over what is far below, so the one around was found */
+	if (_i % 2 && fills[_i / 4] < 0) {
+		ck_assert_int_eq(safe_syscall_enter(&around), 0);
+		ck_assert_int_eq(safe_syscall_interrupt(&around), 0);
+		ck_assert_int_eq(safe_syscall_leave(&around), 1);
+	}
+}
+END_TEST
+
 START_TEST(fork_inside)
 {
 	safe_syscall_scope outer = NEW_SCOPE, scope = NEW_SCOPE;
@@ -1379,6 +1456,7 @@ int main(void)
 	tcase_add_test(tc, bad_scopes);
 	tcase_add_test(tc, bad_signals);
 	tcase_add_test(tc, thread_exits_inside);
+	tcase_add_loop_test(tc, thread_exits_in_scopes_on_its_stack, 0, 4 * FILLS);
 	tcase_add_test(tc, fork_inside);
 	tcase_add_test(tc, freed_after_leave);
 	tcase_add_test(tc, no_stale_eintr);

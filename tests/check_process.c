@@ -599,6 +599,110 @@ START_TEST(vfork_child_interrupts_a_thread)
 }
 END_TEST
 
+/*
+ * A thread uses the library in a child of vfork before it has done so itself, by a
+ * call, by a handler's, or by what can't be done there.
+ */
+static volatile pid_t late_tid;
+static int first_use;
+
+static void makes_a_call(int sig)
+{
+	(void)sig;
+	safe_syscall(SYS_getppid);
+}
+
+static void use_in_child(void)
+{
+	switch (first_use) {
+	case 0:
+		safe_syscall(SYS_getppid);
+		break;
+	case 1:
+		handle(SIGUSR2, makes_a_call, 0, 0);
+		syscall(SYS_kill, (long)getpid(), (long)SIGUSR2);
+		break;
+	case 2:
+		safe_syscall_self();
+		break;
+	case 3:
+		if (safe_syscall_enter(&inner) != -1 || errno != EAGAIN)
+			_exit(8);
+	}
+}
+
+static __attribute__((noinline)) pid_t vfork_and_use(void)
+{
+	pid_t child = vfork();
+
+	if (!child) {
+		use_in_child();	/* NOLINT(clang-analyzer-unix.Vfork): that is what is tried */
+		_exit(7);
+	}
+	return child;
+}
+
+static void *vforks_first(void *unused)
+{
+	(void)unused;
+	ck_assert_int_eq(end_of(vfork_and_use()), 7);
+	ck_assert_int_eq(safe_syscall_enter(&scope), 0);
+	late_tid = own_tid();
+	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
+	ck_assert_int_eq(safe_syscall_leave(&scope), 1);
+	ck_assert(is_quiet());
+	return NULL;
+}
+
+START_TEST(first_use_in_a_child_of_vfork)
+{
+	pthread_t thread;
+
+	first_use = _i;
+	scope = inner = NEW_SCOPE;
+	thread = start(vforks_first, NULL);
+	while (!late_tid)
+		sched_yield();
+	wait_state(getpid(), late_tid, 'S');
+	ck_assert_int_eq(safe_syscall_interrupt(&scope), 0);
+	join(thread);
+}
+END_TEST
+
+/* The lock's holder is a child of vfork, and killed: by itself, when it gives the lock back. */
+static int has_lock;
+
+static int killed_with_the_lock(long number)
+{
+	if (number != SYS_gettid || !has_lock++)
+		return 0;
+	syscall(SYS_kill, (long)getpid(), (long)SIGKILL);
+	return 0;
+}
+
+static __attribute__((noinline)) pid_t vfork_and_die_with_the_lock(void)
+{
+	pid_t child = vfork();
+
+	if (!child) {
+		before_syscall = killed_with_the_lock;
+		safe_syscall_sigaction(SIGUSR1, NULL, NULL);	/* NOLINT(clang-analyzer-unix.Vfork) */
+		_exit(7);
+	}
+	return child;
+}
+
+START_TEST(vfork_child_is_killed_with_the_lock)
+{
+	if (emulated())
+		SKIP("the emulator does not know that nobody has the lock");
+	ck_assert_int_eq(end_of(vfork_and_die_with_the_lock()), 1000 + SIGKILL);
+	before_syscall = NULL;
+	handle(SIGUSR1, interrupts_scope, SA_RESTART, 1);
+	handle(SIGUSR1, interrupts_scope, 0, 1);
+}
+END_TEST
+
 START_TEST(vfork_child_interrupts_its_parent)
 {
 	handle(SIGUSR1, interrupts_it, SA_RESTART, _i % 2);
@@ -692,6 +796,8 @@ int main(int argc, char **argv)
 	tcase_add_test(tc, lock_is_held);
 	tcase_add_loop_test(tc, vfork_child_interrupts_a_thread, 0, 2);
 	tcase_add_loop_test(tc, vfork_child_interrupts_its_parent, 0, 6);
+	tcase_add_loop_test(tc, first_use_in_a_child_of_vfork, 0, 4);
+	tcase_add_test(tc, vfork_child_is_killed_with_the_lock);
 	tcase_add_loop_test(tc, exec_with_an_interrupt_on_its_way, 0, 2);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

@@ -294,7 +294,7 @@ static pthread_t start_stuck_sender(void)
 }
 
 /* In a handler nobody is waited for: the sender may need what the handler has interrupted. */
-static volatile int rearmed, was_stuck;
+static volatile int rearmed, was_stuck, waits;
 
 static void rearms(int sig)
 {
@@ -302,6 +302,37 @@ static void rearms(int sig)
 	rearmed = safe_syscall_rearm(&scope);
 	was_stuck = !released;
 }
+
+/* But outside a handler the next one waits, although there is nothing to take back. */
+static void *released_soon(void *unused)
+{
+	while (!waits)
+		sched_yield();
+	pause_ms(20);
+	released = 1;
+	return unused;
+}
+
+START_TEST(rearm_after_one_in_a_handler)
+{
+	pthread_t sender, helper;
+
+	scope = NEW_SCOPE;
+	handle(SIGUSR1, rearms, SA_RESTART, _i);
+	ck_assert_int_eq(safe_syscall_enter(&scope), 0);
+	sender = start_stuck_sender();
+	helper = start(released_soon, NULL);
+	raise(SIGUSR1);
+	ck_assert_int_eq(was_stuck, 1);
+	waits = 1;
+	safe_syscall_rearm(&scope);
+	ck_assert_int_eq(released, 1);
+	join(sender);
+	join(helper);
+	ck_assert(is_quiet());
+	ck_assert_int_eq(safe_syscall_leave(&scope), 0);
+}
+END_TEST
 
 START_TEST(rearm_in_a_handler)
 {
@@ -629,6 +660,8 @@ int main(void)
 	tcase_add_test(tc, filter_refuses);
 	tcase_add_test(tc, filter_traps);
 	tcase_add_loop_test(tc, rearm_in_a_handler, 0, 2);
+	/* a handler that the library does not know is taken for the main flow */
+	tcase_add_loop_test(tc, rearm_after_one_in_a_handler, 1, 2);
 	tcase_add_test(tc, three_senders);
 	tcase_add_test(tc, rearm_while_sending_oneself);
 	tcase_add_loop_test(tc, many_senders, 0, 2);

@@ -69,7 +69,13 @@ START_TEST(keys_used_up)
 	expect_error(safe_syscall_enter(&scope), EAGAIN);
 	expect_error(safe_syscall_leave(&scope), EINVAL);
 	ck_assert(!wrong_key && !has_value);
-	/* and when there are some again */
+	/* and when there are some again: by init(), or not */
+	if (_i) {
+		keys_are_used_up = 0;
+		ck_assert_int_eq(safe_syscall_enter(&scope), 0);
+		ck_assert_int_eq(safe_syscall_leave(&scope), 0);
+		ck_assert_int_eq(has_value, 1);
+	}
 	set_up();
 	ck_assert_int_eq(safe_syscall_enter(&scope), 0);
 	ck_assert_int_eq(safe_syscall_enter(&inner), 0);
@@ -421,13 +427,28 @@ START_TEST(jumped_out_of_a_call)
 }
 END_TEST
 
+/*
+ * A destructor of the program, in a static program perhaps after those of the library, finds
+ * it as it was.
+ */
+__attribute__((destructor)) static void last_of_all(void)
+{
+	safe_syscall_scope late = NEW_SCOPE;
+
+	wrong_key = 0;
+	if (safe_syscall_enter(&late) || safe_syscall_leave(&late) || wrong_key ||
+	    safe_syscall(SYS_getppid) != getppid())
+		_exit(99);
+}
+
 int main(void)
 {
 	Suite *suite = suite_create("start");
 	TCase *tc = tcase_create("first scopes");
 	TCase *without = tcase_create("before init");
 
-	tcase_add_test(without, keys_used_up);
+	main_pid = getpid();
+	tcase_add_loop_test(without, keys_used_up, 0, 2);
 	suite_add_tcase(suite, without);
 
 	limit_time(tc, 30);
