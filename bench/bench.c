@@ -246,6 +246,7 @@ int main(int argc, char **argv)
 	measure_wake_ups();
 	measure_threads();
 	measure_crowds();
+	measure_deadlines();
 	print_goals();
 	printf("\n%.0f seconds\n", (now(CLOCK_MONOTONIC) - start) / 1e9);
 	if (csv)

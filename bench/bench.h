@@ -48,5 +48,7 @@ void measure_threads(void);
 /* wake.c */
 void measure_wake_ups(void);
 void measure_crowds(void);
+/* deadline.c */
+void measure_deadlines(void);
 
 #endif

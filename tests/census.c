@@ -6,7 +6,7 @@
  * and for a futex, each in scopes that are entered, nested, left and rearmed at
  * random.  Hunters, and handlers of signals on the workers and of their timers,
  * interrupt these scopes at any time, also before they are entered and after
- * they have been left.  Other handlers come in between that know nothing of the
+ * they have been left; some have a deadline.  Other handlers come in between that know nothing of the
  * library: with and without SA_RESTART, wrapped, slow, making calls, left by
  * siglongjmp.
  *
@@ -75,6 +75,7 @@ struct operation {
 	size_t surely_old;		/* so many were over before the last rearm */
 	volatile size_t maybe_old;	/* no more than so many began before its end */
 	int inherited;			/* one around it was interrupted at enter */
+	double due;			/* its deadline; 0: nothing comes of one any more */
 };
 
 /* What a signal handler counts, only its thread reads, and the other way round. */
@@ -97,7 +98,8 @@ static struct thread {
 	volatile int finished, let_alone, call;
 	int pipe_in, pipe_out, flock_fd, ofd_fd, word;
 	unsigned char read_next, write_next;
-	unsigned long calls, restarted, eintr, by_leave, by_rearm, late, jumped;
+	unsigned long calls, restarted, eintr, by_leave, by_rearm, by_deadline,
+		late, jumped;
 	unsigned long read, written, opened, accepted, connected, flocked, ofd_locked,
 		children, woken, woke;
 } threads[THREADS];
@@ -128,10 +130,23 @@ static size_t returned(struct operation *op)
 	return __atomic_load_n(&op->returned, __ATOMIC_SEQ_CST);
 }
 
+/* A deadline may have interrupted it from its time on, and not before. */
+static int is_due(const struct operation *op)
+{
+	return op->due != 0 && now() >= op->due;
+}
+
 /* Is there an interrupt that has not been taken back? */
 static int may_be_interrupted(struct operation *op)
 {
-	return begun(op) > op->surely_old;
+	return begun(op) > op->surely_old || is_due(op);
+}
+
+/* What leave, rearm and interrupted say: 2 is a deadline's, 1 is not. */
+static int is_of_somebody(struct operation *op, int said)
+{
+	return said == 0 || (said == 1 && begun(op) > op->surely_old) ||
+		(said == 2 && is_due(op));
 }
 
 static int must_be_interrupted(struct operation *op)
@@ -600,12 +615,32 @@ static void enter(struct thread *w)
 	op->scope = &op->own;
 	op->around = outer;
 	op->returned = op->surely_old = op->maybe_old = 0;
+	op->due = 0;
 	__atomic_store_n(&op->begun, 0, __ATOMIC_SEQ_CST);
 	/* from here on it can be aimed at */
 	w->top = op;
 	dawdle(&w->random);
 	op->inherited = outer->inherited || must_be_interrupted(outer);
 	WANT(safe_syscall_enter(op->scope) == 0);
+}
+
+/* Rounded up: the library says it at a time that is due, whatever a double makes of that. */
+static void set_deadline(struct operation *op, double seconds)
+{
+	double when = now() + seconds;
+	struct timespec ts;
+
+	ts.tv_sec = (time_t)when;
+	ts.tv_nsec = (long)((when - (double)ts.tv_sec) * 1e6) * 1000 + 1000;
+	if (ts.tv_nsec >= 1000000000) {
+		ts.tv_nsec -= 1000000000;
+		ts.tv_sec++;
+	}
+	op->due = when;
+	if (safe_syscall_deadline(op->scope, &ts)) {
+		WANT(errno == EAGAIN);		/* the queue of signals is full */
+		op->due = 0;
+	}
 }
 
 /* What is sent while all signals are blocked is still to come for sure. */
@@ -664,21 +699,26 @@ static void expect_quiet(struct thread *w, struct operation *op, const sigset_t 
 static void rearm(struct thread *w, struct operation *op)
 {
 	struct operation *inner;
-	int blocked, must, may, was;
+	int blocked, must, may, was, was_due;
 	sigset_t mask;
 	size_t old;
 
 	blocked = block_sometimes(w, &mask);
 	old = returned(op);
 	must = must_be_interrupted(op);
+	/* for the library as well, see set_deadline() */
+	was_due = op->due != 0 && now() >= op->due + 3e-6;
 	was = safe_syscall_rearm(op->scope);
-	may = may_be_interrupted(op);
-	WANT(was == 0 || was == 1);
-	if (was && !may)
+	may = is_of_somebody(op, was);
+	if (was_due)
+		op->due = 0;
+	WANT(was >= 0 && was <= 2);
+	if (!may)
 		wrong("rearm found an interrupt of nobody");
 	if (!was && must)
 		wrong("rearm did not find an interrupt");
-	w->by_rearm += (unsigned long)was;
+	w->by_rearm += (unsigned long)(was != 0);
+	w->by_deadline += (unsigned long)(was == 2);
 	op->surely_old = old;
 	op->maybe_old = begun(op);
 	for (inner = w->top; ; inner = inner->around) {
@@ -713,12 +753,15 @@ static void leave(struct thread *w)
 
 	must = must_be_interrupted(op);
 	was = safe_syscall_leave(op->scope);
-	WANT(was == 0 || was == 1);
-	if (was && !may_be_interrupted(op))
+	WANT(was >= 0 && was <= 2);
+	if (!is_of_somebody(op, was))
 		wrong("leave found an interrupt of nobody");
 	if (!was && must)
 		wrong("leave did not find an interrupt");
-	w->by_leave += (unsigned long)was;
+	w->by_leave += (unsigned long)(was != 0);
+	w->by_deadline += (unsigned long)(was == 2);
+	if (!is_due(op))
+		op->due = 0;
 	w->top = op->around;
 	expect_quiet(w, op, &mask);
 	if (blocked)
@@ -731,9 +774,32 @@ static void leave(struct thread *w)
 	is = safe_syscall_interrupted(op->scope);
 	if (!is && must_be_interrupted(op))
 		wrong("an interrupt left no mark");
-	if (is && !may_be_interrupted(op))
+	if (!is_of_somebody(op, is))
 		wrong("a mark of nobody");
 	w->late += (unsigned long)(is && !was);
+}
+
+/* In the past, near, far. */
+static void limit(struct thread *w)
+{
+	static const double seconds[] = { -1, 0, 5e-6, 20e-6, 50e-6, 100e-6, 300e-6, 10 };
+
+	if (w->top->due == 0 && next(&w->random) % 4 == 0)
+		set_deadline(w->top, seconds[next(&w->random) % 8]);
+}
+
+/* Taken back: what has come of it stays. */
+static void lift(struct thread *w, struct operation *op)
+{
+	sigset_t mask;
+	int blocked = block_sometimes(w, &mask);
+
+	WANT(safe_syscall_deadline(op->scope, NULL) == 0);
+	if (!is_due(op))
+		op->due = 0;
+	expect_quiet(w, op, &mask);
+	if (blocked)
+		pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
 static void make_some_calls(struct thread *w)
@@ -741,6 +807,7 @@ static void make_some_calls(struct thread *w)
 	struct operation *op = w->top;
 	int n = 1 + (int)(next(&w->random) % 3);
 
+	limit(w);
 	while (n-- > 0) {
 		if (next(&w->random) % 4 == 0)
 			set_timer(w);
@@ -754,6 +821,8 @@ static void make_some_calls(struct thread *w)
 			rearm(w, op);
 		}
 	}
+	if (op->due != 0 && next(&w->random) % 4 == 0)
+		lift(w, op);
 }
 
 static void play(struct thread *w)
@@ -1009,7 +1078,7 @@ static void add_up(struct thread *sum)
 #define ADD(member) sum->member += threads[i].member
 	for (i = 0; i < THREADS; i++) {
 		ADD(rounds), ADD(calls), ADD(restarted), ADD(eintr);
-		ADD(by_leave), ADD(by_rearm), ADD(late), ADD(jumped);
+		ADD(by_leave), ADD(by_rearm), ADD(by_deadline), ADD(late), ADD(jumped);
 		ADD(sent), ADD(sent_in_handlers), ADD(others), ADD(stopping);
 		ADD(read), ADD(written), ADD(opened), ADD(accepted), ADD(connected);
 		ADD(flocked), ADD(ofd_locked), ADD(children), ADD(woken), ADD(woke);
@@ -1026,6 +1095,8 @@ static void report(const struct thread *s, double seconds)
 	       "by rearm %lu, later %lu; handlers of others %lu, "
 	       "%lu without SA_RESTART\n", s->sent, s->sent_in_handlers, s->by_leave,
 	       s->by_rearm, s->late, s->others, s->stopping);
+	printf("census: %lu of those that leave and rearm found were deadlines\n",
+	       s->by_deadline);
 	printf("census: %lu bytes written, %lu read, %lu opens, %lu connects, "
 	       "%lu accepts, %lu and %lu locks, %lu children, %lu wakes\n",
 	       s->written, s->read, s->opened, s->connected, s->accepted, s->flocked,

@@ -92,6 +92,9 @@ START_TEST(ends_a_call)
 	if (_i) {
 		ck_assert_int_eq(safe_syscall_rearm(&outer), 2);
 		ck_assert_int_eq(safe_syscall_rearm(&outer), 0);
+		/* the next one is of whoever it is of */
+		ck_assert_int_eq(safe_syscall_interrupt(&outer), 0);
+		ck_assert_int_eq(safe_syscall_rearm(&outer), 1);
 		ck_assert_int_eq(write(fd[1], "x", 1), 1);
 		ck_assert_int_eq(block(), 1);
 	}

@@ -102,7 +102,9 @@ bool due;
 #endif
 
 /* From Linux 6.13 on the timer's signal, when it is pending, is gone with the timer's time. */
-#define UNSET_TIMER						\
+#ifndef DEADLINE
+# define SET_TIMER armed = true; ticking = true
+# define UNSET_TIMER						\
 	if							\
 	:: armed ->						\
 		armed = false; ticking = false;			\
@@ -112,6 +114,46 @@ bool due;
 		fi						\
 	:: else							\
 	fi
+# define IS_TO_COME(x) false
+# define MAY_COME_AGAIN(x) false
+# define OVERDUE false
+#else
+/* One scope has a deadline, for which the timer is set, and for the next pause. */
+bool deadline, passed;	/* it is to come; its time has, which nobody is told but by the clock */
+bool again;		/* ss_thread.timer.pause */
+bool for_deadline, for_again;	/* what the kernel's timer was set for */
+bool nested;		/* take_back() in set_deadline() */
+# define IS_TO_COME(x) ((x) == DEADLINE && deadline)
+/* After a rearm: its time may have come meanwhile. */
+# define MAY_COME_AGAIN(x) ((x) == DEADLINE && (deadline || IS_INTERRUPTED(x)))
+# define HAS_DEADLINE (deadline && IS_IN(DEADLINE))
+# define OVERDUE (deadline && passed && LINKED(DEADLINE))
+/* ss_timer_set() */
+# define RESET_TIMER						\
+	if							\
+	:: again || HAS_DEADLINE || armed ->			\
+		armed = again || HAS_DEADLINE;			\
+		ticking = armed;				\
+		for_again = again;				\
+		for_deadline = HAS_DEADLINE;			\
+		if						\
+		:: ticked -> ticked = false			\
+		:: true						\
+		fi						\
+	:: else							\
+	fi
+# define SET_TIMER again = true; RESET_TIMER
+# define UNSET_TIMER again = false; RESET_TIMER
+/* ss_timer_expire() */
+# define EXPIRE							\
+	if							\
+	:: HAS_DEADLINE && passed ->				\
+		deadline = false;				\
+		state[DEADLINE] = state[DEADLINE] | INTERRUPTED | SENT; \
+		note_interrupt(DEADLINE)			\
+	:: else							\
+	fi
+#endif
 
 /*
  * Frames that have called sigsetjmp() and not returned since, the masks that it
@@ -190,7 +232,7 @@ inline stub()
 	:: atomic { ON && pc[l] == WINDOW ->
 		pc[l] = DONE; rax[l] = OK; effects[l]++ }
 	/* what is waited for comes; where an interrupt has, it never does */
-	:: atomic { ON && pc[l] == KERNEL && !TOLD ->
+	:: atomic { ON && pc[l] == KERNEL && !TOLD && !OVERDUE ->
 		pc[l] = DONE; rax[l] = OK; effects[l]++ }
 	:: atomic { ON && pc[l] == DONE ->
 		result = rax[l]; pc[l] = OUTSIDE; rax[l] = 0; break }
@@ -272,6 +314,15 @@ inline fork_check()
 	:: ON && wiped ->
 		atomic { ON -> was_masked = masked; masked = true };
 		atomic { ON -> wiped = false; armed = false };
+# ifdef DEADLINE
+		atomic { ON ->
+			again = false;
+			EXPIRE;
+#  ifndef BREAK_CHILD
+			RESET_TIMER
+#  endif
+			};
+# endif
 		set_flag();
 		atomic { ON ->
 			if
@@ -292,6 +343,12 @@ inline fork_check()
 
 /* ---- send.c -------------------------------------------------------------------------- */
 
+#ifdef DEADLINE
+# define IS_NESTED nested
+#else
+# define IS_NESTED false
+#endif
+
 /* ss_take_back() */
 inline take_back()
 {
@@ -302,6 +359,12 @@ inline take_back()
 	atomic { ON ->			/* rt_sigtimedwait */
 		taken = taken || SIGNAL;
 		pending = 0; ticked = false };
+#ifdef DEADLINE
+# ifndef BREAK_DRAINED
+	atomic { ON -> EXPIRE; RESET_TIMER };
+# endif
+	taken = true;			/* it sends in any case */
+#endif
 	set_flag();
 	atomic { ON ->
 		if
@@ -312,7 +375,7 @@ inline take_back()
 		:: else
 		fi;
 		yes = false; taken = false;
-		masked = false; TO_USER }
+		masked = IS_NESTED; TO_USER }
 }
 
 /* ---- hook.c ---------------------------------------------------------------------------- */
@@ -343,6 +406,9 @@ inline on_interrupt()
 {
 	rewind();
 	fork_check();
+#ifdef DEADLINE
+	atomic { ON -> EXPIRE };
+#endif
 	/* first: the signal of one who interrupts after we have looked may go with it */
 #ifndef BREAK_OFF_LAST
 	atomic { ON -> UNSET_TIMER };
@@ -355,7 +421,7 @@ inline on_interrupt()
 			:: !CALLS_BENEATH -> ELSE_OFF
 			:: else ->
 #ifndef BREAK_TIMER
-				armed = true; ticking = true
+				SET_TIMER
 #endif
 			fi }
 #ifdef BREAK_OFF_LAST
@@ -497,12 +563,18 @@ inline enter(x)
 	atomic { ON -> entering = 0 }
 }
 
+#ifdef BREAK_LEFT
+# define IS_LEFT_WITH(x) false
+#else
+# define IS_LEFT_WITH(x) IS_TO_COME(x)
+#endif
+
 inline leave(x)
 {
 	atomic { ON -> current = OUTER };
 	atomic { ON -> around[x] = 0 };
 	if
-	:: ON && (state[x] || senders[x]) ->
+	:: ON && (state[x] || senders[x] || IS_LEFT_WITH(x)) ->
 		fork_check();
 #ifndef BREAK_WAIT
 		atomic { ON && !senders[x] -> skip };	/* ss_wait_for_senders() */
@@ -512,7 +584,7 @@ inline leave(x)
 		take_back();
 #endif
 		atomic { ON -> state[x] = state[x] & ~REARMED }
-	:: ON && !(state[x] || senders[x])
+	:: ON && !(state[x] || senders[x] || IS_LEFT_WITH(x))
 	fi;
 	atomic { ON -> aimed = aimed & ~BIT(x) }
 }
@@ -527,8 +599,11 @@ inline leave(x)
 inline rearm(x)
 {
 	if
-	:: ON && IS_INTERRUPTED(x) ->
+	:: ON && (IS_INTERRUPTED(x) || IS_TO_COME(x)) ->
 		fork_check();
+#ifdef DEADLINE
+		atomic { ON -> EXPIRE };
+#endif
 		atomic { ON ->
 			state[x] = state[x] & ~(INTERRUPTED | SENT) | LATE;
 			waits = !(call & ~FIRST) };
@@ -549,13 +624,47 @@ inline rearm(x)
 		fi;
 		atomic { ON ->
 			if
-			:: l == 0 && waits -> aimed = aimed & ~BIT(x)
+			:: l == 0 && waits && !MAY_COME_AGAIN(x) -> aimed = aimed & ~BIT(x)
 			:: else
 			fi;
 			waits = false }
-	:: ON && !IS_INTERRUPTED(x)
+	:: ON && !(IS_INTERRUPTED(x) || IS_TO_COME(x))
 	fi
 }
+
+#ifdef DEADLINE
+/* safe_syscall_deadline() of that scope, when: is there to be one? */
+inline set_deadline(when)
+{
+	fork_check();
+	atomic { ON -> masked = true; nested = deadline; deadline = false };
+	atomic { ON ->
+		if
+		:: when ->
+			deadline = true;
+			aimed = aimed | BIT(DEADLINE);
+# ifndef BREAK_UNSET
+			RESET_TIMER
+# endif
+		:: else
+		fi };
+# ifndef BREAK_HAD
+	if
+	:: ON && nested -> take_back()
+	:: ON && !nested
+	fi;
+# endif
+	atomic { ON -> EXPIRE };
+	set_flag();
+	atomic { ON ->
+		if
+		:: !when && !IS_INTERRUPTED(DEADLINE) && !senders[DEADLINE] ->
+			aimed = aimed & ~BIT(DEADLINE)
+		:: else
+		fi;
+		yes = false; nested = false; masked = false; TO_USER }
+}
+#endif
 
 /* interrupt(), ss_add_sender(), ss_thread_of(), ss_remove_sender(); GUARD: who may go on */
 #define MARK							\
@@ -612,7 +721,9 @@ proctype sender(byte x)
 }
 
 /* The kernel's timer.  Its pauses grow: it can't keep a thread from moving for ever. */
-#if LTL == 1 || LTL == 6
+#ifdef DEADLINE
+# define TICKS ticking && (for_again || (for_deadline && passed))
+#elif LTL == 1 || LTL == 6
 # define TICKS ticking && pc[top] == KERNEL
 #else
 # define TICKS ticking
@@ -621,6 +732,9 @@ active proctype clock()
 {
 end:	do
 	:: atomic { TICKS -> ticking = false; ticked = true }
+#ifdef DEADLINE
+	:: atomic { deadline && !passed -> passed = true }
+#endif
 	od
 }
 
@@ -855,6 +969,14 @@ proctype thread()
 		enter(x);
 		make_call()
 	:: atomic { ON && !outwards && current == DEEPEST -> outwards = true };
+#ifdef DEADLINE
+		set_deadline(true);
+		make_call();
+# ifdef TAKEN_BACK
+		set_deadline(false);
+		make_call();
+# endif
+#endif
 #ifdef REARM
 		rearm(REARM);
 		make_call()
