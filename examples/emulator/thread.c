@@ -81,6 +81,7 @@ static void faulted(struct thread *t)
 	default:
 		break;
 	}
+	cpu_stopped(t);
 	address = exact_address(t, address);
 	if (t->fault.si_signo == SIGBUS) {
 		signal_force(t, GUEST_SIGBUS, code, address);
