@@ -169,6 +169,8 @@ extern uint8_t *memory;			/* where the host has the guest's address 0 */
 extern bool guest_big, swapped;		/* other byte order than the host's */
 extern uint32_t page_size;
 
+enum { MEMORY_GUARD = 0x20000 };	/* bytes beyond the last address */
+
 enum {
 	GUEST_MAP_PRIVATE = 0x2, GUEST_MAP_FIXED = 0x10, GUEST_MAP_NORESERVE = 0x400,
 	GUEST_MAP_ANONYMOUS = 0x800, GUEST_MAP_STACK = 0x40000

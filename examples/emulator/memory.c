@@ -23,7 +23,6 @@
 _Static_assert(sizeof(void *) == 8, "the emulator needs a host with 64-bit pointers");
 
 #define SIZE	(1ULL << 32)
-#define GUARD	0x20000			/* beyond the last address + 8 */
 
 uint8_t *memory;
 bool guest_big, swapped;
@@ -59,7 +58,7 @@ void memory_start(void)
 	if (page_size > 0x10000)
 		give_up(NOT_EXECUTABLE, "pages of %u bytes are more than a guest can take",
 			page_size);
-	memory = reserve(SIZE + GUARD, PROT_NONE);
+	memory = reserve(SIZE + MEMORY_GUARD, PROT_NONE);
 	mapped = reserve(SIZE / page_size, PROT_READ | PROT_WRITE);
 }
 

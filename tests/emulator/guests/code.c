@@ -109,6 +109,16 @@ static void written_in_place(void)
 		sum += call(text, 0);
 	}
 	want(sum, 5050);
+	/* once round a loop, and over what is no code */
+	text[0] = ADDIU(V0, 0, 0);
+	text[1] = BNEZ_A0(-1);
+	text[2] = ADDIU(A0, A0, -1);
+	text[3] = B(3);
+	text[4] = ADDIU(V0, V0, 9);
+	text[5] = text[6] = BREAK;
+	text[7] = JR_RA;
+	text[8] = ADDIU(V0, V0, 20);
+	want(call(text, 30), 29);
 	need(munmap(text, page) == 0);
 }
 
@@ -212,7 +222,6 @@ static void end_by_name(void)
 static void end_in_place(void)
 {
 	loop[0] = NOP;
-	tell(loop, 4);
 }
 
 static void end_by_signal(int sig)
