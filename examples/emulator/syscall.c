@@ -99,7 +99,11 @@ const char *path_get(uint32_t address)
  * not in the table is not made.  In it
  *
  *	numbers		have 32 bits, and nothing of ours is below 4 GiB but in an
- *			emulator that was linked to be there; none stands for a pointer
+ *			emulator that was linked to be there; none stands for a pointer.
+ *			Those that mean the same everywhere go on whether or not we know
+ *			them: clocks, which process or user, modes, devices, families and
+ *			protocols, MSG_, AT_, POSIX_FADV_, SPLICE_, FALLOC_, MFD_, RENAME_
+ *			and the like, the commands of membarrier and flock
  *	pointers	lie in the guest's memory, and so does all that is read or written
  *			there: r and b are checked, the others are to a few bytes, and after
  *			the guest's memory comes a guard

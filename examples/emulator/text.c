@@ -155,6 +155,7 @@ void text_decode(struct thread *t, struct insn *to, uint32_t insn, const void *c
 	to->t = RT;
 	to->d = written_by(insn, code);
 	to->constant = constant_of(insn, code, text_address(t, to));
+	/* with its slot, as to leave the piece for that is a look, after which it may be stale */
 	to->is_near = piece != &t->text[PIECES] && n + 1 < PIECE && n + to->constant < PIECE;
 	to->run = labels[code] ? labels[code] : labels[ILLEGAL];
 }
