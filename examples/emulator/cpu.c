@@ -199,9 +199,9 @@ void cpu_stopped(struct thread *t)
 		__asm__ volatile("" ::: "memory"); \
 	} while (0)
 #define LOAD(n, to, value)	do { ADDRESS(S + C, n); (to) = (value); NEXT; } while (0)
-#define STORE(n, call)		do { ADDRESS(S + C, n); call; NEXT; } while (0)
+#define ACCESS(n, call)	do { ADDRESS(S + C, n); call; NEXT; } while (0)
 #define LOAD_X(n, to, value)	do { ADDRESS(S + T, n); (to) = (value); NEXT; } while (0)
-#define STORE_X(n, call)	do { ADDRESS(S + T, n); call; NEXT; } while (0)
+#define ACCESS_X(n, call)	do { ADDRESS(S + T, n); call; NEXT; } while (0)
 
 /*
  * After the delay slot it goes on at the target.  What is far or not kept, has a signal
@@ -434,11 +434,11 @@ lhu:		LOAD(2, D, get16(a));
 lw:		LOAD(4, D, get32(a));
 lwl:		LOAD(1, D, load_left(T, a));
 lwr:		LOAD(1, D, load_right(T, a));
-sb:		STORE(1, put8(a, (uint8_t)T));
-sh:		STORE(2, put16(a, (uint16_t)T));
-sw:		STORE(4, put32(a, T));
-swl:		STORE(1, store_left(T, a));
-swr:		STORE(1, store_right(T, a));
+sb:		ACCESS(1, put8(a, (uint8_t)T));
+sh:		ACCESS(2, put16(a, (uint16_t)T));
+sw:		ACCESS(4, put32(a, T));
+swl:		ACCESS(1, store_left(T, a));
+swr:		ACCESS(1, store_right(T, a));
 ll:
 	ADDRESS(S + C, 4);
 	cpu->linked_value = get32(a);
@@ -452,11 +452,11 @@ sc:		LOAD(4, D, store_conditional(cpu, a, T));
 cop1:		NEED(fpu_execute(cpu, C)); r[0] = 0; NEXT;
 cop1x:		NEED(fpu_execute_x(cpu, C)); NEXT;
 lwc1:		LOAD(4, cpu->f[at->t], get32(a));
-ldc1:		STORE(8, load_double(cpu, at->t, a));
-swc1:		STORE(4, put32(a, cpu->f[at->t]));
-sdc1:		STORE(8, store_double(cpu, at->t, a));
+ldc1:		ACCESS(8, load_double(cpu, at->t, a));
+swc1:		ACCESS(4, put32(a, cpu->f[at->t]));
+sdc1:		ACCESS(8, store_double(cpu, at->t, a));
 lwxc1:		LOAD_X(4, cpu->f[SA], get32(a));
-ldxc1:		STORE_X(8, load_double(cpu, SA, a));
-swxc1:		STORE_X(4, put32(a, cpu->f[RD]));
-sdxc1:		STORE_X(8, store_double(cpu, RD, a));
+ldxc1:		ACCESS_X(8, load_double(cpu, SA, a));
+swxc1:		ACCESS_X(4, put32(a, cpu->f[RD]));
+sdxc1:		ACCESS_X(8, store_double(cpu, RD, a));
 }
