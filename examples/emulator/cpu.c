@@ -2,26 +2,18 @@
 /*
  * cpu.c - the interpreter of MIPS32 release 2.
  *
- * One instruction after the other, no translation.  What must be exact is where
- * it stops.  An access to guest memory may fault at any place here; signal.c
- * then jumps out to thread_loop(), and finds the instruction in cpu->pc, which
- * is stored before each, and the registers as they were before it: each
- * instruction makes its access first and changes a register after it.
+ * One instruction after the other.  Each is decoded when the thread first comes to it
+ * and kept, so that the next time it costs a jump to where it is carried out.
  *
- * The thread's flag is looked at where a branch is taken, so no loop of the
- * guest goes on without a look.  This is the other half of what the stub does
- * for system calls: a signal finds the thread here, or there.
+ * What must be exact is where the interpreter stops.  An access to guest memory may
+ * fault; signal.c then jumps out to thread_loop(), which asks cpu_stopped() for the
+ * instruction: each notes itself before its access, and changes a register after it.
+ *
+ * The thread's flag is looked at where a branch is taken, so no loop of the guest goes
+ * on without a look.  This is the other half of what the stub does for system calls: a
+ * signal finds the thread here, or there.
  */
 #include "emulator.h"
-
-#define OP(insn)	((insn) >> 26)
-#define RS		(insn >> 21 & 31)
-#define RT		(insn >> 16 & 31)
-#define RD		(insn >> 11 & 31)
-#define SA		(insn >> 6 & 31)
-#define FUNCTION	(insn & 63)
-#define SIGNED		((uint32_t)(int32_t)(int16_t)insn)
-#define UNSIGNED	(insn & 0xffff)
 
 /* ---- guest memory -------------------------------------------------------- */
 
@@ -164,222 +156,307 @@ static bool traps(unsigned int code, uint32_t a, uint32_t b)
 	}
 }
 
+/* Where the thread was when a fault ended cpu_run(). */
+void cpu_stopped(struct thread *t)
+{
+	t->cpu.pc = text_address(t, t->at);
+	t->cpu.next = text_address(t, t->then);
+}
+
+/* The registers and the constant of the instruction. */
+#define S		r[at->s]
+#define T		r[at->t]
+#define D		r[at->d]
+#define C		at->constant
+/* as they are encoded, where they are something else */
+#define RS		(C >> 21 & 31)
+#define RD		(C >> 11 & 31)
+#define SA		(C >> 6 & 31)
+
+/* To the one that comes after this one; `then` is apart from it by one, or after a jump. */
+#define NEXT		do { at = then; then = at + 1; goto *at->run; } while (0)
 /* An instruction that does not come to its end is the one that cpu->pc says. */
-#define LEAVE(why)	return (why)
+#define NOTE		do { t->at = at; t->then = then; } while (0)
+#define LEAVE(why)	do { NOTE; cpu_stopped(t); return (why); } while (0)
 #define NEED(ok)	do { if (!(ok)) LEAVE(EVENT_ILLEGAL); } while (0)
-#define TRAP_IF(c)	do { if (c) LEAVE(EVENT_TRAP); } while (0)
-#define CHECKED(operation, to, a, b) do { \
+#define CHECKED(operation, to, x, y) do { \
 		int32_t result; \
-		if (__builtin_##operation##_overflow((int32_t)(a), (int32_t)(b), &result)) \
+		if (__builtin_##operation##_overflow((int32_t)(x), (int32_t)(y), &result)) \
 			LEAVE(EVENT_OVERFLOW); \
 		(to) = (uint32_t)result; \
+		NEXT; \
 	} while (0)
-#define ALIGNED(a, n)	do { \
-		if ((a) & ((n) - 1)) { \
-			cpu->bad = (a); \
+#define TRAP_IF(c)	do { if (c) LEAVE(EVENT_TRAP); NEXT; } while (0)
+
+/* From here on a is an address, of n bytes; what a fault has to find is in memory. */
+#define ADDRESS(address, n) do { \
+		a = (address); \
+		if (a & ((n) - 1)) { \
+			cpu->bad = a; \
 			LEAVE(EVENT_ADDRESS); \
 		} \
+		NOTE; \
+		__asm__ volatile("" ::: "memory"); \
 	} while (0)
-/* From here on a is the address, of n bytes. */
-#define AT(n)		do { a += SIGNED; ALIGNED(a, n); } while (0)
-#define AT_INDEX(n)	do { a += b; ALIGNED(a, n); } while (0)
+#define LOAD(n, to, value)	do { ADDRESS(S + C, n); (to) = (value); NEXT; } while (0)
+#define ACCESS(n, call)	do { ADDRESS(S + C, n); call; NEXT; } while (0)
+#define LOAD_X(n, to, value)	do { ADDRESS(S + T, n); (to) = (value); NEXT; } while (0)
+#define ACCESS_X(n, call)	do { ADDRESS(S + T, n); call; NEXT; } while (0)
 
-/* pc is that of the delay slot by now */
-#define GO(target)	do { \
-		next = (target); \
-		if (__builtin_expect(t->pending, 0)) \
-			goto pending; \
-	} while (0)
-/* The delay slot of a likely one that is not taken is skipped. */
-#define BRANCH_IF(c, likely) do { \
-		if (c) { \
-			GO(pc + (SIGNED << 2)); \
-		} else if (likely) { \
-			pc = next; \
-			next += 4; \
+/*
+ * After the delay slot it goes on at the target.  What is far or not kept, has a signal
+ * to wait for it or may be stale, goes there by way of elsewhere.
+ */
+#define LINK		(text_address(t, at) + 8)
+#define IS_QUIET	__builtin_expect(!t->pending && t->code_version == code_version, 1)
+#define GO_FAR(to)	do { t->target = (to); at = then; then = &t->elsewhere; \
+			     goto *at->run; } while (0)
+#define GO		do { \
+		if (at->is_near && IS_QUIET) { \
+			struct insn *to = at + (int32_t)C; \
+			at = then; \
+			then = to; \
+			goto *at->run; \
 		} \
+		GO_FAR(text_address(t, at) + 4 * C); \
 	} while (0)
-#define LIKELY		(OP(insn) & 0x10)
+#define BRANCH_IF(c)	do { if (c) GO; NEXT; } while (0)
+/* The delay slot of a likely one that is not taken is skipped. */
+#define LIKELY_IF(c)	do { if (c) GO; t->target = LINK; goto elsewhere; } while (0)
 
 enum event cpu_run(struct thread *t)
 {
+	static const void *const labels[CODES] = {
+		[UNDECODED] = &&undecoded, [BEYOND] = &&beyond, [ELSEWHERE] = &&elsewhere,
+		[ILLEGAL] = &&illegal,
+
+		[SPECIAL + 0x00] = &&sll, [SPECIAL + 0x01] = &&movf_movt,
+		[SPECIAL + 0x02] = &&srl_rotr, [SPECIAL + 0x03] = &&sra,
+		[SPECIAL + 0x04] = &&sllv, [SPECIAL + 0x06] = &&srlv_rotrv,
+		[SPECIAL + 0x07] = &&srav, [SPECIAL + 0x08] = &&jr,
+		[SPECIAL + 0x09] = &&jalr, [SPECIAL + 0x0a] = &&movz,
+		[SPECIAL + 0x0b] = &&movn, [SPECIAL + 0x0c] = &&syscall,
+		[SPECIAL + 0x0d] = &&break_, [SPECIAL + 0x0f] = &&sync,
+		[SPECIAL + 0x10] = &&mfhi, [SPECIAL + 0x11] = &&mthi,
+		[SPECIAL + 0x12] = &&mflo, [SPECIAL + 0x13] = &&mtlo,
+		[SPECIAL + 0x18] = &&mult, [SPECIAL + 0x19] = &&multu,
+		[SPECIAL + 0x1a] = &&div, [SPECIAL + 0x1b] = &&divu,
+		[SPECIAL + 0x20] = &&add, [SPECIAL + 0x21] = &&addu,
+		[SPECIAL + 0x22] = &&sub, [SPECIAL + 0x23] = &&subu,
+		[SPECIAL + 0x24] = &&and, [SPECIAL + 0x25] = &&or,
+		[SPECIAL + 0x26] = &&xor, [SPECIAL + 0x27] = &&nor,
+		[SPECIAL + 0x2a] = &&slt, [SPECIAL + 0x2b] = &&sltu,
+		[SPECIAL + 0x30] = &&tge, [SPECIAL + 0x31] = &&tge,
+		[SPECIAL + 0x32] = &&tge, [SPECIAL + 0x33] = &&tge,
+		[SPECIAL + 0x34] = &&tge, [SPECIAL + 0x36] = &&tge,
+
+		[REGIMM + 0x00] = &&bltz, [REGIMM + 0x01] = &&bgez,
+		[REGIMM + 0x02] = &&bltzl, [REGIMM + 0x03] = &&bgezl,
+		[REGIMM + 0x08] = &&tgei, [REGIMM + 0x09] = &&tgei,
+		[REGIMM + 0x0a] = &&tgei, [REGIMM + 0x0b] = &&tgei,
+		[REGIMM + 0x0c] = &&tgei, [REGIMM + 0x0e] = &&tgei,
+		[REGIMM + 0x10] = &&bltzal, [REGIMM + 0x11] = &&bgezal,
+		[REGIMM + 0x12] = &&bltzall, [REGIMM + 0x13] = &&bgezall,
+		[REGIMM + 0x1f] = &&synci,
+
+		[0x02] = &&j, [0x03] = &&jal, [0x04] = &&beq, [0x05] = &&bne,
+		[0x06] = &&blez, [0x07] = &&bgtz, [0x14] = &&beql, [0x15] = &&bnel,
+		[0x16] = &&blezl, [0x17] = &&bgtzl, [0x08] = &&addi, [0x09] = &&addiu,
+		[0x0a] = &&slti, [0x0b] = &&sltiu, [0x0c] = &&andi, [0x0d] = &&ori,
+		[0x0e] = &&xori, [0x0f] = &&lui,
+
+		[SPECIAL2 + 0x00] = &&madd, [SPECIAL2 + 0x01] = &&maddu,
+		[SPECIAL2 + 0x02] = &&mul, [SPECIAL2 + 0x04] = &&msub,
+		[SPECIAL2 + 0x05] = &&msubu, [SPECIAL2 + 0x20] = &&clz,
+		[SPECIAL2 + 0x21] = &&clo, [SPECIAL3 + 0x00] = &&ext,
+		[SPECIAL3 + 0x04] = &&ins, [SPECIAL3 + 0x20] = &&wsbh_seb_seh,
+		[SPECIAL3 + 0x3b] = &&rdhwr,
+
+		[0x20] = &&lb, [0x21] = &&lh, [0x22] = &&lwl, [0x23] = &&lw, [0x24] = &&lbu,
+		[0x25] = &&lhu, [0x26] = &&lwr, [0x28] = &&sb, [0x29] = &&sh, [0x2a] = &&swl,
+		[0x2b] = &&sw, [0x2e] = &&swr, [0x30] = &&ll, [0x33] = &&pref, [0x38] = &&sc,
+
+		[0x11] = &&cop1, [BC1] = &&bc1, [0x31] = &&lwc1, [0x35] = &&ldc1,
+		[0x39] = &&swc1, [0x3d] = &&sdc1, [COP1X + 0x00] = &&lwxc1,
+		[COP1X + 0x01] = &&ldxc1, [COP1X + 0x08] = &&swxc1, [COP1X + 0x09] = &&sdxc1,
+		[COP1X + 0x0f] = &&pref, [COP1X + 0x20] = &&cop1x, [COP1X + 0x21] = &&cop1x,
+		[COP1X + 0x28] = &&cop1x, [COP1X + 0x29] = &&cop1x, [COP1X + 0x30] = &&cop1x,
+		[COP1X + 0x31] = &&cop1x, [COP1X + 0x38] = &&cop1x, [COP1X + 0x39] = &&cop1x
+	};
 	struct cpu *const cpu = &t->cpu;
 	uint32_t *const r = cpu->r;
-	uint32_t pc = cpu->pc, next = cpu->next;
-	uint32_t insn, a, b;
+	struct insn *at, *then;
+	uint32_t a;
 
-	for (;;) {
-		cpu->pc = pc;
-		cpu->next = next;
-		r[0] = 0;
-		/* all of it in memory, where a fault finds it */
-		__asm__ volatile("" ::: "memory");
-		ALIGNED(pc, 4);
-		insn = get32(pc);
-		pc = next;
-		next += 4;
-		a = r[RS];
-		b = r[RT];
-
-		switch (OP(insn)) {
-		case 0x00:
-			switch (FUNCTION) {
-			case 0x00: r[RD] = b << SA; break;			/* sll */
-			case 0x01: r[RD] = fpu_is(cpu, insn) ? a : r[RD]; break; /* movf, movt */
-			case 0x02: r[RD] = RS & 1 ? rotate(b, SA) : b >> SA; break; /* srl, rotr */
-			case 0x03: r[RD] = sign_shift(b, SA); break;		/* sra */
-			case 0x04: r[RD] = b << (a & 31); break;		/* sllv */
-			case 0x06:						/* srlv, rotrv */
-				r[RD] = SA & 1 ? rotate(b, a & 31) : b >> (a & 31);
-				break;
-			case 0x07: r[RD] = sign_shift(b, a & 31); break;	/* srav */
-			case 0x09: r[RD] = next;				/* jalr */
-				/* fall through */
-			case 0x08: GO(a); break;				/* jr */
-			case 0x0a: r[RD] = b ? r[RD] : a; break;		/* movz */
-			case 0x0b: r[RD] = b ? a : r[RD]; break;		/* movn */
-			case 0x0c: LEAVE(EVENT_SYSCALL);
-			case 0x0d: LEAVE(EVENT_BREAK);
-			case 0x0f: __atomic_thread_fence(__ATOMIC_SEQ_CST); break; /* sync */
-			case 0x10: r[RD] = cpu->hi; break;			/* mfhi */
-			case 0x11: cpu->hi = a; break;				/* mthi */
-			case 0x12: r[RD] = cpu->lo; break;			/* mflo */
-			case 0x13: cpu->lo = a; break;				/* mtlo */
-			case 0x18: set_hi_lo(cpu, multiply(a, b, true)); break;	/* mult */
-			case 0x19: set_hi_lo(cpu, multiply(a, b, false)); break; /* multu */
-			case 0x1a: divide(cpu, a, b, true); break;		/* div */
-			case 0x1b: divide(cpu, a, b, false); break;		/* divu */
-			case 0x20: CHECKED(add, r[RD], a, b); break;	/* add */
-			case 0x21: r[RD] = a + b; break;			/* addu */
-			case 0x22: CHECKED(sub, r[RD], a, b); break;	/* sub */
-			case 0x23: r[RD] = a - b; break;			/* subu */
-			case 0x24: r[RD] = a & b; break;			/* and */
-			case 0x25: r[RD] = a | b; break;			/* or */
-			case 0x26: r[RD] = a ^ b; break;			/* xor */
-			case 0x27: r[RD] = ~(a | b); break;			/* nor */
-			case 0x2a: r[RD] = (int32_t)a < (int32_t)b; break;	/* slt */
-			case 0x2b: r[RD] = a < b; break;			/* sltu */
-			case 0x30: case 0x31: case 0x32: case 0x33: case 0x34: case 0x36:
-				TRAP_IF(traps(FUNCTION, a, b));
-				break;
-			default: LEAVE(EVENT_ILLEGAL);
-			}
-			break;
-		case 0x01:
-			if (RT & 0x10 && RT < 0x14)	/* ..al: the link, taken or not */
-				r[RA] = next;
-			switch (RT) {
-			case 0x00: case 0x02: case 0x10: case 0x12:		/* bltz.. */
-				BRANCH_IF((int32_t)a < 0, RT & 2);
-				break;
-			case 0x01: case 0x03: case 0x11: case 0x13:		/* bgez.. */
-				BRANCH_IF((int32_t)a >= 0, RT & 2);
-				break;
-			case 0x08: case 0x09: case 0x0a: case 0x0b: case 0x0c: case 0x0e:
-				TRAP_IF(traps(RT, a, SIGNED));
-				break;
-			case 0x1f: break;					/* synci */
-			default: LEAVE(EVENT_ILLEGAL);
-			}
-			break;
-		case 0x03: r[RA] = next;					/* jal */
-			/* fall through */
-		case 0x02: GO((pc & 0xf0000000u) | (insn & 0x3ffffff) << 2); break; /* j */
-		case 0x04: case 0x14: BRANCH_IF(a == b, LIKELY); break;		/* beq, beql */
-		case 0x05: case 0x15: BRANCH_IF(a != b, LIKELY); break;		/* bne.. */
-		case 0x06: case 0x16: BRANCH_IF((int32_t)a <= 0, LIKELY); break; /* blez.. */
-		case 0x07: case 0x17: BRANCH_IF((int32_t)a > 0, LIKELY); break;	/* bgtz.. */
-		case 0x08: CHECKED(add, r[RT], a, SIGNED); break;		/* addi */
-		case 0x09: r[RT] = a + SIGNED; break;				/* addiu */
-		case 0x0a: r[RT] = (int32_t)a < (int32_t)SIGNED; break;		/* slti */
-		case 0x0b: r[RT] = a < SIGNED; break;				/* sltiu */
-		case 0x0c: r[RT] = a & UNSIGNED; break;				/* andi */
-		case 0x0d: r[RT] = a | UNSIGNED; break;				/* ori */
-		case 0x0e: r[RT] = a ^ UNSIGNED; break;				/* xori */
-		case 0x0f: r[RT] = insn << 16; break;				/* lui */
-		case 0x1c:
-			switch (FUNCTION) {
-			case 0x00: case 0x01:					/* madd, maddu */
-				set_hi_lo(cpu, hi_lo(cpu) + multiply(a, b, FUNCTION == 0x00));
-				break;
-			case 0x02: r[RD] = a * b; break;			/* mul */
-			case 0x04: case 0x05:					/* msub, msubu */
-				set_hi_lo(cpu, hi_lo(cpu) - multiply(a, b, FUNCTION == 0x04));
-				break;
-			case 0x20: r[RD] = leading_zeros(a); break;		/* clz */
-			case 0x21: r[RD] = leading_zeros(~a); break;		/* clo */
-			default: LEAVE(EVENT_ILLEGAL);
-			}
-			break;
-		case 0x1f:
-			switch (FUNCTION) {
-			case 0x00: r[RT] = a >> SA & ones(0, RD); break;	/* ext */
-			case 0x04:						/* ins */
-				NEED(RD >= SA);
-				r[RT] = (b & ~(ones(SA, RD) << SA)) | (a & ones(SA, RD)) << SA;
-				break;
-			case 0x20:						/* wsbh, seb, seh */
-				NEED(SA == 0x02 || SA == 0x10 || SA == 0x18);
-				r[RD] = SA == 0x10 ? (uint32_t)(int8_t)b :
-					SA == 0x18 ? (uint32_t)(int16_t)b :
-					(b & 0x00ff00ff) << 8 | (b >> 8 & 0x00ff00ff);
-				break;
-			case 0x3b:		/* rdhwr: a step for synci, thread-local storage */
-				NEED(RD == 1 || RD == 29);
-				r[RT] = RD == 29 ? cpu->user_local : 0;
-				break;
-			default: LEAVE(EVENT_ILLEGAL);
-			}
-			break;
-
-		case 0x20: AT(1); r[RT] = (uint32_t)(int8_t)get8(a); break;	/* lb */
-		case 0x24: AT(1); r[RT] = get8(a); break;			/* lbu */
-		case 0x21: AT(2); r[RT] = (uint32_t)(int16_t)get16(a); break; /* lh */
-		case 0x25: AT(2); r[RT] = get16(a); break;		/* lhu */
-		case 0x23: AT(4); r[RT] = get32(a); break;		/* lw */
-		case 0x22: AT(1); r[RT] = load_left(b, a); break;	/* lwl */
-		case 0x26: AT(1); r[RT] = load_right(b, a); break;	/* lwr */
-		case 0x28: AT(1); put8(a, (uint8_t)b); break;				/* sb */
-		case 0x29: AT(2); put16(a, (uint16_t)b); break;		/* sh */
-		case 0x2b: AT(4); put32(a, b); break;			/* sw */
-		case 0x2a: AT(1); store_left(b, a); break;			/* swl */
-		case 0x2e: AT(1); store_right(b, a); break;		/* swr */
-		case 0x30: AT(4);						/* ll */
-			cpu->linked_value = get32(a);
-			cpu->linked = a;
-			r[RT] = cpu->linked_value;
-			break;
-		case 0x38: AT(4); r[RT] = store_conditional(cpu, a, b); break; /* sc */
-		case 0x33: break;						/* pref */
-
-		case 0x11:
-			if (RS == 0x08)			/* bc1f, bc1t, and likely ones */
-				BRANCH_IF(fpu_is(cpu, insn), RT & 2);
-			else
-				NEED(fpu_execute(cpu, insn));
-			break;
-		case 0x31: AT(4); cpu->f[RT] = get32(a); break;		/* lwc1 */
-		case 0x35: AT(8); load_double(cpu, RT, a); break;		/* ldc1 */
-		case 0x39: AT(4); put32(a, cpu->f[RT]); break;		/* swc1 */
-		case 0x3d: AT(8); store_double(cpu, RT, a); break;	/* sdc1 */
-		case 0x13:
-			switch (FUNCTION) {
-			case 0x00: AT_INDEX(4); cpu->f[SA] = get32(a); break; /* lwxc1 */
-			case 0x01: AT_INDEX(8); load_double(cpu, SA, a); break; /* ldxc1 */
-			case 0x08: AT_INDEX(4); put32(a, cpu->f[RD]); break; /* swxc1 */
-			case 0x09: AT_INDEX(8); store_double(cpu, RD, a); break; /* sdxc1 */
-			case 0x0f: break;					/* prefx */
-			default: NEED(fpu_execute_x(cpu, insn));
-			}
-			break;
-		default:
-			LEAVE(EVENT_ILLEGAL);
-		}
+	t->elsewhere.run = &&elsewhere;
+	t->target = cpu->pc;
+	if (cpu->next != cpu->pc + 4) {		/* in a delay slot */
+		at = text_find(t, cpu->pc, labels);
+		t->target = cpu->next;
+		then = &t->elsewhere;
+		goto *at->run;
 	}
-pending:
-	/* in the delay slot of a branch that was taken: signal.c knows */
-	cpu->pc = pc;
-	cpu->next = next;
-	r[0] = 0;
-	return EVENT_PENDING;
+
+	/* ---- what stands for no instruction ---- */
+
+elsewhere:
+	at = &t->elsewhere;
+	if (t->pending) {
+		cpu->pc = t->target;
+		cpu->next = cpu->pc + 4;
+		return EVENT_PENDING;
+	}
+	if (t->target % 4) {
+		cpu->bad = cpu->pc = t->target;
+		cpu->next = cpu->pc + 4;
+		return EVENT_ADDRESS;
+	}
+	at = text_find(t, t->target, labels);
+	then = at + 1;
+	goto *at->run;
+beyond:		/* the end of a piece; a delay slot may be there */
+	if (then == at + 1) {
+		t->target = text_address(t, at);
+		goto elsewhere;
+	}
+	at = text_find(t, text_address(t, at), labels);
+	goto *at->run;
+undecoded:
+	NOTE;
+	text_decode(t, at, get32(text_address(t, at)), labels);
+	goto *at->run;
+illegal:	LEAVE(EVENT_ILLEGAL);
+
+	/* ---- integers ---- */
+
+sll:		D = T << C; NEXT;
+srl_rotr:	D = at->s & 1 ? rotate(T, C) : T >> C; NEXT;
+sra:		D = sign_shift(T, C); NEXT;
+sllv:		D = T << (S & 31); NEXT;
+srlv_rotrv:	D = C & 1 ? rotate(T, S & 31) : T >> (S & 31); NEXT;
+srav:		D = sign_shift(T, S & 31); NEXT;
+movf_movt:	D = fpu_is(cpu, C) ? S : D; NEXT;
+movz:		D = T ? D : S; NEXT;
+movn:		D = T ? S : D; NEXT;
+mfhi:		D = cpu->hi; NEXT;
+mthi:		cpu->hi = S; NEXT;
+mflo:		D = cpu->lo; NEXT;
+mtlo:		cpu->lo = S; NEXT;
+mult:		set_hi_lo(cpu, multiply(S, T, true)); NEXT;
+multu:		set_hi_lo(cpu, multiply(S, T, false)); NEXT;
+div:		divide(cpu, S, T, true); NEXT;
+divu:		divide(cpu, S, T, false); NEXT;
+add:		CHECKED(add, D, S, T);
+addu:		D = S + T; NEXT;
+sub:		CHECKED(sub, D, S, T);
+subu:		D = S - T; NEXT;
+and:		D = S & T; NEXT;
+or:		D = S | T; NEXT;
+xor:		D = S ^ T; NEXT;
+nor:		D = ~(S | T); NEXT;
+slt:		D = (int32_t)S < (int32_t)T; NEXT;
+sltu:		D = S < T; NEXT;
+addi:		CHECKED(add, D, S, C);
+addiu:		D = S + C; NEXT;
+slti:		D = (int32_t)S < (int32_t)C; NEXT;
+sltiu:		D = S < C; NEXT;
+andi:		D = S & C; NEXT;
+ori:		D = S | C; NEXT;
+xori:		D = S ^ C; NEXT;
+lui:		D = C; NEXT;
+madd:		set_hi_lo(cpu, hi_lo(cpu) + multiply(S, T, true)); NEXT;
+maddu:		set_hi_lo(cpu, hi_lo(cpu) + multiply(S, T, false)); NEXT;
+msub:		set_hi_lo(cpu, hi_lo(cpu) - multiply(S, T, true)); NEXT;
+msubu:		set_hi_lo(cpu, hi_lo(cpu) - multiply(S, T, false)); NEXT;
+mul:		D = S * T; NEXT;
+clz:		D = leading_zeros(S); NEXT;
+clo:		D = leading_zeros(~S); NEXT;
+ext:		D = S >> SA & ones(0, RD); NEXT;
+ins:
+	NEED(RD >= SA);
+	D = (T & ~(ones(SA, RD) << SA)) | (S & ones(SA, RD)) << SA;
+	NEXT;
+wsbh_seb_seh:
+	NEED(SA == 0x02 || SA == 0x10 || SA == 0x18);
+	D = SA == 0x10 ? (uint32_t)(int8_t)T : SA == 0x18 ? (uint32_t)(int16_t)T :
+		(T & 0x00ff00ff) << 8 | (T >> 8 & 0x00ff00ff);
+	NEXT;
+rdhwr:		/* a step for synci: none is needed; thread-local storage */
+	NEED(RD == 1 || RD == 29);
+	D = RD == 29 ? cpu->user_local : 0;
+	NEXT;
+
+	/* ---- jumps and traps ---- */
+
+j:		GO;
+jal:		r[RA] = LINK; GO;
+jr:		GO_FAR(S);
+jalr:		a = S; D = LINK; GO_FAR(a);
+beq:		BRANCH_IF(S == T);
+beql:		LIKELY_IF(S == T);
+bne:		BRANCH_IF(S != T);
+bnel:		LIKELY_IF(S != T);
+blez:		BRANCH_IF((int32_t)S <= 0);
+blezl:		LIKELY_IF((int32_t)S <= 0);
+bgtz:		BRANCH_IF((int32_t)S > 0);
+bgtzl:		LIKELY_IF((int32_t)S > 0);
+bltz:		BRANCH_IF((int32_t)S < 0);
+bltzl:		LIKELY_IF((int32_t)S < 0);
+bgez:		BRANCH_IF((int32_t)S >= 0);
+bgezl:		LIKELY_IF((int32_t)S >= 0);
+	/* the link, taken or not */
+bltzal:		a = S; r[RA] = LINK; BRANCH_IF((int32_t)a < 0);
+bltzall:	a = S; r[RA] = LINK; LIKELY_IF((int32_t)a < 0);
+bgezal:		a = S; r[RA] = LINK; BRANCH_IF((int32_t)a >= 0);
+bgezall:	a = S; r[RA] = LINK; LIKELY_IF((int32_t)a >= 0);
+bc1:
+	if (fpu_is(cpu, (uint32_t)at->t << 16))
+		GO;
+	if (at->t & 2) {
+		t->target = LINK;
+		goto elsewhere;
+	}
+	NEXT;
+tge:		TRAP_IF(traps(C, S, T));	/* and the others */
+tgei:		TRAP_IF(traps(at->t, S, C));
+syscall:	LEAVE(EVENT_SYSCALL);
+break_:		LEAVE(EVENT_BREAK);
+sync:		__atomic_thread_fence(__ATOMIC_SEQ_CST); NEXT;
+synci:		code_changed(); NEXT;
+pref:		NEXT;
+
+	/* ---- memory ---- */
+
+lb:		LOAD(1, D, (uint32_t)(int8_t)get8(a));
+lbu:		LOAD(1, D, get8(a));
+lh:		LOAD(2, D, (uint32_t)(int16_t)get16(a));
+lhu:		LOAD(2, D, get16(a));
+lw:		LOAD(4, D, get32(a));
+lwl:		LOAD(1, D, load_left(T, a));
+lwr:		LOAD(1, D, load_right(T, a));
+sb:		ACCESS(1, put8(a, (uint8_t)T));
+sh:		ACCESS(2, put16(a, (uint16_t)T));
+sw:		ACCESS(4, put32(a, T));
+swl:		ACCESS(1, store_left(T, a));
+swr:		ACCESS(1, store_right(T, a));
+ll:
+	ADDRESS(S + C, 4);
+	cpu->linked_value = get32(a);
+	cpu->linked = a;
+	D = cpu->linked_value;
+	NEXT;
+sc:		LOAD(4, D, store_conditional(cpu, a, T));
+
+	/* ---- floating point ---- */
+
+cop1:		NEED(fpu_execute(cpu, C)); r[0] = 0; NEXT;
+cop1x:		NEED(fpu_execute_x(cpu, C)); NEXT;
+lwc1:		LOAD(4, cpu->f[at->t], get32(a));
+ldc1:		ACCESS(8, load_double(cpu, at->t, a));
+swc1:		ACCESS(4, put32(a, cpu->f[at->t]));
+sdc1:		ACCESS(8, store_double(cpu, at->t, a));
+lwxc1:		LOAD_X(4, cpu->f[SA], get32(a));
+ldxc1:		ACCESS_X(8, load_double(cpu, SA, a));
+swxc1:		ACCESS_X(4, put32(a, cpu->f[RD]));
+sdxc1:		ACCESS_X(8, store_double(cpu, RD, a));
 }

@@ -28,10 +28,10 @@
 
 /* ---- the processor ------------------------------------------------------- */
 
-enum { V0 = 2, V1 = 3, A0 = 4, A1, A2, A3, T9 = 25, K0 = 26, SP = 29, RA = 31 };
+enum { V0 = 2, V1 = 3, A0 = 4, A1, A2, A3, T9 = 25, K0 = 26, SP = 29, RA = 31, NOWHERE };
 
 struct cpu {
-	uint32_t r[32];
+	uint32_t r[NOWHERE + 1];	/* and what is written to the first one */
 	/*
 	 * The instruction at hand and the one after it.  They are apart by
 	 * other than 4 in a delay slot of a branch that is taken.
@@ -55,11 +55,45 @@ enum event {
 
 struct thread;
 enum event cpu_run(struct thread *t);
+void cpu_stopped(struct thread *t);
 bool fpu_execute(struct cpu *cpu, uint32_t insn);	/* false: there is none such */
 bool fpu_execute_x(struct cpu *cpu, uint32_t insn);
 bool fpu_is(const struct cpu *cpu, uint32_t insn);
 void fpu_restore(const struct cpu *cpu);
 uint32_t fpu_status(struct cpu *cpu);
+
+/* ---- instructions -------------------------------------------------------- */
+
+struct insn {
+	const void *run;		/* a label of cpu_run() */
+	uint32_t constant;
+	uint8_t s, t, d;		/* registers: two that are read, one that is written */
+	bool is_near;			/* a jump within the piece, with its delay slot */
+};
+
+enum { PIECE = 256, PIECES = 256 };	/* instructions in one, and how many are kept */
+
+struct piece {
+	uint32_t start;
+	struct insn insns[PIECE + 1];	/* the last one leads beyond it */
+};
+
+/*
+ * A number for each instruction: its first six bits, or what these and a second field
+ * make together; and for what stands in the place of one.
+ */
+enum {
+	SPECIAL = 64, REGIMM = SPECIAL + 64, SPECIAL2 = REGIMM + 32,
+	SPECIAL3 = SPECIAL2 + 64, COP1X = SPECIAL3 + 64, BC1 = COP1X + 64,
+	UNDECODED, BEYOND, ELSEWHERE, ILLEGAL, CODES
+};
+
+extern volatile uint32_t code_version;
+void code_changed(void);
+struct insn *text_find(struct thread *t, uint32_t pc, const void *const *labels);
+void text_decode(struct thread *t, struct insn *to, uint32_t insn,
+		 const void *const *labels);
+uint32_t text_address(struct thread *t, const struct insn *insn);
 
 /* ---- signals ------------------------------------------------------------- */
 
@@ -106,6 +140,12 @@ struct thread {
 	bool done;			/* the call has set all registers */
 	bool wide_time;			/* it is one of those with 64-bit times */
 	char trace[512];
+
+	/* The instruction at hand and the one after it, as of the last look. */
+	struct insn *at, *then;
+	struct insn elsewhere;		/* leads to target */
+	uint32_t target, code_version;
+	struct piece text[PIECES + 1];	/* the last one is kept for no time */
 };
 
 extern __thread struct thread *self;
@@ -128,6 +168,8 @@ int wait_status_to_guest(int status);
 extern uint8_t *memory;			/* where the host has the guest's address 0 */
 extern bool guest_big, swapped;		/* other byte order than the host's */
 extern uint32_t page_size;
+
+enum { MEMORY_GUARD = 0x20000 };	/* bytes beyond the last address */
 
 enum {
 	GUEST_MAP_PRIVATE = 0x2, GUEST_MAP_FIXED = 0x10, GUEST_MAP_NORESERVE = 0x400,
@@ -191,6 +233,7 @@ ACCESS(64)
 
 void memory_start(void);
 bool memory_is_mapped(uint32_t address);
+bool memory_is_code(uint32_t address);
 long memory_map(uint32_t address, uint32_t length, int prot, int flags, int fd,
 		uint64_t offset);	/* flags of the guest */
 long memory_protect(uint32_t address, uint32_t length, int prot);

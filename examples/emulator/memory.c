@@ -23,13 +23,15 @@
 _Static_assert(sizeof(void *) == 8, "the emulator needs a host with 64-bit pointers");
 
 #define SIZE	(1ULL << 32)
-#define GUARD	0x20000			/* beyond the last address + 8 */
 
 uint8_t *memory;
 bool guest_big, swapped;
 uint32_t page_size;
 
-static uint8_t *mapped;			/* one for each page */
+/* One for each page: whether it is there, and what the guest may do with it. */
+enum { IS_MAPPED = 8 };
+static uint8_t *mapped;
+
 static uint32_t break_start, break_now;
 static uint32_t search = STACK_TOP;	/* where the next mapping goes, below */
 /*
@@ -56,7 +58,7 @@ void memory_start(void)
 	if (page_size > 0x10000)
 		give_up(NOT_EXECUTABLE, "pages of %u bytes are more than a guest can take",
 			page_size);
-	memory = reserve(SIZE + GUARD, PROT_NONE);
+	memory = reserve(SIZE + MEMORY_GUARD, PROT_NONE);
 	mapped = reserve(SIZE / page_size, PROT_READ | PROT_WRITE);
 }
 
@@ -65,14 +67,41 @@ bool memory_is_mapped(uint32_t address)
 	return mapped[address / page_size];
 }
 
-static bool is_all(uint32_t address, uint32_t length, int is_mapped)
+static bool is_all(uint32_t address, uint32_t length, bool is_mapped)
 {
-	return !memchr(mapped + address / page_size, !is_mapped, length / page_size);
+	for (uint32_t i = 0; i < length / page_size; i++)
+		if (!mapped[address / page_size + i] == is_mapped)
+			return false;
+	return true;
 }
 
-static void note(uint32_t address, uint32_t length, int is_mapped)
+/* May be executed and not written: text.c keeps what it knows of it. */
+bool memory_is_code(uint32_t address)
 {
-	memset(mapped + address / page_size, is_mapped, length / page_size);
+	return (mapped[address / page_size] & (PROT_EXEC | PROT_WRITE)) == PROT_EXEC;
+}
+
+static bool has_code(uint32_t address, uint32_t length)
+{
+	for (uint32_t i = 0; i < length; i += page_size)
+		if (memory_is_code(address + i))
+			return true;
+	return false;
+}
+
+/* After the change, so that nobody takes what was there for new. */
+static void note(uint32_t address, uint32_t length, int state)
+{
+	bool was_code = has_code(address, length);
+
+	memset(mapped + address / page_size, state, length / page_size);
+	if (was_code)
+		code_changed();
+}
+
+static int state_of(int prot)
+{
+	return IS_MAPPED | (prot & (PROT_READ | PROT_WRITE | PROT_EXEC));
 }
 
 static void touch(uint32_t address)
@@ -183,7 +212,7 @@ static long map(uint32_t address, uint32_t length, int prot, int flags, int fd,
 	}
 	if (place(address, length, host_prot(prot), to, fd, offset) == MAP_FAILED)
 		return failed(address, length);
-	note(address, length, true);
+	note(address, length, state_of(prot));
 	return address;
 }
 
@@ -240,6 +269,8 @@ long memory_protect(uint32_t address, uint32_t length, int prot)
 		result = -ENOMEM;
 	else if (mprotect(host(address), length, host_prot(prot)))
 		result = -errno;
+	else
+		note(address, length, state_of(prot));
 	pthread_mutex_unlock(&memory_lock);
 	return result;
 }
@@ -262,7 +293,7 @@ static long move(uint32_t address, uint32_t length, uint32_t want)
 	if (mremap(host(address), length, want, MREMAP_MAYMOVE | MREMAP_FIXED,
 		   host(to)) == MAP_FAILED)
 		return failed(to, want);
-	note(to, want, true);
+	note(to, want, mapped[address / page_size]);
 	if (unmap(address, length))
 		abort();
 	return to;
@@ -290,6 +321,7 @@ GUEST_CALL(mremap)
 GUEST_CALL(madvise)
 {
 	uint32_t length = round_up(a[1]);
+	long result;
 
 	if (a[0] % page_size || length < a[1])
 		return -EINVAL;
@@ -297,7 +329,10 @@ GUEST_CALL(madvise)
 		return 0;
 	if (!is_range(a[0], length))
 		return -ENOMEM;
-	return direct(madvise(host(a[0]), length, MADV_DONTNEED));
+	result = direct(madvise(host(a[0]), length, MADV_DONTNEED));
+	if (has_code(a[0], length))
+		code_changed();
+	return result;
 }
 
 /* Does the guest have all pages of it? */

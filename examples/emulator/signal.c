@@ -161,7 +161,7 @@ static void memory_fault(int sig, const siginfo_t *info, const ucontext_t *uc)
 {
 	uintptr_t offset = (uintptr_t)info->si_addr - (uintptr_t)memory;
 
-	if (!self || self->activity == IN_EMULATOR || offset >= 1ULL << 32) {
+	if (!self || self->activity == IN_EMULATOR || offset >= (1ULL << 32) + MEMORY_GUARD) {
 		signal(sig, SIG_DFL);	/* our own fault: let it happen again */
 		return;
 	}

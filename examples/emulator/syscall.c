@@ -42,20 +42,19 @@ long direct(long result)
  */
 #ifndef RACY
 
-#define CALL safe_syscall_raw
+#define CALL safe_syscall_rawv
 
 #else
 
 #define CALL racy_call
 
-static long racy_call(const volatile int *flag, long number, long a, long b, long c,
-		      long d, long e, long f)
+static long racy_call(const volatile int *flag, long number, const safe_syscall_word *a)
 {
 	long result;
 
 	if (*flag)
 		return -SAFE_ERESTARTSYS;
-	result = direct(syscall(number, a, b, c, d, e, f));
+	result = direct(syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]));
 	return result == -EINTR && *flag ? -SAFE_ERESTARTSYS : result;
 }
 
@@ -64,14 +63,14 @@ static long racy_call(const volatile int *flag, long number, long a, long b, lon
 /* host_call() */
 long host_call_of_six(struct thread *t, long number, ...)
 {
-	long a[6];
+	safe_syscall_word a[SAFE_SYSCALL_ARGUMENTS];
 	va_list ap;
 
 	va_start(ap, number);
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < SAFE_SYSCALL_ARGUMENTS; i++)
 		a[i] = va_arg(ap, long);
 	va_end(ap);
-	return CALL(&t->pending, number, a[0], a[1], a[2], a[3], a[4], a[5]);
+	return CALL(&t->pending, number, a);
 }
 
 /* ---- arguments ----------------------------------------------------------- */
@@ -100,7 +99,11 @@ const char *path_get(uint32_t address)
  * not in the table is not made.  In it
  *
  *	numbers		have 32 bits, and nothing of ours is below 4 GiB but in an
- *			emulator that was linked to be there; none stands for a pointer
+ *			emulator that was linked to be there; none stands for a pointer.
+ *			Those that mean the same everywhere go on whether or not we know
+ *			them: clocks, which process or user, modes, devices, families and
+ *			protocols, MSG_, AT_, POSIX_FADV_, SPLICE_, FALLOC_, MFD_, RENAME_
+ *			and the like, the commands of membarrier and flock
  *	pointers	lie in the guest's memory, and so does all that is read or written
  *			there: r and b are checked, the others are to a few bytes, and after
  *			the guest's memory comes a guard
@@ -135,8 +138,7 @@ const char *path_get(uint32_t address)
  *	p		a pointer, that the host takes as it is
  *	r b		the same, to as many bytes as the next argument says; b: of text
  *	s		a path
- *	S O T W		a signal, the flags of open, a type of socket, which limit of a
- *			resource: translated
+ *	S O T		a signal, the flags of open, a type of socket: translated
  *	L		a number of 64 bits: two, of which the first is an even one
  *	<c >c =c	a structure that is read, written, or both; see translate.c for c
  *	@ $		two, the address of a socket and its size, or where to put both
@@ -238,13 +240,14 @@ static long take_structure(const struct thread *t, const char *letters, uint32_t
 	return address ? (long)slot->room : 0;
 }
 
-static void take_address(const uint32_t *a, struct slot *slot, long *to)
+static void take_address(const uint32_t *a, struct slot *slot, safe_syscall_word *to)
 {
 	to[0] = a[0] ? (long)slot->room : 0;
 	to[1] = a[0] ? address_get(a[0], a[1], slot->room) : (long)a[1];
 }
 
-static void take_place_for_address(const uint32_t *a, struct slot *slot, long *to)
+static void take_place_for_address(const uint32_t *a, struct slot *slot,
+				   safe_syscall_word *to)
 {
 	address_touch(a[0], a[1]);
 	slot->letter = '$';
@@ -265,11 +268,13 @@ static void give_back(const struct thread *t, struct slot *slot)
 
 static long call_host(struct thread *t, const struct call *call, const uint32_t *a)
 {
-	struct slot slots[6];
-	long to[6] = { 0 }, result;
+	static const volatile int never = 0;
+	struct slot slots[SAFE_SYSCALL_ARGUMENTS];
+	safe_syscall_word to[SAFE_SYSCALL_ARGUMENTS] = { 0 };
+	long result;
 	int n = 0;
 
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < SAFE_SYSCALL_ARGUMENTS; i++)
 		slots[i].letter = 0;
 	for (const char *p = call->arguments; *p; p++, n++, a++) {
 		p += *p == '-';
@@ -279,7 +284,6 @@ static long call_host(struct thread *t, const struct call *call, const uint32_t 
 		case 's': to[n] = (long)path_get(*a); break;
 		case 'O': to[n] = open_flags_to_host(*a); break;
 		case 'T': to[n] = socket_type_to_host(*a); break;
-		case 'W': to[n] = (long)to_host(limits, *a, *a); break;
 		case 'L': to[n] = (long)pair(a++); break;
 		case 'S':
 			to[n] = signal_to_host((int)*a);
@@ -294,12 +298,7 @@ static long call_host(struct thread *t, const struct call *call, const uint32_t 
 		default: to[n] = *a; break;
 		}
 	}
-	if (call->restart == RESTART_NONE)
-		result = direct(syscall(call->number, to[0], to[1], to[2], to[3], to[4],
-					to[5]));
-	else
-		result = host_call(t, call->number, to[0], to[1], to[2], to[3], to[4],
-				   to[5]);
+	result = CALL(call->restart == RESTART_NONE ? &never : &t->pending, call->number, to);
 	for (int i = 0; i < n && result >= 0; i++)
 		give_back(t, &slots[i]);
 	return result;
@@ -579,16 +578,19 @@ GUEST_CALL(waitid)
 
 /* ---- limits, names ------------------------------------------------------- */
 
-/* The address space of the emulator is not that of the guest. */
-GUEST_CALL(prlimit64)
+/*
+ * getrlimit, setrlimit, prlimit64: `call` is the letter of the structure.  The address
+ * space of the emulator is not that of the guest.
+ */
+GUEST_CALL(limit)
 {
 	uint32_t which = to_host(limits, a[1], a[1]);
 	bool is_ours = which == RLIMIT_AS || which == RLIMIT_DATA || which == RLIMIT_STACK;
-	struct rlimit new, old, *set = struct_get(t, 'l', a[2], &new);
+	struct rlimit new, old, *set = struct_get(t, (char)call, a[2], &new);
 
 	if (prlimit((int)a[0], which, is_ours ? NULL : set, &old))
 		return -errno;
-	struct_put(t, 'l', a[3], &old);
+	struct_put(t, (char)call, a[3], &old);
 	return 0;
 }
 

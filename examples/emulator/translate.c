@@ -163,7 +163,7 @@ int socket_type_to_host(uint32_t type)
 enum kind {
 	NUMBER,			/* with a sign; cut off or filled up as the sizes are */
 	WORD,			/* of 32 bits, with room for 64 */
-	LARGEST,		/* may be too large: said to be the largest then */
+	LARGEST,		/* of 32 bits: the largest is none, or one that is too large */
 	SIGNAL,
 	OPEN_FLAGS,
 	MICROSECONDS,		/* the host has nanoseconds */
@@ -323,6 +323,7 @@ static int64_t from_guest(uint32_t base, const struct field *f)
 	case MICROSECONDS: return v * 1000;
 	case SIGNAL: return signal_to_host((int)v);
 	case OPEN_FLAGS: return open_flags_to_host((uint32_t)v);
+	case LARGEST: return v == INT32_MAX ? -1 : (int64_t)(uint32_t)v;
 	default: return v;
 	}
 }

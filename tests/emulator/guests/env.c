@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/utsname.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/times.h>
 #include <sys/time.h>
@@ -50,6 +51,25 @@ static void auxiliary(void)
 	check(sysconf(_SC_NPROCESSORS_ONLN) >= 1);
 }
 
+/* With words, in which no limit is the largest number that is positive. */
+static void old_limits(void)
+{
+	struct rlimit before, after;
+	unsigned long words[2];
+
+	want(getrlimit(RLIMIT_FSIZE, &before), 0);
+	want(syscall(SYS_getrlimit, RLIMIT_FSIZE, words), 0);
+	want(syscall(SYS_setrlimit, RLIMIT_FSIZE, words), 0);
+	want(getrlimit(RLIMIT_FSIZE, &after), 0);
+	check(before.rlim_cur == after.rlim_cur && before.rlim_max == after.rlim_max);
+	words[0] = 90;
+	want(syscall(SYS_setrlimit, RLIMIT_FSIZE, words), 0);
+	want(getrlimit(RLIMIT_FSIZE, &after), 0);
+	check(after.rlim_cur == 90 && before.rlim_max == after.rlim_max);
+	want(setrlimit(RLIMIT_FSIZE, &before), 0);
+	want_error(syscall(SYS_setrlimit, 99, words), EINVAL);
+}
+
 static void system_information(void)
 {
 	struct utsname u;
@@ -69,6 +89,7 @@ static void system_information(void)
 	puts("ok !strcmp(u.machine, \"mips\")");
 #endif
 	check(atoi(u.release) >= 3);
+	want_error(syscall(SYS_uname, -16L), EFAULT);
 	want(getrlimit(RLIMIT_NOFILE, &old), 0);
 	check(old.rlim_cur > 10);
 	limit = old;
@@ -83,6 +104,7 @@ static void system_information(void)
 	want(setrlimit(RLIMIT_CORE, &limit), 0);
 	want(getrlimit(RLIMIT_STACK, &limit), 0);
 	want_error(getrlimit(99, &limit), EINVAL);
+	old_limits();
 	want(getrusage(RUSAGE_SELF, &usage), 0);
 	check(usage.ru_utime.tv_sec < 100);
 	want(sysinfo(&info), 0);
@@ -96,7 +118,8 @@ static void system_information(void)
 	check(!strcmp(name, "a guest"));
 	want(getpgrp(), getpgid(getpid()));
 	want(getsid(0), getsid(getpid()));
-	want(getpriority(PRIO_PROCESS, 0), 0);
+	want(setpriority(PRIO_PROCESS, 0, 19), 0);
+	want(getpriority(PRIO_PROCESS, 0), 19);
 	check(getgroups(0, NULL) >= 0);
 	check(umask(0) <= 0777);
 	check(sched_yield() == 0);

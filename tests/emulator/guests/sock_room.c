@@ -236,6 +236,9 @@ static void several_at_once(void)
 	want(recvmmsg(b, two, 2, 0, NULL), 2);
 	check(two[0].msg_len == 3 && two[1].msg_len == 3 && !strcmp(buffer[1], "one"));
 	want_error(recvmmsg(b, two, 2, MSG_DONTWAIT, NULL), EAGAIN);
+	/* the call with a time of words */
+	want(send(a, "word", 4, 0), 4);
+	want(syscall(SYS_recvmmsg, b, two, 1, 0, (long[]){ 0, 1000000 }), 1);
 	want(send(a, "wait", 4, 0), 4);
 	want(recvmmsg(b, two, 2, MSG_WAITFORONE, NULL), 1);
 	want(send(a, "first", 5, 0), 5);
