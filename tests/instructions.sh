@@ -304,13 +304,14 @@ check_compiler() {
 		judge "$*" "$why"
 	else
 		check_object "$*" "$tmp/stub.o" "$("$@" -print-prog-name=objdump)" \
-			"$(target_of "$@")-objdump" llvm-objdump
+			"$(target_of "$@")-objdump"
 	fi
 }
 
+# Whose binutils: one byte order's know the other.
 target_of() {
 	case $* in
-	*--target=*) echo "$*" | sed 's/.*--target=//' ;;
+	*--target=*) echo "$*" | sed 's/.*--target=//; s/_be-/-/' ;;
 	*) "$@" -dumpmachine ;;
 	esac
 }
