@@ -35,8 +35,9 @@ static int64_t prepare(struct guest *guest, int64_t now)
 	guest->count = 1;
 	if (!g->owned)
 		g->owned = g_main_context_acquire(g->context);
+	/* GLib tells nobody when the owner has gone */
 	if (!g->owned)
-		return NEVER;
+		return now + 1000000;
 	g_main_context_prepare(g->context, &g->priority);
 	while ((wanted = query(g, &ms)) > g->room) {
 		g->room = wanted;
@@ -58,7 +59,7 @@ static void dispatch(struct guest *guest)
 	g_main_context_dispatch(g->context);
 }
 
-static void step_is_over(struct guest *guest)
+static void release(struct guest *guest)
 {
 	struct glib *g = (struct glib *)guest;
 
@@ -83,7 +84,7 @@ int loop_glib(struct loop *l, GMainContext *context)
 		return -1;
 	}
 	g = g_new0(struct glib, 1);
-	g->guest = (struct guest){ prepare, dispatch, step_is_over, free_glib, l,
+	g->guest = (struct guest){ prepare, dispatch, release, free_glib, l,
 				   g_new0(struct pollfd, 1), 1 };
 	g->context = g_main_context_ref(context ? context : g_main_context_default());
 	l->guest = &g->guest;

@@ -280,8 +280,6 @@ static int step(struct loop *l, long long timeout)
 		l->now = monotonic();
 		work(l, n);
 	} while (!l->ran && !l->woken && !l->interrupted && l->now < deadline);
-	if (l->guest)
-		l->guest->step_is_over(l->guest);
 	if (n >= 0 && !l->ran && !l->woken && l->interrupted) {
 		errno = SAFE_ERESTARTSYS;
 		n = -1;
@@ -305,9 +303,14 @@ static int begin(struct loop *l)
 
 static void end(struct loop *l, int was_locked)
 {
+	int error = errno;
+
+	if (l->guest)
+		l->guest->release(l->guest);
 	AO_store_release(&l->busy, 0);
 	if (!was_locked)
 		loop_unlock(l);
+	errno = error;
 }
 
 int loop_step(struct loop *l, long long timeout)

@@ -287,9 +287,9 @@ struct _GMainContext;
  * @context: null: GLib's default context
  *
  * From then on a step waits for and dispatches what the context has as well, with the
- * lock held, and counts that as one callback.  The context is owned by the step's thread
- * during a step; in one that finds it owned by another thread it rests.  Where the library
- * was built without GLib there is no such function.  Locked.
+ * lock held, and counts that as one callback.  The context is owned by the loop's thread
+ * during a step, or a run; while another thread owns it, it is asked for every millisecond.
+ * Where the library was built without GLib there is no such function.  Locked.
  *
  * Returns 0; or -1 with errno EBUSY when the loop has a context, ENOMEM.
  */

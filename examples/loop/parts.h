@@ -41,7 +41,7 @@ struct guest {
 	/* before each wait: fills fds from [1] on; returns until when to wait at most */
 	int64_t (*prepare)(struct guest *, int64_t now);
 	void (*dispatch)(struct guest *);	/* after each */
-	void (*step_is_over)(struct guest *);
+	void (*release)(struct guest *);	/* at the end of a step or a run */
 	void (*free)(struct guest *);
 	struct loop *loop;
 	struct pollfd *fds;
