@@ -2044,10 +2044,12 @@ static int run(const char *name)
 	tc = new_case(suite, "freed", new_loop);
 	tcase_add_loop_test(tc, freed_in_a_child, 0, 3);
 	tcase_add_test(tc, freed_with_all_that_is_left);
-	tc = new_case(suite, "at every moment", new_loop);
+	tc = new_case(suite, "storms", new_loop);
 	tcase_add_loop_test(tc, storm_of_wake_ups, 0, 6);
 	tcase_add_test(tc, storm_of_pushes);
+	tc = new_case(suite, "every instruction", new_loop);
 	tcase_add_loop_test(tc, handler_at_every_instruction, 0, 12);
+	tc = new_case(suite, "system calls", new_loop);
 	tcase_add_loop_test(tc, system_calls, 0, 5);
 	return run_suite(suite);
 }
