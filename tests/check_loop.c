@@ -538,16 +538,10 @@ START_TEST(changes_itself)
 }
 END_TEST
 
-static double processor(void)
-{
-	return (double)clock() / CLOCKS_PER_SEC;
-}
-
 /* The number is closed, but the file is open elsewhere, and ready. */
 START_TEST(closed_first)
 {
 	int copy = dup(fd[0]), number = fd[0], other[2], n = 0, m = 0;
-	double before;
 
 	ck_assert_int_eq(write(fd[1], "a", 1), 1);
 	ck_assert_int_eq(loop_fd(l, number, plus_1, NULL, &n), 0);
@@ -560,9 +554,7 @@ START_TEST(closed_first)
 		close(other[0]);
 	}
 	ck_assert_int_eq(loop_fd(l, number, plus_1, NULL, &m), 0);
-	before = processor();
-	ck_assert_int_eq(loop_step(l, 100 * MS), 0);
-	ck_assert(processor() - before < 0.05);
+	expect_rest();
 	ck_assert_int_eq(n, 0);
 	ck_assert_int_eq(write(other[1], "a", 1), 1);
 	ck_assert_int_eq(loop_step(l, FOR_EVER), 1);
@@ -578,9 +570,7 @@ START_TEST(closed_first)
 	close(number);
 	ck_assert_int_eq(loop_fd(l, number, plus_1, NULL, &n), -1);
 	ck_assert_int_eq(errno, EBADF);
-	before = processor();
-	ck_assert_int_eq(loop_step(l, 100 * MS), 0);
-	ck_assert(processor() - before < 0.05);
+	expect_rest();
 	ck_assert_int_eq(n, 1);
 	/* others are still there */
 	loop_notify(l);
@@ -1374,7 +1364,7 @@ static void *sets_things(void *what)
 		break;
 	case 6:
 		/* not earlier: the step need not know */
-		loop_timer_set(timer, ns() + 10000 * MS);
+		loop_timer_set(timer, ns() + 500000 * MS);
 		loop_timer_set(timer, ns() + 1 * MS);
 		loop_timer_set(timer, ns() + 5 * MS);
 		break;
@@ -1391,7 +1381,7 @@ START_TEST(set_while_it_waits)
 	pthread_t thread;
 
 	timer = loop_timer_new(l, counts_writable, NULL);
-	loop_timer_set(timer, ns() + 20000 * MS);
+	loop_timer_set(timer, ns() + 1000000 * MS);
 	thread = start(sets_things, &_i);
 	ck_assert_int_eq(loop_step(l, FOR_EVER), 1);
 	ck_assert_int_eq(writable + ended, 1);
@@ -1680,9 +1670,15 @@ START_TEST(storm_of_pushes)
 	join(a);
 	join(b);
 	ck_assert_int_eq(setitimer(ITIMER_REAL, &never, NULL), 0);
-	ck_assert_int_eq(loop_step(l, 0) >= 0, 1);
+	ck_assert_int_ge(loop_step(l, 0), 0);
 	ck_assert_int_eq(loop_step(l, 0), 0);
 	expect_rest();
+	/* one that was lost on its way can't be scheduled any more */
+	loop_bh_schedule(shared_bh);
+	loop_bh_schedule(bhs[0]);
+	loop_bh_schedule(bhs[1]);
+	loop_bh_schedule(bhs[2]);
+	ck_assert_int_eq(loop_step(l, FOR_EVER), 4);
 }
 END_TEST
 
@@ -1834,7 +1830,8 @@ static int is_sigreturn(int number)
 	return number == SYS_rt_sigreturn;
 }
 
-static void expect_calls(void (*body)(void), const int *wanted)
+/* Those between the marks, and then -1; no more than so many. */
+static void calls_of(void (*body)(void), int *calls, int most)
 {
 	int status, number, counting = 0;
 	pid_t pid = fork();
@@ -1852,10 +1849,11 @@ static void expect_calls(void (*body)(void), const int *wanted)
 	while ((number = next_call(pid)) != -1) {
 		if (number == MARK)
 			counting ^= 1;
-		else if (counting && !is_sigreturn(number))
-			ck_assert_int_eq(number, *wanted++);
+		else if (counting && !is_sigreturn(number) && most-- > 1)
+			*calls++ = number;
 	}
-	ck_assert_int_eq(*wanted, -1);
+	ck_assert_int_gt(most, 0);
+	*calls = -1;
 }
 
 static void mark(void)
@@ -1957,7 +1955,7 @@ START_TEST(system_calls)
 {
 	static void (*const body[])(void) = { woken_by_own_handler, woken_by_own_signal,
 					      wakes_another, does_not_wait, polls };
-	int wait[] = { old_kernel ? PPOLL : SYS_epoll_pwait2, -1, -1 };
+	int wait[] = { old_kernel ? PPOLL : SYS_epoll_pwait2, -1, -1 }, calls[64], i;
 
 	if (emulated())
 		SKIP("no tracer");
@@ -1967,7 +1965,36 @@ START_TEST(system_calls)
 		wait[0] = -1;
 	if (_i == 4 && old_kernel)
 		wait[1] = SYS_epoll_pwait;
-	expect_calls(body[_i], wait);
+	calls_of(body[_i], calls, 64);
+	for (i = 0; i < 3 && calls[i] == wait[i]; i++)
+		if (wait[i] == -1)
+			return;
+	ck_abort_msg("%d instead of %d", calls[i], wait[i]);
+}
+END_TEST
+
+/* The number of a file that is open elsewhere, and ready, has been closed. */
+static void waits_after_close(void)
+{
+	static int n;
+	int copy = dup(fd[0]), number = fd[0];
+
+	if (write(fd[1], "a", 1) != 1 || loop_fd(l, number, plus_1, NULL, &n) || copy == -1)
+		_exit(1);
+	close(number);
+	loop_fd(l, number, NULL, NULL, NULL);
+	mark();
+	loop_step(l, 20 * MS);
+	mark();
+}
+
+START_TEST(no_spinning)
+{
+	int calls[64];
+
+	if (emulated())
+		SKIP("no tracer");
+	calls_of(waits_after_close, calls, 64);
 }
 END_TEST
 
@@ -2063,6 +2090,7 @@ static int run(const char *name)
 	tcase_add_loop_test(tc, handler_at_every_instruction, 0, 12);
 	tc = new_case(suite, "system calls", new_loop);
 	tcase_add_loop_test(tc, system_calls, 0, 5);
+	tcase_add_test(tc, no_spinning);
 	return run_suite(suite);
 }
 
