@@ -1696,12 +1696,18 @@ static void reads_unseen(void *unused)
 		_exit(3);
 }
 
-/* What the handler is, and whether the step waits at all. */
+/*
+ * What the handler is, and whether the step waits at all.  Or it is a push that is
+ * interrupted, by another one.
+ */
+enum { PUSHED = 16 };
+
 static void __attribute__((noreturn)) stepped_child(int what)
 {
 	die_after(60);
 	loop_fd(l, fd[0], reads_unseen, NULL, NULL);
 	bhs[0] = shared_bh = loop_bh_new(l, plus_1, &bh_ran);
+	bhs[1] = loop_bh_new(l, plus_1, &readable);
 	handle(SIGUSR1, what & 4 ? notifies_in_handler : schedules_shared,
 	       what & 1 ? SA_RESTART : 0, what & 2);
 	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
@@ -1711,11 +1717,15 @@ static void __attribute__((noreturn)) stepped_child(int what)
 		if (what & 8 && write(fd[1], "a", 1) != 1)
 			_exit(2);
 		alarm(10);
+		readable = what != PUSHED;
 		syscall(SYS_kill, getpid(), SIGSTOP);
-		loop_step(l, FOR_EVER);
+		if (what == PUSHED)
+			loop_bh_schedule(bhs[1]);
+		else
+			loop_step(l, FOR_EVER);
 		*finished = 1;
 		/* one that did not arrive before is in the word now */
-		while (what & 4 ? !signals : !bh_ran)
+		while ((what & 4 ? !signals : !bh_ran) || !readable)
 			loop_step(l, FOR_EVER);
 	}
 }
@@ -1772,8 +1782,9 @@ static int no_single_steps(pid_t pid)
 /* Each of the handlers at every sixth, as the time grows with the square of the steps. */
 START_TEST(handler_at_every_instruction)
 {
-	struct itimerval often = { { 0, 20000 }, { 0, 20000 } };
-	int steps_to_make = _i % 6, stride = getenv("SAFE_SYSCALL_STRIDE") ? 34 : 6;
+	struct itimerval often = { { 0, 20000 }, { 0, 20000 } }, never = { { 0, 0 }, { 0, 0 } };
+	int stride = _i == PUSHED ? 1 : getenv("SAFE_SYSCALL_STRIDE") ? 34 : 6;
+	int steps_to_make = _i % stride;
 	pid_t pid;
 
 	finished = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -1791,7 +1802,8 @@ START_TEST(handler_at_every_instruction)
 	ck_assert_int_eq(stop_or_sleep(pid), SIGTRAP);
 	while (interrupt_after(pid, steps_to_make))
 		steps_to_make += stride;
-	ck_assert_int_gt(steps_to_make, 100);
+	ck_assert_int_gt(steps_to_make, 20);
+	ck_assert_int_eq(setitimer(ITIMER_REAL, &never, NULL), 0);
 	kill(pid, SIGKILL);
 	ck_assert_int_eq(end_of(pid), 1000 + SIGKILL);
 }
@@ -2088,6 +2100,7 @@ static int run(const char *name)
 	tcase_add_test(tc, storm_of_pushes);
 	tc = new_case(suite, "every instruction", new_loop);
 	tcase_add_loop_test(tc, handler_at_every_instruction, 0, 12);
+	tcase_add_loop_test(tc, handler_at_every_instruction, PUSHED, PUSHED + 1);
 	tc = new_case(suite, "system calls", new_loop);
 	tcase_add_loop_test(tc, system_calls, 0, 5);
 	tcase_add_test(tc, no_spinning);
