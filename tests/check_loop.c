@@ -311,7 +311,7 @@ START_TEST(signals_of_others)
 	ck_assert_int_eq(loop_step(l, 50 * MS), 0);
 	ck_assert_int_ge(ns() - start, 50 * MS);
 	ualarm(0, 0);
-	ck_assert_int_gt(signals, 5);
+	ck_assert_int_gt(signals, 0);
 }
 END_TEST
 
