@@ -69,6 +69,20 @@ static inline void ta_set_result(ucontext_t *uc, long value, int failed)
 # define TA_CODE_OF(function) (*(const uintptr_t *)(function))
 #endif
 
+/* gcc and its libgcc make nothing of __builtin___clear_cache(). */
+#define TA_CODE_CHANGED
+static inline void ta_code_changed(const void *code, size_t size)
+{
+	uintptr_t block, end = (uintptr_t)code + size;
+
+	for (block = (uintptr_t)code & -(uintptr_t)16; block < end; block += 16)
+		__asm__ volatile ("dcbst	0, %0" : : "r" (block) : "memory");
+	__asm__ volatile ("sync" : : : "memory");
+	for (block = (uintptr_t)code & -(uintptr_t)16; block < end; block += 16)
+		__asm__ volatile ("icbi	0, %0" : : "r" (block) : "memory");
+	__asm__ volatile ("sync\n\tisync" : : : "memory");
+}
+
 #define TA_CAN_TELL
 static inline void ta_set_entered(ucontext_t *uc, uintptr_t commit, int entered)
 {
