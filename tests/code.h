@@ -45,6 +45,8 @@
  *	TA_THREAD_REGISTER	ta_take_thread(uc): the context has the register that
  *				points to thread-local storage; gets the current one
  *	TA_THREAD_PRESERVED	and ta_preserved() gives it as this number
+ *	TA_CODE_CHANGED		ta_code_changed(code, size): where the compiler has nothing
+ *				by which the processor learns of new instructions
  *	TA_STATE_ELSEWHERE	ta_state(uc, &length): registers that the context only
  *				points to; ta_set_state(uc, state)
  */
@@ -61,6 +63,13 @@
 
 #ifndef TA_NO_STEP
 # define TA_NO_STEP 0
+#endif
+
+#ifndef TA_CODE_CHANGED
+static inline void ta_code_changed(const void *code, size_t size)
+{
+	__builtin___clear_cache((char *)(uintptr_t)code, (char *)(uintptr_t)code + size);
+}
 #endif
 
 #ifndef TA_HAS_SLOT

@@ -6,8 +6,10 @@
  *	@@ kernel <release> <version> <machine>
  *	@@ start <abi> <program>
  *	@@ end <abi> <program> exit <status>, or: signal <number>
+ *	@@ took <abi> <program> <seconds>
  *	@@ done
  *
+ * A program that is killed leaves word of what its threads were waiting in.
  * Then the machine goes off.  NAME=VALUE on the kernel's command line is the
  * programs' environment.  INIT_TIMEOUT is the seconds that each one has.
  */
@@ -56,6 +58,55 @@ static void start(const char *abi, const char *program)
 	_exit(126);
 }
 
+static int numeric(const struct dirent *entry)
+{
+	return entry->d_name[0] >= '0' && entry->d_name[0] <= '9';
+}
+
+static void show_file(const char *directory, const char *name)
+{
+	char path[1024], line[512];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	f = fopen(path, "r");
+	if (!f)
+		return;
+	printf("%s:\n", path);
+	while (fgets(line, sizeof(line), f))
+		printf("\t%s", line);
+	fclose(f);
+}
+
+static void show_threads_of(const char *pid)
+{
+	struct dirent **tids;
+	char path[768];
+	int i, count;
+
+	snprintf(path, sizeof(path), "/proc/%s/task", pid);
+	count = scandir(path, &tids, numeric, alphasort);
+	for (i = 0; i < count; i++) {
+		snprintf(path, sizeof(path), "/proc/%s/task/%s", pid, tids[i]->d_name);
+		show_file(path, "status");
+		show_file(path, "syscall");
+		show_file(path, "stack");
+	}
+}
+
+/* What a program that hangs is waiting in: of its session, in which it is the first. */
+static void show_session(pid_t leader)
+{
+	struct dirent **pids;
+	int i, count;
+
+	count = scandir("/proc", &pids, numeric, alphasort);
+	for (i = 0; i < count; i++)
+		if (getsid((pid_t)atoi(pids[i]->d_name)) == leader)
+			show_threads_of(pids[i]->d_name);
+	fflush(stdout);
+}
+
 /* The status of child, killed when it is past its time; buries all others that die. */
 static int await(pid_t child, int seconds)
 {
@@ -73,6 +124,7 @@ static int await(pid_t child, int seconds)
 				return status;
 		if (now() >= end) {
 			printf("\nkilled after %d seconds\n", seconds);
+			show_session(child);
 			kill(child, SIGKILL);
 		}
 		sigtimedwait(&chld, NULL, &second);
@@ -81,6 +133,7 @@ static int await(pid_t child, int seconds)
 
 static void run(const char *abi, const char *program, int seconds)
 {
+	const time_t began = now();
 	int status;
 	pid_t child;
 
@@ -99,6 +152,7 @@ static void run(const char *abi, const char *program, int seconds)
 		printf("\n@@ end %s %s signal %d\n", abi, program, WTERMSIG(status));
 	else
 		printf("\n@@ end %s %s exit %d\n", abi, program, WEXITSTATUS(status));
+	printf("@@ took %s %s %ld\n", abi, program, (long)(now() - began));
 	fflush(stdout);
 }
 

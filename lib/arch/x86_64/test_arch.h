@@ -21,7 +21,7 @@ enum {
 };
 
 #ifdef __ILP32__
-# define TA_MOST { 72, 29, 20, 7, 48, 39, 101, 92 }
+# define TA_MOST { 72, 29, 10, 7, 48, 39, 77, 68 }
 #else
 # define TA_MOST { 69, 25, 10, 7, 51, 34, 80, 63 }
 #endif
