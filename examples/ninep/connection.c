@@ -139,6 +139,16 @@ static void push(struct connection *c)
 	c->sending = false;
 }
 
+static bool wants_input(const struct connection *c)
+{
+	return !c->closed && !c->session.ending && c->session.held < HELD_INPUT;
+}
+
+static bool wants_room(const struct connection *c)
+{
+	return c->blocked && !c->broken && !c->closed;
+}
+
 void session_unlock(struct session *s)
 {
 	struct connection *c = of(s);
@@ -146,8 +156,8 @@ void session_unlock(struct session *s)
 	if (c->first && !c->sending && (!c->blocked || c->broken))
 		push(c);
 	/* in here, as it is gone when the loop has seen that it is over */
-	if (c->over || c->broken || c->blocked != c->writing ||
-	    (!c->reading && !c->session.ending && s->held < HELD_INPUT))
+	if (c->over || (c->broken && !c->closed) || (c->stash && !s->ending) ||
+	    c->reading != wants_input(c) || c->writing != wants_room(c))
 		loop_bh_schedule(c->attend);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -268,7 +278,6 @@ static void readable(void *opaque)
 	if (n > rest)
 		feed(c, buffer, n - rest);
 	session_unlock(&c->session);
-	loop_bh_schedule(c->attend);
 }
 
 static void writable(void *opaque)
@@ -332,8 +341,7 @@ static void attend(void *opaque)
 		close_it(c);
 	if (c->stash && !s->ending)
 		feed_stash(c);
-	watch(c, !c->closed && !s->ending && s->held < HELD_INPUT,
-	      c->blocked && !c->broken && !c->closed);
+	watch(c, wants_input(c), wants_room(c));
 	if (c->first && !c->sending && !c->blocked)
 		push(c);
 	pthread_mutex_unlock(&s->lock);
@@ -396,6 +404,5 @@ void connection_end_all(void)
 		pthread_mutex_lock(&c->session.lock);
 		close_it(c);
 		session_unlock(&c->session);
-		loop_bh_schedule(c->attend);
 	}
 }

@@ -91,87 +91,30 @@ static void queue_remove(struct request *r)
 
 /* ---- threads ------------------------------------------------------------ */
 
-struct worker {
-	struct worker *next;		/* that has been idle for longer */
-	pthread_cond_t wake;
-	struct request *work;
-	struct pool *pool;
-};
-
 struct pool {
 	pthread_mutex_t lock;
+	pthread_cond_t wake;
 	struct queue queue;
-	struct worker *idle;
 	int threads, limit;
+	int idle;			/* of these, waiting for work */
+	int coming;			/* woken or started, and not at the queue yet */
 };
 
 /*
  * Two of them.  What closes files may block too, but must get its turn while all
  * others block: a client that clunks has nothing else to wait for.
  */
-static struct pool working = { .lock = PTHREAD_MUTEX_INITIALIZER, .limit = 64 };
-static struct pool closing = { .lock = PTHREAD_MUTEX_INITIALIZER, .limit = 4 };
+static struct pool working = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
+	{ NULL, NULL }, 0, 64, 0, 0 };
+static struct pool closing = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
+	{ NULL, NULL }, 0, 4, 0, 0 };
 
 void request_limit(int threads)
 {
 	working.limit = threads;
 }
 
-static void unlist(struct worker *worker)
-{
-	struct worker **link = &worker->pool->idle;
-
-	while (*link != worker)
-		link = &(*link)->next;
-	*link = worker->next;
-}
-
-/* The next request; null when there was none for a while. */
-static struct request *next_request(struct pool *pool, struct worker *self)
-{
-	struct request *r = pool->queue.first;
-	struct timespec until;
-
-	if (r) {
-		queue_remove(r);
-		return r;
-	}
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += IDLE;
-	self->work = NULL;
-	self->next = pool->idle;
-	pool->idle = self;
-	while (!self->work)
-		if (pthread_cond_timedwait(&self->wake, &pool->lock, &until) == ETIMEDOUT)
-			break;
-	if (!self->work)
-		unlist(self);
-	return self->work;
-}
-
-static void run(struct request *r);
-
-static void *work(void *opaque)
-{
-	struct pool *pool = opaque;
-	struct worker self = { .pool = pool };
-	pthread_condattr_t attr;
-	struct request *r;
-
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&self.wake, &attr);
-	pthread_mutex_lock(&pool->lock);
-	while ((r = next_request(pool, &self))) {
-		pthread_mutex_unlock(&pool->lock);
-		run(r);
-		pthread_mutex_lock(&pool->lock);
-	}
-	pool->threads--;
-	pthread_mutex_unlock(&pool->lock);
-	pthread_cond_destroy(&self.wake);
-	return NULL;
-}
+static void *work(void *opaque);
 
 static int start_thread(struct pool *pool)
 {
@@ -187,27 +130,81 @@ static int start_thread(struct pool *pool)
 	return error;
 }
 
+/*
+ * Whenever there are requests in the queue, a thread is on its way to it; the one that comes
+ * sends for the next.  So a request that blocks holds up nobody, and many that don't are
+ * done by few threads, without one being woken for each.
+ */
+static int send_for_thread(struct pool *pool)
+{
+	int error = 0;
+
+	if (!pool->queue.first || pool->coming)
+		return 0;
+	if (pool->idle)
+		pthread_cond_signal(&pool->wake);
+	else if (pool->threads == pool->limit || (error = start_thread(pool)))
+		return error;
+	else
+		pool->threads++;
+	pool->coming++;
+	return 0;
+}
+
+/* With the pool's lock: false when nobody has sent for this thread for a while. */
+static bool wait_for_work(struct pool *pool)
+{
+	struct timespec until;
+	int error = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += IDLE;
+	pool->idle++;
+	while (!pool->coming && !error)
+		error = pthread_cond_clockwait(&pool->wake, &pool->lock, CLOCK_MONOTONIC, &until);
+	pool->idle--;
+	if (!pool->coming)
+		return false;
+	pool->coming--;			/* maybe another was sent for, and finds nothing */
+	return true;
+}
+
+static void run(struct request *r);
+
+static void *work(void *opaque)
+{
+	struct pool *pool = opaque;
+	struct request *r;
+
+	pthread_mutex_lock(&pool->lock);
+	if (pool->coming)
+		pool->coming--;
+	do
+		while ((r = pool->queue.first)) {
+			queue_remove(r);
+			send_for_thread(pool);
+			pthread_mutex_unlock(&pool->lock);
+			run(r);
+			pthread_mutex_lock(&pool->lock);
+		}
+	while (wait_for_work(pool));
+	pool->threads--;
+	pthread_mutex_unlock(&pool->lock);
+	return NULL;
+}
+
 /* Without any thread, and none to be had, there is no way on: the error. */
 static int submit(struct pool *pool, struct request *r)
 {
-	struct worker *idle;
-	int error = 0;
+	int error;
 
 	pthread_mutex_lock(&pool->lock);
-	idle = pool->idle;
-	if (idle) {
-		pool->idle = idle->next;
-		idle->work = r;
-		pthread_cond_signal(&idle->wake);
-	} else {
-		queue_add(&pool->queue, r);
-		if (pool->threads < pool->limit && !(error = start_thread(pool)))
-			pool->threads++;
-		if (error && !pool->threads)
-			queue_remove(r);
-		else
-			error = 0;
-	}
+	queue_add(&pool->queue, r);
+	error = send_for_thread(pool);
+	if (pool->threads)
+		error = 0;
+	else
+		queue_remove(r);
 	pthread_mutex_unlock(&pool->lock);
 	return error;
 }
