@@ -85,6 +85,21 @@ AC_SUBST([SS_WARN_CFLAGS])
 AC_DEFUN([SS_TEST_NEEDS], [
 PKG_CHECK_MODULES([CHECK], [check >= 0.12], [ss_tests=yes], [ss_tests="no (Check not found)"])
 AM_CONDITIONAL([HAVE_CHECK], [test "$ss_tests" = yes])
+# One of the examples has a part for programs that use GLib, and is tested with GIO.
+PKG_CHECK_MODULES([GLIB], [glib-2.0 gio-2.0 gio-unix-2.0], [
+	# a cross compiler's pkg-config often tells of the build machine's
+	ss_save_LIBS=$LIBS
+	ss_save_CFLAGS=$CFLAGS
+	LIBS="$GLIB_LIBS $LIBS"
+	CFLAGS="$CFLAGS $GLIB_CFLAGS"
+	AC_LINK_IFELSE([AC_LANG_PROGRAM([[
+		#include <gio/gio.h>
+		G_STATIC_ASSERT(GLIB_SIZEOF_VOID_P == sizeof(void *));
+	]], [[return g_main_context_default() == NULL;]])], [ss_glib=yes], [ss_glib=no])
+	LIBS=$ss_save_LIBS
+	CFLAGS=$ss_save_CFLAGS
+], [ss_glib=no])
+AM_CONDITIONAL([HAVE_GLIB], [test "$ss_glib" = yes])
 AC_PATH_PROGS([MANDOC], [mandoc], [:])
 AC_CHECK_TOOL([OBJDUMP], [objdump], [:])
 AC_CHECK_TOOL([READELF], [readelf], [:])
