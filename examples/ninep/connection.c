@@ -12,6 +12,7 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -321,6 +322,9 @@ static void destroy(struct connection *c)
 	free(c->request);
 	free(c->stash);
 	free(c);
+#ifdef __GLIBC__
+	malloc_trim(0);			/* it may have had much */
+#endif
 	if (!--count && connection_last)
 		connection_last();
 }

@@ -232,14 +232,16 @@ static void set_limits(void)
 			fids_most = limit.rlim_cur / 4;
 	}
 	reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+#ifdef M_ARENA_MAX
 	/* as many heaps as threads would keep what each of them has freed */
 	mallopt(M_ARENA_MAX, 2);
+#endif
 }
 
 static bool options(int argc, char **argv)
 {
 	bool read_only = false;
-	int c;
+	int c, threads = 64;
 
 	opterr = 0;
 	while ((c = getopt(argc, argv, "+drt:m:")) != -1)
@@ -251,7 +253,7 @@ static bool options(int argc, char **argv)
 			read_only = true;
 			break;
 		case 't':
-			request_limit((int)number(optarg, "-t", 1, 4096));
+			threads = (int)number(optarg, "-t", 1, 4096);
 			break;
 		case 'm':
 			request_msize = (uint32_t)number(optarg, "-m", 4096, 16 << 20);
@@ -263,6 +265,7 @@ static bool options(int argc, char **argv)
 	if (argc - optind != 2)
 		fail(2, "usage: safe-ninep [-d] [-r] [-t THREADS] [-m MSIZE] DIR "
 		     "unix:PATH|tcp:HOST:PORT|fd:IN,OUT");
+	request_init(threads);
 	return read_only;
 }
 

@@ -104,14 +104,23 @@ struct pool {
  * Two of them.  What closes files may block too, but must get its turn while all
  * others block: a client that clunks has nothing else to wait for.
  */
-static struct pool working = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
-	{ NULL, NULL }, 0, 64, 0, 0 };
-static struct pool closing = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
-	{ NULL, NULL }, 0, 4, 0, 0 };
+static struct pool working, closing;
 
-void request_limit(int threads)
+static void pool_init(struct pool *pool, int limit)
 {
-	working.limit = threads;
+	pthread_condattr_t attr;
+
+	pool->limit = limit;
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&pool->wake, &attr);
+}
+
+void request_init(int threads)
+{
+	pool_init(&working, threads);
+	pool_init(&closing, 4);
 }
 
 static void *work(void *opaque);
@@ -161,7 +170,7 @@ static bool wait_for_work(struct pool *pool)
 	until.tv_sec += IDLE;
 	pool->idle++;
 	while (!pool->coming && !error)
-		error = pthread_cond_clockwait(&pool->wake, &pool->lock, CLOCK_MONOTONIC, &until);
+		error = pthread_cond_timedwait(&pool->wake, &pool->lock, &until);
 	pool->idle--;
 	if (!pool->coming)
 		return false;

@@ -65,7 +65,7 @@ struct session {
 extern uint32_t request_msize;			/* the largest that is agreed to */
 extern bool request_trace;
 
-void request_limit(int threads);
+void request_init(int threads);			/* at most so many work */
 int session_init(struct session *);
 
 /* A request of so many bytes, still to be put into data; null: no memory. */

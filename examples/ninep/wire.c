@@ -361,11 +361,12 @@ void wire_describe(const unsigned char *data, uint32_t size, const struct messag
 {
 	const struct format *format = &formats[m ? m->type : data[4] - 1];
 	const struct field *f = format->field;
-	const char *name = data[4] == RLERROR ? "Tlerror" : format->name;
+	const bool failed = !m && data[4] == RLERROR;
+	const char *name = failed ? "Tlerror" : format->name;
 	size_t n = (size_t)snprintf(line, room, "%c%s tag %u size %" PRIu32, m ? 'T' : 'R',
 		name ? name + 1 : "(unknown)", (unsigned int)number(data + 5, 2), size);
 
-	if (data[4] == RLERROR)
+	if (failed)
 		n += (size_t)snprintf(line + n, room - n, " error %u",
 				      (unsigned int)number(data + 7, 4));
 	for (; m && f->width && n < room; f++)
