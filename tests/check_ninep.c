@@ -494,6 +494,11 @@ START_TEST(users)
 	must(&client, Tmkdir, "dsdd", 13u, "d", 0755u, 0u);	/* not with root's group */
 	stat_of("open/d", &stat);
 	ck_assert(stat.st_uid == 54321 && stat.st_gid == 65534);
+	/* nor with root's capabilities */
+	must(&client, Twalk, "ddws", 13u, 14u, 1u, "d");
+	must(&client, Txattrcreate, "dsqd", 14u, "trusted.x", (uint64_t)1, 0u);
+	must(&client, Twrite, "dqD", 14u, (uint64_t)0, "x", 1u);
+	must_fail(EPERM, &client, Tclunk, "d", 14u);
 	must_fail(EPERM, &client, Tmknod, "dsdddd", 13u, "n", S_IFCHR | 0666u, 1u, 3u, 0u);
 	/* and root is root, on whatever thread */
 	walk_to(&client, 1, "secret");

@@ -385,6 +385,8 @@ int connection_new(struct loop *loop, int in, int out)
 	}
 	c->loop = loop;
 	c->socket = is_socket(in) && is_socket(out);
+	if (!c->socket && in == out)
+		out = fcntl(in, F_DUPFD_CLOEXEC, 0);
 	c->in = c->socket ? in : private(in, O_RDONLY);
 	c->out = c->socket ? out : private(out, O_WRONLY);
 	c->end = &c->first;

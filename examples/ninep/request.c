@@ -461,7 +461,7 @@ void session_relieved(struct session *s, size_t bytes)
 /* True: it had not begun, and is over by this.  A Tclunk has had its effect. */
 static bool cancel(struct request *r)
 {
-	if (r->cancelled || r->settled)
+	if (r->cancelled || r->message.type == TCLUNK)
 		return false;
 	r->cancelled = true;
 	if (r->queue == &r->session->starved)
