@@ -436,6 +436,7 @@ static void start(struct request *r)
 	int error;
 
 	if (!affordable(s, r)) {
+		r->starved = true;
 		queue_add(&s->starved, r);
 		return;
 	}
@@ -452,6 +453,7 @@ void session_relieved(struct session *s, size_t bytes)
 	s->held -= bytes;
 	while ((r = s->starved.first) && affordable(s, r)) {
 		queue_remove(r);
+		r->starved = false;
 		start(r);
 	}
 }
@@ -464,7 +466,7 @@ static bool cancel(struct request *r)
 	if (r->cancelled || r->message.type == TCLUNK)
 		return false;
 	r->cancelled = true;
-	if (r->queue == &r->session->starved)
+	if (r->starved)			/* r->queue is the workers' to look at, if not */
 		queue_remove(r);
 	else if (!take_back(r)) {
 		safe_syscall_interrupt(&r->scope);

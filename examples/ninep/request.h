@@ -27,6 +27,7 @@ struct request {
 	struct request *tag_next;
 	struct session *session;
 	struct queue *queue;			/* guarded by what guards that */
+	bool starved;				/* it is the session's */
 	safe_syscall_scope scope;
 	bool cancelled;				/* by a flush, or with its session */
 	bool settled;				/* it has had its effect, and left the scope */
