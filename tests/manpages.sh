@@ -87,7 +87,7 @@ verdict "every name of the version map is in safe_syscall.h" "$tmp/wrong"
 # ---- the pages as pages ---------------------------------------------------------
 
 # As they will be installed: ".so man3/..." is looked up from the top.
-for page in "$srcdir"/man/*.[1-9]; do
+for page in "$srcdir"/man/*.[1-9] "$srcdir"/examples/*/*.[1-9]; do
 	section=man${page##*.}
 	mkdir -p "$tmp/$section"
 	cp "$page" "$tmp/$section/"

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* fid.h - the files that a client knows by number */
+#ifndef FID_H
+#define FID_H
+
+#include "file.h"
+#include "lock.h"
+#include "user.h"
+
+/* An attribute that is read (it is here whole), or written (until the fid is clunked). */
+struct xattr {
+	char *data;
+	size_t size, have;
+	char *name;			/* written: under this name; read: null */
+	int flags;
+};
+
+/*
+ * What a number stands for.  A fid is never changed: an open, a create, a walk in place put
+ * a new one behind the number, and a request that runs keeps the one that it began with.
+ */
+struct fid {
+	AO_t refs;
+	uint32_t number;
+	struct fid *next;
+	bool replaced;			/* by one of these */
+	struct node *node;
+	struct user *user;
+	struct file *file;		/* null: not open */
+	struct xattr *xattr;		/* null: none */
+	struct lock_hold *locks;
+};
+
+/* Those of a connection; guarded by its lock. */
+struct fids {
+	struct fid **buckets;
+	size_t size, count;
+};
+
+struct fid *fid_new(struct node *, struct user *);	/* takes references of its own */
+struct fid *fid_get(struct fid *);
+void fid_put(struct fid *);			/* the last one closes: may block */
+bool fid_quick(const struct fid *);		/* no, it won't, as there is nothing open */
+
+struct fid *fids_find(const struct fids *, uint32_t number);	/* no reference taken */
+/* Put a fid behind a number that is free.  Takes the reference over, if it succeeds. */
+int fids_add(struct fids *, struct fid *, uint32_t number);
+/* Behind the number of an old one, unless that was clunked meanwhile: then nobody gets it. */
+int fids_replace(struct fids *, struct fid *old, struct fid *);
+struct fid *fids_remove(struct fids *, struct fid *);	/* its reference; null: not there */
+void fids_clear(struct fids *);
+extern size_t fids_most;			/* of one connection */
+
+#endif

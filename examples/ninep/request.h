@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/* request.h - the life of a request; knows neither transports nor file operations */
+#ifndef REQUEST_H
+#define REQUEST_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include <safe_syscall.h>
+
+#include "fid.h"
+#include "wire.h"
+
+struct reply {
+	struct reply *next;
+	uint32_t size, sent;
+	unsigned char data[];
+};
+
+/* Requests in the order in which they came. */
+struct queue {
+	struct request *first, **end;
+};
+
+struct request {
+	struct request *next, **link;		/* in the queue that it is in, if any */
+	struct request *tag_next;
+	struct session *session;
+	struct queue *queue;			/* guarded by what guards that */
+	bool starved;				/* it is the session's */
+	safe_syscall_scope scope;
+	bool cancelled;				/* by a flush, or with its session */
+	bool settled;				/* it has had its effect, and left the scope */
+	struct queue flushes;			/* Tflushes that wait for its end */
+	struct request *flushed;		/* of a Tflush: whose queue it is in */
+	struct fid *fid, *dfid;
+	struct message message;
+	struct reply *reply;
+	struct wire wire;			/* the reply, while it is being built */
+	uint32_t cost;				/* of memory, for its reply */
+	uint32_t charged;			/* to its session */
+	uint32_t size;
+	unsigned char data[];			/* the message */
+};
+
+#define TAGS		1024
+
+/* What belongs to a client, from Tversion on. */
+struct session {
+	pthread_mutex_t lock;			/* of all of this */
+	struct fids fids;
+	uint32_t msize;				/* 0: no version is agreed on */
+	unsigned int live;			/* requests that aren't forgotten */
+	struct request *tags[TAGS];
+	struct queue starved;			/* no memory for their replies now */
+	size_t held;				/* bytes, for requests and replies */
+	struct request *last;			/* waits for the end of all others */
+	struct request *farewell;		/* will be that in the end */
+	bool ending;				/* one of them waits or runs: take no request */
+};
+
+#define HELD_MOST	(60u << 20)		/* more, and large replies must wait */
+#define HELD_INPUT	(48u << 20)		/* more, and nothing more is received */
+#define HELD_SMALL	(2u << 20)		/* small replies: so much beyond HELD_MOST */
+
+extern uint32_t request_msize;			/* the largest that is agreed to */
+extern bool request_trace;
+
+void request_init(int threads);			/* at most so many work */
+int session_init(struct session *);
+
+/* A request of so many bytes, still to be put into data; null: no memory. */
+struct request *request_new(struct session *, uint32_t size);
+/* It is there.  With the session's lock. */
+void request_received(struct request *);
+/* Cancel everything; ended() is called when nothing is left.  With the session's lock. */
+void session_end(struct session *);
+/* Replies have been sent, and memory is free again.  With the session's lock. */
+void session_relieved(struct session *, size_t bytes);
+
+/* operation.c: carry a request out, on a worker, in its scope.  0 or an error's number. */
+int operation_run(struct request *);
+
+/* connection.c.  With the session's lock: put a reply in the way to the client ... */
+void session_send(struct session *, struct reply *);
+/* ... the new session can begin, or all is over ... */
+void session_ended(struct session *, bool closed);
+/* ... and let go of the lock.  This is where what is in the way is sent. */
+void session_unlock(struct session *);
+
+void request_settle(void);			/* see call.h */
+
+#endif
