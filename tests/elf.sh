@@ -33,6 +33,7 @@ expected_undefined() {
 	__register_frame_info
 	dladdr
 	dlopen
+	getauxval
 	getpid
 	madvise
 	memcmp
