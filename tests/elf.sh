@@ -42,9 +42,13 @@ expected_undefined() {
 	mmap
 	munmap
 	pthread_atfork
+	pthread_attr_destroy
+	pthread_attr_getstack
+	pthread_getattr_np
 	pthread_key_create
 	pthread_key_delete
 	pthread_once
+	pthread_self
 	pthread_setspecific
 	sched_yield
 	sig*set
