@@ -83,6 +83,9 @@
  *  - A handler of a synchronous signal that comes in interrupt(), or in the interrupt
  *    signal's handler, and leaves by siglongjmp: these signals are not blocked there, as a
  *    fault would kill then.
+ *  - A thread that ends in a scope on its own stack, and is interrupted in between: the
+ *    way to the scopes around leads through a frame that is gone.
+ *  - A child of vfork that is killed while it interrupts a scope: it stays counted.
  *  - A program that takes the interrupt signal away, by a handler of its own or sigwait().
  *  - Without a timer, the mask's cases above.
  */

@@ -31,7 +31,7 @@ struct times {
  * each is half of the time that has passed: the interrupt is late by no more than half
  * of what a handler of others has held it up, and a call in that handler which fails with
  * EINTR each time, and is made again with the same time-out, comes to its end between two
- * signals, in three times its time.
+ * signals, in four times its time.
  */
 enum { FIRST_PAUSE = 10000, PART = 2, SECOND = 1000000000 };	/* ns */
 
