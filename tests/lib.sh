@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 #
 # lib.sh - for the suites that build for other ABIs: cross, vm, mutants, emulator.  The tables,
 # the cache, packages, and the tally.  The caller has set -euo pipefail.
@@ -217,6 +217,34 @@ programs() {
 			basename "$file"
 		fi
 	done
+}
+
+# boot_machine NAME DIR [NAME=VALUE...]: boots it with DIR/initramfs; what it says is in
+# DIR/console.  $limit seconds are for the machine, and $timeout for each program; $processors,
+# instead of the table's.  A kernel that panics restarts at once, which ends QEMU.  The braces
+# are for what this shell says about a killed one.
+boot_machine() {
+	local name=$1 dir=$2
+	shift 2
+
+	machine "$name"
+	{
+		# shellcheck disable=SC2086 # a program and its options
+		timeout -s KILL "$limit" $command -smp "${processors:-$smp}" \
+			-kernel "$cache/kernels/$name/vmlinux" -initrd "$dir/initramfs" \
+			-append "$append quiet panic=-1 INIT_TIMEOUT=$timeout $*" \
+			-nodefaults -display none -nic none -no-reboot -serial stdio \
+			</dev/null 2>&1 | stdbuf -oL tr -d '\r' >"$dir/console" || true
+	} 2>/dev/null
+}
+
+# output_of CONSOLE ABI PROGRAM: what it printed; init put an empty line behind that.
+output_of() {
+	awk -v first="@@ start $2 $3" -v last="@@ end $2 $3 " '
+	$0 == first { on = 1; next }
+	on && index($0, last) == 1 { exit }
+	on && held { print line }
+	on { held = 1; line = $0 }' "$1"
 }
 
 # checks_of STATUS <output: "passed failed skipped" of one program.  STATUS is "exit N" or
