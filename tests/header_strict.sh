@@ -43,6 +43,8 @@ more_warnings() {
 }
 
 srcdir=${srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
+# rustc would look for the jobs of a make that called us.
+unset MAKEFLAGS MFLAGS MAKELEVEL
 # shellcheck source=tests/tally.sh
 . "$srcdir/tests/tally.sh"
 
