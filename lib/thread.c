@@ -311,14 +311,19 @@ void ss_thread_start(void)
  */
 #ifdef __PIC__
 extern __typeof__(dladdr) dladdr __attribute__((weak));
-extern __typeof__(dlopen) dlopen __attribute__((weak));
+extern __typeof__(dlsym) dlsym __attribute__((weak));
 
+/* Asked for by its name: a static program that names dlopen() itself makes linkers warn. */
 static void pin(void)
 {
+	void *(*open_object)(const char *, int) = NULL;
 	Dl_info info;
 
-	if (dlopen && dladdr && dladdr(&key, &info) && info.dli_fname)
-		dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+	if (is_in_program() || !dlsym || !dladdr)
+		return;
+	*(void **)&open_object = dlsym(RTLD_DEFAULT, "dlopen");
+	if (open_object && dladdr(&key, &info) && info.dli_fname)
+		open_object(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 #else
 static void pin(void)

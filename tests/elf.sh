@@ -32,7 +32,7 @@ expected_undefined() {
 	__gmon_start__
 	__register_frame_info
 	dladdr
-	dlopen
+	dlsym
 	getauxval
 	getpid
 	madvise
@@ -419,8 +419,34 @@ link_program() {
 	compile -o "$tmp/program" "$tmp/main.c" "$archive"
 }
 
+# The archive's objects in a plugin, whose names are its own: it has a handler installed and
+# is closed, and the signal that comes then finds it.
+plugin_of_archive() {
+	echo '#include <safe_syscall.h>
+		int use(void) { return safe_syscall_init(0); }' >"$tmp/plugin.c"
+	echo '{ global: use; local: *; };' >"$tmp/plugin.map"
+	compile -fPIC -shared -o "$tmp/plugin.so" "$tmp/plugin.c" "$archive" -pthread -ldl \
+		-Wl,--version-script="$tmp/plugin.map" >"$tmp/log" 2>&1 ||
+		skip "its objects do not go into a plugin"
+	echo '#include <dlfcn.h>
+		#include <signal.h>
+		int main(int argc, char **argv)
+		{
+			void *plugin = dlopen(argv[argc - 1], RTLD_NOW);
+			int (*use)(void);
+
+			if (!plugin || !(*(void **)&use = dlsym(plugin, "use")) || use())
+				return 1;
+			return dlclose(plugin) || raise(SIGURG);
+		}' >"$tmp/host.c"
+	compile -o "$tmp/host" "$tmp/host.c" -ldl -pthread >"$tmp/log" 2>&1 ||
+		skip "no program with plugins can be linked"
+	"$tmp/host" "$tmp/plugin.so"
+}
+
 check_archive() {
 	check "program with $archive" link_program
+	check "plugin with $archive" plugin_of_archive
 	for file in "$tmp/program" tests/check_* tests/header_cxx; do
 		if is_elf "$file" && holds_stub "$file"; then
 			check_stub_in "$file" "${file##*/}"
