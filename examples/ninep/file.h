@@ -7,6 +7,9 @@
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#ifndef STATX_TYPE		/* older C libraries */
+# include <linux/stat.h>
+#endif
 #include <time.h>
 
 #include <atomic_ops.h>
