@@ -283,8 +283,8 @@ safe_syscall_scope *safe_syscall_self(void);
  * in the scopes it was in; those of other threads must be initialised anew.
  *
  * Returns 0, or -1 with errno EINVAL for null, EBUSY when it is entered already,
- * on this thread or another, EAGAIN when no thread-specific key is free (the thread's
- * first scope).  Thread-safe; not for handlers.  Since 0.1.
+ * on this thread or another, EAGAIN for a thread's first scope when no thread-specific
+ * key is free or this is a child of vfork(2).  Thread-safe; not for handlers.  Since 0.1.
  */
 int safe_syscall_enter(safe_syscall_scope *scope);
 
