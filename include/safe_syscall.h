@@ -216,7 +216,9 @@ int safe_syscall_init(int interrupt_signal);
  * safe_syscall_hook().  Flags, mask, SIG_DFL and SIG_IGN are passed on.
  *
  * Returns 0, or -1 with errno as sigaction(2) sets it, and EINVAL for the
- * interrupt signal.  Async-signal-safe, thread-safe.  Since 0.1.
+ * interrupt signal.  Thread-safe; async-signal-safe, but for the first call that sets a
+ * handler in a process that has not called safe_syscall_init(), which may have to ask
+ * the dynamic linker to keep this object loaded.  Since 0.1.
  */
 int safe_syscall_sigaction(int signum, const struct sigaction *act,
 			   struct sigaction *oldact);
@@ -281,8 +283,8 @@ safe_syscall_scope *safe_syscall_self(void);
  * in the scopes it was in; those of other threads must be initialised anew.
  *
  * Returns 0, or -1 with errno EINVAL for null, EBUSY when it is entered already,
- * on this thread or another, EAGAIN when no thread-specific key is free (the thread's
- * first scope).  Thread-safe; not for handlers.  Since 0.1.
+ * on this thread or another, EAGAIN for a thread's first scope when no thread-specific
+ * key is free or this is a child of vfork(2).  Thread-safe; not for handlers.  Since 0.1.
  */
 int safe_syscall_enter(safe_syscall_scope *scope);
 
@@ -294,9 +296,9 @@ int safe_syscall_enter(safe_syscall_scope *scope);
  * nobody uses the scope any more: it may be freed, or entered elsewhere.  It
  * waits for interrupters that are under way.
  *
- * Returns what safe_syscall_interrupted() says of it, and does not clear that.  -1 with errno EINVAL for null, a scope that is
- * not current, or the thread's own.  Thread-safe; not for handlers.
- * Since 0.1.
+ * Returns what safe_syscall_interrupted() says of it, and does not clear that; or -1
+ * with errno EINVAL for null, a scope that is not current, or the thread's own.
+ * Thread-safe; not for handlers.  Since 0.1.
  */
 int safe_syscall_leave(safe_syscall_scope *scope);
 
@@ -326,8 +328,9 @@ int safe_syscall_interrupt(safe_syscall_scope *scope);
  * has one timer of the kernel's for all, which it makes with its first deadline.
  *
  * Returns 0, or -1 with errno EINVAL for null, a scope that is not entered here, a time
- * that is none (negative, a bad tv_nsec, 2^32 seconds and more), and before safe_syscall_init(); EAGAIN when the kernel has no timer: then
- * the one before is still set.  Not for handlers; leaves errno alone on success.  Since 0.2.
+ * that is none (negative, a bad tv_nsec, 2^32 seconds and more), and before
+ * safe_syscall_init(); EAGAIN when the kernel has no timer: then the one before is still
+ * set.  Not for handlers; leaves errno alone on success.  Since 0.2.
  */
 int safe_syscall_deadline(safe_syscall_scope *scope, const struct timespec *when);
 
@@ -400,7 +403,10 @@ const char *safe_syscall_version(void);
 #define safe_syscall_raw(flag, ...) (safe_syscall_raw)(flag, SAFE_SYSCALL_WORDS(__VA_ARGS__))
 #define safe_syscall(...) (safe_syscall)(SAFE_SYSCALL_WORDS(__VA_ARGS__))
 
-/* Number and arguments, each of these converted; too many of them are for the last one. */
+/*
+ * The number, then the arguments, each of them converted.  Too many of them go to the
+ * macro for the most, which the compiler then complains of.
+ */
 #define SAFE_SYSCALL_WORDS(...) \
 	SAFE_SYSCALL_PICK(__VA_ARGS__, 7, 7, 7, 7, 7, 6, 5, 4, 3, 2, 1, 0, )(__VA_ARGS__)
 #define SAFE_SYSCALL_PICK(n, a, b, c, d, e, f, g, h, i, j, k, words, ...) \

@@ -10,7 +10,7 @@
 
 /* ---- safe_syscall_init --------------------------------------------------------- */
 
-/* Ours already: in a child of fork, in the middle of which another thread was at init(). */
+/* Our own handler is there already in a child that forked while another thread was in init(). */
 static int is_free(const struct sigaction *sa)
 {
 	return sa->sa_handler == SIG_DFL ||

@@ -109,7 +109,8 @@ static inline long call_any(struct ss_call *call)
 /*
  * Calls that come back twice, or on another stack than they left on, can't go through the
  * stub: the second return would run on a stack whose frame the first one has released.
- * Compared is what the kernel reads of the number; what another ABI calls so, in arch.h.
+ * SS_ARCH_NUMBER is the part of the number that the kernel reads, and
+ * SS_ARCH_CANNOT_USE_STUB knows such calls by the numbers of the machine's other ABIs.
  */
 #ifndef SS_ARCH_NUMBER
 # define SS_ARCH_NUMBER(number) (int)(number)
@@ -182,7 +183,7 @@ static SS_COLD long fork_or_refuse(struct ss_call *call)
 
 #if defined __has_attribute
 # if __has_attribute(noipa)
-/* or the compiler sees callers that pass fewer arguments, and drops the rest */
+/* or the compiler sees that all callers pass fewer arguments, and drops the rest */
 __attribute__((noipa))
 # endif
 #endif

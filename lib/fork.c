@@ -45,8 +45,9 @@ void ss_fork_check(void)
 }
 
 /*
- * A handler may come in the child before it is told, and make a call: that is to see that
- * it is in a child, where nobody sets the flag who has marked a scope just now.
+ * A thread may have marked a scope, and not set the flag yet, when this one forks: in the
+ * child nobody sets it.  A handler may come in the child before safe_syscall_forked(), and
+ * make a call: with the flag set, that call looks at the scopes.
  */
 static void before_fork(void)
 {

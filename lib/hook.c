@@ -16,19 +16,19 @@
  *
  * 1. ss_thread.call says whether a call may lie beneath.  A call puts its record there
  *    and takes it away; one that finds another there adds BENEATH, and puts back
- *    what it found.  A call that was jumped out of takes nothing away.  It is dropped when
- *    its memory has been used again, which is certain, and never for another reason; and
- *    BENEATH is not dropped with it.  So the word can say "maybe" too long, until the
- *    outermost call that it is about returns, or the thread enters or leaves a scope that
- *    was interrupted, and it never says "no" too early.
+ *    what it found.  A call that was jumped out of takes nothing away.  A later call drops
+ *    its record only when the record's memory has been used again, which proves that it is
+ *    over; BENEATH stays.  So the word can say "maybe" too long, until the outermost
+ *    call that it is about returns, or the thread enters or leaves a scope that is marked
+ *    (which is not for handlers, so nothing lies beneath); it never says "no" too early.
  *
  * 2. While a scope of the thread is interrupted and something may lie beneath, the thread
  *    is sent the signal again later, by a timer, with pauses that grow: timer.c.  The
  *    first one that comes when the other handlers are gone finds the call.
  *
- * 3. The handler sets the thread's flag.  It stays set until a call, a rearm or a leave has
- *    looked at all scopes of the thread and found none interrupted, with signals blocked,
- *    and once more after clearing it: thread.c.
+ * 3. The interrupt signal's handler sets the thread's flag.  The flag stays set until a call,
+ *    a rearm, a leave or a new deadline has looked at all scopes of the thread and found none
+ *    interrupted, with signals blocked, and once more after clearing it: thread.c.
  *
  * Why no interrupt is lost
  *
@@ -45,10 +45,10 @@
  *    thread runs in this frame, and the handler rewinds it, or in a handler above it.
  *    The interrupt signal is blocked in no frame, but in the library's own stretches,
  *    which nothing asynchronous can leave, and where the program itself has blocked it.
- *    Then ss_thread.call is not 0 or BENEATH is set, as the call's record was put there
- *    before it looked, and what came after it has only added to it.  (A wrapped
+ *    Then ss_thread.call has the call's record or BENEATH, as the record was put there
+ *    before the call looked, and later calls have only added to the word.  (A wrapped
  *    handler takes the call that it interrupted out of the word while it runs; but
- *    that has been rewound and has yet to look.)  So the timer is set, and when it
+ *    that call has been rewound and has yet to look.)  So the timer is set, and when it
  *    fires, the same is true again, until the thread runs in the call's frame or the
  *    call is over.
  *

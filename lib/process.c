@@ -48,8 +48,9 @@ int ss_process_is_vforked(void)
 }
 
 /*
- * The lock was a parent's thread's; what that was about to do is done or not.  A handler in
- * between may count the same fork too: a number more does no harm.
+ * Whoever holds the lock is a thread of the parent, and what it was about to do is done or
+ * not, so the lock is free here.  A handler that comes between two lines may count the same
+ * fork too: a number more does no harm.
  */
 void ss_process_forked(void)
 {

@@ -35,8 +35,8 @@
  *
  * The mark is on the scope that was named alone, and the flag is the thread's: a call in
  * an inner scope comes back too, and safe_syscall() looks at the scopes around.  A flag that
- * is set in vain costs one look.  So neither enter() nor rearm() need know what has been
- * inherited.
+ * is set in vain costs one look.  So neither enter() nor rearm() need know which of the
+ * scopes around are interrupted.
  */
 #include <errno.h>
 #include <pthread.h>

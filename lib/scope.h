@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* scope.h - the start of the library; there because the key needs thread_ends() */
+/* scope.h - the start of the library, which is in scope.c because the key needs thread_ends() */
 #ifndef SS_SCOPE_H
 #define SS_SCOPE_H
 

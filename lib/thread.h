@@ -40,8 +40,8 @@ struct ss_call {
 #define SS_TAGS (SS_BENEATH | SS_FIRST)
 
 /*
- * Other threads come to it by its own scope, and only read process and tid, and set
- * flag.  The rest belongs to the thread and the handlers that run on it, one
+ * Other threads come to it by its own scope.  They read tid and generation, and set flag,
+ * and do no more.  The rest belongs to the thread and the handlers that run on it, one
  * of which can come between any two accesses: that takes order, but no atomics.
  */
 struct ss_thread {
@@ -89,7 +89,7 @@ struct ss_thread {
 #endif
 extern __thread struct ss_thread ss_thread SS_TLS;
 
-/* Where a thread's chain of scopes begins that has not entered any. */
+/* The current scope of a thread that has not entered any. */
 extern SS_HIDDEN safe_syscall_scope ss_not_started;
 
 /* 0 before safe_syscall_init(). */
@@ -144,7 +144,7 @@ SS_HIDDEN int ss_signal_unblock(void);
 
 /* What is to be done once on a thread. */
 SS_HIDDEN void ss_thread_start(void);
-/* So that it ends with the thread.  Not in a handler.  0, or -1 and EAGAIN. */
+/* Has thread_ends() called when the thread ends.  Not in a handler.  0, or -1 and EAGAIN. */
 SS_HIDDEN int ss_thread_set_key(void);
 SS_HIDDEN int ss_thread_make_key(void (*thread_ends)(void *));
 /* The object that holds this code is never unloaded from now on.  Not in a handler. */

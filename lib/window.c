@@ -31,7 +31,7 @@
  * 2. After start, up to the instruction but before it has run.  The flag may
  *    have been looked at already, and the answer is out of date if the
  *    handler has set it.  Nothing has happened yet that anyone could notice:
- *    the code up to here reads memory and writes registers.  So put the PC
+ *    the code from start to here reads memory and writes registers.  So put the PC
  *    back to start.  The flag is read again; if the handler has set it the call
  *    is given up, if not it goes on as if there had been no signal.
  *
@@ -71,10 +71,11 @@
  * case 5: the instruction has run, the PC is commit, and what the handler puts
  * into the result register is the result.
  *
- * Cases 1, 2 and 7 differ from 3 to 6 by the address of one instruction only.
- * That is why the stub has exactly one system call instruction, why what is
- * needed to run again from start must outlive it, and why each architecture's
- * window.S names the registers and words in which it does.
+ * Whether the call may still be made (1 to 3) or has been (4 and 5) is told by one
+ * thing: whether the PC is beyond the system call instruction.  That is why the
+ * stub has exactly one, why what is needed to run again from start must outlive it,
+ * and why each architecture's window.S names the registers and words in which it
+ * does.  Case 6 is told from 3 by the number.
  *
  * A handler that interrupts a handler sees the first one's code, which is case
  * 8, while the call that waits beneath has been dealt with by the first handler

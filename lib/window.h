@@ -25,7 +25,10 @@ struct ss_bounds {
 extern const struct ss_bounds ss_bounds
 	__attribute__((visibility("hidden")));
 
-/* Between .Lcommit and .Lfinal: must the value be negated?  By default no: the kernel returned -errno. */
+/*
+ * Between .Lcommit and .Lfinal: must the value be negated?  By default no: the kernel
+ * returned -errno.
+ */
 #ifndef SS_ARCH_FAILED
 static inline int ss_arch_failed(const ucontext_t *uc)
 {

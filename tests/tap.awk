@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 #
-# tap.awk - one test program's output, as TAP: Check's knows no skipped tests, and programs
-# without Check say by their status alone how they fared.  The last line is "@@ status N", or
-# -v status="exit N" or "signal N" tells it.  -v tally=1: "passed failed skipped" instead.
+# tap.awk - one test program's output, as TAP: Check's own TAP knows no skipped tests, and
+# programs without Check say by their status alone how they fared.  The last line is
+# "@@ status N", or -v status="exit N" or "signal N" tells it.  -v tally=1: nothing but the
+# three numbers, "passed failed skipped".
 
 function say(line)
 {
@@ -24,7 +25,7 @@ function point(ok, text)
 
 { sub(/\r$/, "") }
 
-# Of a test that then passes, as far as Check is concerned.
+# A test that says so goes on to pass, as far as Check is concerned.
 /^SKIP [^ ]+: / {
 	test = $2
 	sub(/:$/, "", test)

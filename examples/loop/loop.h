@@ -223,12 +223,12 @@ void loop_timer_delete(struct loop_timer *timer);
  *
  * This child is reaped, and no other.  Where SIGCHLD is ignored, or somebody else
  * reaps the child, its status is not to be had, and 0 is passed.  Takes a descriptor until
- * then; or, before Linux 5.3, handles SIGCHLD, and calls the handler that was there
+ * then; or, before Linux 5.4, handles SIGCHLD, and calls the handler that was there
  * before.  Locked.
  *
  * Returns 0; or -1 with errno EINVAL (null, @pid not positive), ECHILD (no child of this
  * process), EEXIST (the loop waits for it already), ENOMEM, EMFILE, ENFILE, EBUSY (before
- * Linux 5.3: another loop has SIGCHLD).
+ * Linux 5.4: another loop has SIGCHLD).
  */
 int loop_child(struct loop *loop, pid_t pid, void (*exited)(void *opaque, pid_t pid, int status),
 	       void *opaque);
