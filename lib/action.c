@@ -74,7 +74,8 @@ static int init(int wanted)
 
 	if (set)
 		return wanted && wanted != set ? EBUSY : 0;
-	if (!ss_library_has_key())
+	/* in a child of vfork the handler would be the child's, and the signal the parent's */
+	if (!ss_library_has_key() || ss_process_is_vforked())
 		return EAGAIN;
 	if (wanted)
 		error = handle_interrupts(wanted);
@@ -203,6 +204,8 @@ static int change_action(int signum, const struct sigaction *act,
 {
 	struct sigaction sa;
 
+	if (act && signum == ss_signal())
+		return ss_fail(EINVAL);
 	if (sigaction(signum, NULL, was) == -1)
 		return -1;
 	if (!act)
@@ -226,7 +229,7 @@ int safe_syscall_sigaction(int signum, const struct sigaction *act,
 	sigset_t old;
 	int result;
 
-	if (signum < 1 || signum >= _NSIG || (act && signum == ss_signal()))
+	if (signum < 1 || signum >= _NSIG)
 		return ss_fail(EINVAL);
 	if (act)
 		wanted = *act;		/* may be the same object as oldact */

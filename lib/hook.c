@@ -148,6 +148,12 @@ static void hold_back(ucontext_t *uc)
 /* While another copy of the library looks whether the signal is free: see handle_interrupts(). */
 static void not_ours(int signum)
 {
+	struct sigaction sa;
+
+	/* a child of a fork in the middle of init(): the signal is for nobody */
+	if (!AO_load(&ss_process->lock) && !sigaction(signum, NULL, &sa) &&
+	    sa.sa_sigaction == ss_on_interrupt && !ss_signal())
+		return;
 	ss_wait(SS_YIELDS);
 	syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), signum);
 }

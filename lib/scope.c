@@ -141,9 +141,11 @@ int ss_library_has_key(void)
 /* No call lies beneath, and when the signal is unblocked it stays so. */
 static void this_is_no_handler(void)
 {
-	if (ss_signal() && ss_thread.call & SS_FIRST)
+	int signum = ss_signal();	/* once: init() may come between */
+
+	if (signum && ss_thread.call & SS_FIRST)
 		ss_signal_unblock();
-	ss_thread.call &= ss_signal() ? 0 : SS_FIRST;
+	ss_thread.call &= signum ? 0 : SS_FIRST;
 	ss_thread.hooked = 0;
 }
 
@@ -155,13 +157,24 @@ static void this_is_no_handler(void)
 static SS_COLD int look_at_mark(safe_syscall_scope *scope)
 {
 	ss_change(scope, SS_DEADLINE, 0);
-	ss_rearm_is_over(scope);
 	this_is_no_handler();
 	if (ss_interrupted_here())
 		ss_thread.flag = 1;
 	AO_compiler_barrier();
 	ss_thread.entering = NULL;
 	return 0;
+}
+
+/* A deadline has passed, maybe, and nobody has been told, or will be. */
+static void expire(void)
+{
+	sigset_t old;
+
+	ss_signals_block(&old);
+	ss_timer_expire();
+	ss_timer_set();
+	ss_set_flag();
+	ss_signals_restore(&old);
 }
 
 /* There was none when the library was loaded. */
@@ -185,8 +198,12 @@ static SS_COLD int enter_slowly(safe_syscall_scope *scope)	/* NOLINT(misc-no-rec
 	int error = EBUSY;
 
 	ss_thread.entering = NULL;
-	if (ss_thread.current != &ss_not_started)
+	if (ss_thread.current != &ss_not_started) {
+		/* the signal of its deadline may have come when it seemed to have none */
+		if (ss_is_ours(scope))
+			expire();
 		return ss_fail(EBUSY);
+	}
 	ss_library_start();
 	ss_fork_check();
 	ss_thread_start();
@@ -245,6 +262,7 @@ static SS_COLD int leave_slowly(safe_syscall_scope *scope)
 	ss_wait_for_senders(scope, -1);
 	this_is_no_handler();
 	ss_take_back();
+	ss_rearm_is_over(scope);
 	ss_thread.held = 0;
 	return safe_syscall_interrupted(scope);
 }
@@ -323,16 +341,6 @@ static int patience(void)
 		ss_thread.call & ~SS_FIRST || ss_thread.hooked ? SS_YIELDS : 20000;
 }
 
-/* Its deadline has passed, maybe, and nobody has been told. */
-static void expire(void)
-{
-	sigset_t old;
-
-	ss_signals_block(&old);
-	ss_timer_expire();
-	ss_signals_restore(&old);
-}
-
 static SS_COLD int take_back(safe_syscall_scope *scope)
 {
 	int error = errno, ours = ss_is_ours(scope), was;
@@ -348,8 +356,8 @@ static SS_COLD int take_back(safe_syscall_scope *scope)
 	 * leaves; also where this is a handler that has interrupted leave() half way.
 	 */
 	if (ours) {
-		ss_take_back();
 		ss_rearm_is_over(scope);
+		ss_take_back();
 	}
 	errno = error;
 	return was;
@@ -392,6 +400,7 @@ static int set_deadline(safe_syscall_scope *scope, const struct timespec *when)
 		scope->ss_deadline[0] = before[0];
 		scope->ss_deadline[1] = before[1];
 		ss_change(scope, 0, had);
+		ss_timer_set();
 		return EAGAIN;
 	}
 	if (had)

@@ -69,21 +69,22 @@ int ss_add_sender(safe_syscall_scope *scope)
 
 /*
  * The last one out says that it was sent: each of those before may have sent for an
- * interrupt that was taken back, and set again by one that has not sent yet.
+ * interrupt that was taken back, and set again by one that has not sent yet, or could not.
  *
  * Nobody is counted where the sender itself has forked, in a handler of a fault.
  */
 void ss_remove_sender(safe_syscall_scope *scope, int failed)
 {
-	AO_t old, n, sent;
+	AO_t old, new, n, unsent, sent;
 
 	do {
 		old = AO_load(&scope->ss_state);
 		n = senders(old);
 		n -= n ? SS_SENDER : 0;
-		sent = old & SS_INTERRUPTED && !n && !failed ? SS_SENT : 0;
-	} while (!AO_compare_and_swap_full(&scope->ss_state, old,
-					   with_senders(old | sent, n)));
+		unsent = failed ? SS_UNSENT : old & SS_UNSENT;
+		sent = old & SS_INTERRUPTED && !n && !unsent ? SS_SENT : 0;
+		new = (old & ~SS_UNSENT) | (n ? unsent : 0) | sent;
+	} while (!AO_compare_and_swap_full(&scope->ss_state, old, with_senders(new, n)));
 }
 
 void ss_expire(safe_syscall_scope *scope)
@@ -144,7 +145,9 @@ void ss_wait(int round)
 #ifdef SYS_futex_time64
 		static const long long nap[2] = { 0, 50000 };
 
-		syscall(SYS_futex_time64, &word, FUTEX_WAIT_PRIVATE, 0L, nap, NULL, 0L);
+		if (syscall(SYS_futex_time64, &word, FUTEX_WAIT_PRIVATE, 0L, nap, NULL, 0L) &&
+		    errno == ENOSYS)		/* before Linux 5.1 */
+			sched_yield();
 #else
 		static const struct timespec nap = { 0, 50000 };
 

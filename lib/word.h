@@ -21,6 +21,8 @@
 #define SS_BY_DEADLINE ((AO_t)8)	/* interrupted by it, and by nobody before */
 /* Taken back, but a signal of it may be on its way: leave() is to look. */
 #define SS_REARMED ((AO_t)16)
+/* One of those who are counted, or were with them, could not send. */
+#define SS_UNSENT ((AO_t)32)
 /*
  * The rest counts those in safe_syscall_interrupt(), and in its upper part says in which
  * process.  A child of fork finds them counted too, who are threads of the parent

@@ -129,7 +129,7 @@ do_musl() {
 		done
 	done
 	without_check=yes
-	configure CPPFLAGS="-I$PWD/headers" CXX=false PKG_CONFIG=false "$@" && make &&
+	configure CPPFLAGS="-isystem $PWD/headers" CXX=false PKG_CONFIG=false "$@" && make &&
 		make check TESTS=tests/elf.sh && opens_library &&
 		echo 'without test programs: there is no Check for musl' >&3
 }

@@ -15,14 +15,14 @@ judge() {
 		echo "ok $((passed + failed + skipped)) - $1"
 	else
 		failed=$((failed + 1))
-		echo "not ok $((passed + failed + skipped)) - $1: $2"
+		printf '%s\n' "not ok $((passed + failed + skipped)) - $1: $2" | sed '2,$s/^/# /'
 		false
 	fi
 }
 
 pass_over() {
 	skipped=$((skipped + 1))
-	echo "ok $((passed + failed + skipped)) - $1 # SKIP $2"
+	printf '%s\n' "ok $((passed + failed + skipped)) - $1 # SKIP $2" | sed '2,$s/^/# /'
 }
 
 # check NAME COMMAND...: passes where the command succeeds and has nothing to
