@@ -60,31 +60,27 @@ safe_syscall_scope *safe_syscall_self(void)
 
 /* ---- a thread ends ---------------------------------------------------------- */
 
-/* Its frame is gone, so what is there now is nobody's, or another frame's. */
-static int is_on_own_stack(const safe_syscall_scope *scope)
+/*
+ * A scope that is on the thread's stack is gone with its frame: what is there now is nobody's,
+ * or another frame's.  It leads further as long as nothing has been written over it.  Then those
+ * around it are left, and otherwise nobody knows them any more.
+ */
+static void leave_all(void)
 {
 	size_t size = 0;
 	void *stack = NULL;
 	pthread_attr_t attr;
-
-	if (pthread_getattr_np(pthread_self(), &attr))
-		return 0;
-	pthread_attr_getstack(&attr, &stack, &size);
-	pthread_attr_destroy(&attr);
-	return (uintptr_t)scope - (uintptr_t)stack < size;
-}
-
-/*
- * A scope that is on the thread's stack leads further as long as nothing has been written
- * over it.  Then those around it are left too, and otherwise nobody knows them any more.
- */
-static void leave_all(void)
-{
 	safe_syscall_scope *s;
 
-	while ((s = ss_thread.current) != &ss_thread.base && ss_leads_to_us(s)) {
+	if (!ss_leads_to_us(ss_thread.current))
+		return;
+	if (!pthread_getattr_np(pthread_self(), &attr)) {
+		pthread_attr_getstack(&attr, &stack, &size);
+		pthread_attr_destroy(&attr);
+	}
+	while ((s = ss_thread.current) != &ss_thread.base) {
 		ss_thread.current = ss_around(s);
-		if (is_on_own_stack(s))
+		if ((uintptr_t)s - (uintptr_t)stack < size)
 			continue;
 		AO_compiler_barrier();
 		AO_store(&s->ss_around, 0);
@@ -99,7 +95,7 @@ static void thread_ends(void *unused)
 
 	(void)unused;
 	ss_fork_check();
-	if (ss_thread.current != &ss_not_started)
+	if (ss_thread.current != &ss_not_started && ss_thread.current != &ss_thread.base)
 		leave_all();
 	ss_thread.current = &ss_not_started;
 	AO_store(&ss_thread.tid, 0);
@@ -395,7 +391,7 @@ static int set_deadline(safe_syscall_scope *scope, const struct timespec *when)
 		scope->ss_deadline[1] = (size_t)when->tv_nsec;
 		ss_change(scope, 0, SS_DEADLINE);
 	}
-	if (ss_timer_set() && when) {
+	if (ss_timer_set() && (when || had)) {
 		ss_change(scope, SS_DEADLINE, 0);
 		scope->ss_deadline[0] = before[0];
 		scope->ss_deadline[1] = before[1];

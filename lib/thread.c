@@ -124,7 +124,7 @@ static int can_be_read(const void *word)
 	return (uintptr_t)word % sizeof(AO_t) == 0 && compare(word, 0) != EFAULT;
 }
 
-enum { DEPTH = 10000 };			/* of scopes */
+enum { DEPTH = 1 << 20 };		/* of scopes */
 
 int ss_leads_to_us(const safe_syscall_scope *scope)
 {
@@ -264,6 +264,7 @@ __attribute__((destructor)) static void closed_unused(void)
 		return;
 	if (AO_load(&key_is_made))
 		pthread_key_delete(key);
+	AO_store(&key_is_made, 0);	/* at the end of a program others may still come */
 	ss_process_end();
 }
 

@@ -336,8 +336,16 @@ static void check_entered_again(void)
 	MUST(!program->others || safe_syscall_rearm(own) == 1);
 }
 
+/* In vain: that takes nothing of it. */
+static void run_entered_twice(void)
+{
+	MUST(safe_syscall_enter(&outer) == -1 && errno == EBUSY);
+	run_call();
+}
+
 static const struct program programs[] = {
 	{ "a call", run_call, check_call, 0 },
+	{ "entered twice", run_entered_twice, check_call, 0 },
 	{ "rearm", run_rearm, check_rearm, 0 },
 	{ "taken back", run_taken_back, check_taken_back, 0 },
 	{ "changed", run_changed, check_changed, 0 },

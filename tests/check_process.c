@@ -669,6 +669,65 @@ START_TEST(first_use_in_a_child_of_vfork)
 }
 END_TEST
 
+/* What would be the parent's and the child's at once can't be done in the child. */
+static __attribute__((noinline)) pid_t vfork_and_init(void)
+{
+	pid_t child = vfork();
+
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Vfork): that is what is tried */
+	if (!child)
+		_exit(safe_syscall_init(0) == -1 && errno == EAGAIN ? 7 : 8);
+	return child;
+}
+
+START_TEST(init_in_a_child_of_vfork)
+{
+	if (emulated())
+		SKIP("the emulator's vfork is a fork");
+	ck_assert_int_eq(end_of(vfork_and_init()), 7);
+	ck_assert_int_eq(safe_syscall_signal(), 0);
+	set_up();
+	scope = NEW_SCOPE;
+	ck_assert_int_eq(safe_syscall_enter(&scope), 0);
+	ck_assert_int_eq(safe_syscall_interrupt(&scope), 0);
+	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
+	ck_assert_int_eq(safe_syscall_leave(&scope), 1);
+}
+END_TEST
+
+static struct timespec in_a_while;
+
+static int deadline_is_refused(const struct timespec *when)
+{
+	errno = 0;
+	return safe_syscall_deadline(&scope, when) == -1 && errno == EAGAIN;
+}
+
+static __attribute__((noinline)) pid_t vfork_and_set_deadlines(void)
+{
+	pid_t child = vfork();
+
+	if (!child)		/* NOLINTNEXTLINE(clang-analyzer-unix.Vfork) */
+		_exit(deadline_is_refused(NULL) && deadline_is_refused(&in_a_while) ? 7 : 8);
+	return child;
+}
+
+START_TEST(deadline_in_a_child_of_vfork)
+{
+	if (emulated())
+		SKIP("the emulator's vfork is a fork");
+	scope = NEW_SCOPE;
+	ck_assert_int_eq(safe_syscall_enter(&scope), 0);
+	clock_gettime(CLOCK_MONOTONIC, &in_a_while);
+	in_a_while.tv_sec++;
+	ck_assert_int_eq(safe_syscall_deadline(&scope, &in_a_while), 0);
+	ck_assert_int_eq(end_of(vfork_and_set_deadlines()), 7);
+	ck_assert_int_eq(block(), -SAFE_ERESTARTSYS);
+	ck_assert_int_eq(safe_syscall_leave(&scope), 2);
+	ck_assert(is_quiet());
+}
+END_TEST
+
 /* The lock's holder is a child of vfork, and killed: by itself, when it gives the lock back. */
 static int has_lock;
 
@@ -798,7 +857,12 @@ int main(int argc, char **argv)
 	tcase_add_loop_test(tc, vfork_child_interrupts_its_parent, 0, 6);
 	tcase_add_loop_test(tc, first_use_in_a_child_of_vfork, 0, 4);
 	tcase_add_test(tc, vfork_child_is_killed_with_the_lock);
+	tcase_add_test(tc, deadline_in_a_child_of_vfork);
 	tcase_add_loop_test(tc, exec_with_an_interrupt_on_its_way, 0, 2);
+	suite_add_tcase(suite, tc);
+	tc = tcase_create("before init");
+	limit_time(tc, 60);
+	tcase_add_test(tc, init_in_a_child_of_vfork);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
