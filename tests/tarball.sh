@@ -37,6 +37,7 @@ generated() {
 	build-aux/install-sh
 	build-aux/ltmain.sh
 	build-aux/missing
+	build-aux/tap-driver.sh
 	build-aux/test-driver
 	configure
 	m4/libtool.m4
