@@ -204,8 +204,10 @@ static int change_action(int signum, const struct sigaction *act,
 {
 	struct sigaction sa;
 
-	if (act && signum == ss_signal())
-		return ss_fail(EINVAL);
+	if (act && signum == ss_signal()) {
+		errno = EINVAL;
+		return -1;
+	}
 	if (sigaction(signum, NULL, was) == -1)
 		return -1;
 	if (!act)

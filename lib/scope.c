@@ -75,7 +75,8 @@ static void leave_all(void)
 	if (!ss_leads_to_us(ss_thread.current))
 		return;
 	if (!pthread_getattr_np(pthread_self(), &attr)) {
-		pthread_attr_getstack(&attr, &stack, &size);
+		if (pthread_attr_getstack(&attr, &stack, &size))
+			size = 0;
 		pthread_attr_destroy(&attr);
 	}
 	while ((s = ss_thread.current) != &ss_thread.base) {

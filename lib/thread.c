@@ -311,8 +311,10 @@ void ss_thread_start(void)
  * programs get into plugins too.
  */
 #ifdef __PIC__
+/* NOLINTBEGIN(readability-redundant-declaration): not every program has them */
 extern __typeof__(dladdr) dladdr __attribute__((weak));
 extern __typeof__(dlsym) dlsym __attribute__((weak));
+/* NOLINTEND(readability-redundant-declaration) */
 
 /* Asked for by its name: a static program that names dlopen() itself makes linkers warn. */
 static void pin(void)

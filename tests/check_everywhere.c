@@ -238,6 +238,7 @@ static safe_syscall_scope *own;
 static void interrupts_own(int sig)
 {
 	(void)sig;
+	/* NOLINTNEXTLINE(bugprone-signal-handler,cert-sig30-c): it is safe there */
 	MUST(safe_syscall_interrupt(own) == 0);
 }
 

@@ -674,8 +674,8 @@ static __attribute__((noinline)) pid_t vfork_and_init(void)
 {
 	pid_t child = vfork();
 
-	/* NOLINTNEXTLINE(clang-analyzer-unix.Vfork): that is what is tried */
 	if (!child)
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Vfork): that is what is tried */
 		_exit(safe_syscall_init(0) == -1 && errno == EAGAIN ? 7 : 8);
 	return child;
 }
@@ -707,7 +707,8 @@ static __attribute__((noinline)) pid_t vfork_and_set_deadlines(void)
 {
 	pid_t child = vfork();
 
-	if (!child)		/* NOLINTNEXTLINE(clang-analyzer-unix.Vfork) */
+	if (!child)
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Vfork): that is what is tried */
 		_exit(deadline_is_refused(NULL) && deadline_is_refused(&in_a_while) ? 7 : 8);
 	return child;
 }

@@ -53,11 +53,6 @@ setting() {
 	sed -n "s/^$1 = //p" Makefile 2>/dev/null
 }
 
-# same LEFT RIGHT: the two lists are equal, or what is in one only.
-same() {
-	diff "$tmp/$1" "$tmp/$2" | sed -n "s/^< /only in $1: /p; s/^> /only in $2: /p"
-}
-
 # ---- reading the header -----------------------------------------------------
 
 preprocess() {
@@ -438,6 +433,9 @@ atomic_rust() {
 	    unsafe { safe_syscall_raw(flag.as_ptr(), 1) }
 	}
 	END
+	: >"$tmp/empty.rs"
+	rustc --crate-type lib --emit obj -o "$tmp/empty.o" "$tmp/empty.rs" >/dev/null 2>&1 ||
+		skip 'rustc compiles nothing here'
 	case $(rustc --version) in
 	'rustc 1.'[0-9].* | 'rustc 1.'[0-6][0-9].*) skip 'rustc is older than 1.70' ;;
 	esac

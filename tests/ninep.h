@@ -174,7 +174,7 @@ static inline int ask(struct client *c, int type, const char *format, ...)
 /* The next message must be this. */
 static inline void expect(struct client *c, int type, int tag)
 {
-	int got, answer = hear(c, &got);
+	int got = -1, answer = hear(c, &got);
 
 	ck_assert_msg(answer == tag && got == type, "type %d tag %d where type %d tag %d was due",
 		      got, answer, type, tag);
