@@ -340,7 +340,7 @@ struct watch {
 /* The table grows for numbers that are open; others might be any. */
 static int make_room(struct loop *l, int fd)
 {
-	size_t old = (size_t)l->watches_size, size = (size_t)fd * 2 + 64;
+	size_t old = (size_t)l->watches_size, size = (size_t)fd * 3 / 2 + 64;
 	struct watch *watches;
 
 	if (fd >= 0 && fd < l->watches_size)
