@@ -1,93 +1,70 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * glib.c - a GLib context in the loop
- *
- * A context says before each wait what it wants polled, and until when, and is told
- * afterwards.  Its descriptors are polled beside the loop's epoll set and not put into it:
- * a descriptor is in such a set once, and may be the program's as well.
+ * glib.c - a GLib context in the loop.  Its descriptors are polled beside the loop's epoll set,
+ * and not put into it: each can be in there once, and may be the program's as well.
  */
 #include "parts.h"
-
-#include <errno.h>
 #include <glib.h>
-#include <stdlib.h>
 
 G_STATIC_ASSERT(sizeof(GPollFD) == sizeof(struct pollfd));
 
 struct glib {
-	struct guest guest;
 	GMainContext *context;
 	gboolean owned;
-	gint priority, room;		/* of fds, behind [0] */
+	gint priority, count, room;	/* of loop->polled, behind [0] */
 };
 
-static gint query(struct glib *g, gint *ms)
+int64_t loop_glib_prepare(struct loop *l, int64_t until)
 {
-	return g_main_context_query(g->context, g->priority, ms,
-				    (GPollFD *)(g->guest.fds + 1), g->room);
-}
+	struct glib *g = l->glib;
+	gint ms = -1;
 
-static int64_t prepare(struct guest *guest, int64_t now)
-{
-	struct glib *g = (struct glib *)guest;
-	gint ms = -1, wanted;
-
-	guest->count = 1;
-	if (!g->owned)
-		g->owned = g_main_context_acquire(g->context);
-	/* GLib tells nobody when the owner has gone */
-	if (!g->owned)
-		return now + 1000000;
+	l->polled_count = 1;
+	g->owned = g_main_context_acquire(g->context);
+	if (!g->owned)	/* GLib tells nobody when the owner has gone */
+		return MIN(until, l->now + 1000000);
 	g_main_context_prepare(g->context, &g->priority);
-	while ((wanted = query(g, &ms)) > g->room) {
-		g->room = wanted;
-		guest->fds = g_renew(struct pollfd, guest->fds, wanted + 1);
+	while ((g->count = g_main_context_query(g->context, g->priority, &ms,
+						(GPollFD *)(l->polled + 1), g->room)) > g->room) {
+		g->room = g->count;
+		l->polled = g_renew(struct pollfd, l->polled, g->room + 1);
 	}
-	guest->count += (unsigned int)wanted;
-	return ms < 0 ? NEVER : now + (int64_t)ms * 1000000;
+	l->polled_count += (unsigned int)g->count;
+	return ms < 0 ? until : MIN(until, l->now + (int64_t)ms * 1000000);
 }
 
-static void dispatch(struct guest *guest)
+void loop_glib_dispatch(struct loop *l, int go)
 {
-	struct glib *g = (struct glib *)guest;
+	struct glib *g = l->glib;
+	int error = errno;
 
-	if (!g->owned || !g_main_context_check(g->context, g->priority,
-					       (GPollFD *)(guest->fds + 1),
-					       (gint)guest->count - 1))
+	if (!g->owned)
 		return;
-	guest->loop->ran++;
-	g_main_context_dispatch(g->context);
+	if (go && g_main_context_check(g->context, g->priority, (GPollFD *)(l->polled + 1),
+				       g->count)) {
+		l->ran++;
+		g_main_context_dispatch(g->context);
+	}
+	g_main_context_release(g->context);
+	errno = error;
 }
 
-static void release(struct guest *guest)
+void loop_glib_free(struct loop *l)
 {
-	struct glib *g = (struct glib *)guest;
-
-	if (g->owned)
-		g_main_context_release(g->context);
-	g->owned = FALSE;
-}
-
-static void free_glib(struct guest *guest)
-{
-	g_main_context_unref(((struct glib *)guest)->context);
-	g_free(guest->fds);
-	g_free(guest);
+	g_main_context_unref(l->glib->context);
+	g_free(l->polled);
+	g_free(l->glib);
 }
 
 int loop_glib(struct loop *l, GMainContext *context)
 {
-	struct glib *g;
-
-	if (l->guest) {
+	if (l->glib) {
 		errno = EBUSY;
 		return -1;
 	}
-	g = g_new0(struct glib, 1);
-	g->guest = (struct guest){ prepare, dispatch, release, free_glib, l,
-				   g_new0(struct pollfd, 1), 1 };
-	g->context = g_main_context_ref(context ? context : g_main_context_default());
-	l->guest = &g->guest;
+	l->polled = g_new(struct pollfd, 1);
+	l->glib = g_new0(struct glib, 1);
+	l->glib->context = g_main_context_ref(context ? context : g_main_context_default());
 	loop_wake(l, RELOOK);
 	return 0;
 }

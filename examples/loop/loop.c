@@ -1,75 +1,56 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * loop.c - waiting, and being woken
+ * loop.c - an event loop.  WHY NO WAKE-UP IS LOST
  *
- * WHY NO WAKE-UP IS LOST
- *
- * The loop waits in one system call, epoll_pwait2 or ppoll, which reads its time-out from
- * memory: loop->timeout.  One word, loop->word, says whether it waits and whether it
- * has been woken, and all that is told to the loop (a bottom half on the list, a signal that
- * has arrived, a status) is written before that word is changed:
+ * The loop waits in ppoll, which reads its time-out from memory: loop->timeout.  What is told
+ * to the loop (a bottom half on the list, a status) is written first; then loop->word is
+ * changed, which is always by compare-and-swap:
  *
  *	a step					loop_wake()
- *	  timeout = how long			  old = word, set WOKEN
+ *	  timeout = how long			  old = word, set WOKEN or RELOOK
  *	  if word is 0: set WAITING		  if old has WAITING:
  *	  else: timeout = 0			    on the thread that waits: timeout = 0
- *	  the call				    else, first one: write the eventfd
- *	  clear WAITING, WOKEN
+ *	  ppoll					    else, first one: write the eventfd
+ *	  clear all of these
  *	  look what there is to do
  *
- * All changes of the word are compare-and-swaps, so they have an order.  A wake-up that comes
- * before WAITING is set makes the step not wait; one that comes after "clear" stays in the
- * word and makes the next step not wait.  What remains comes between the two.
+ * A wake-up before WAITING is set makes the step not wait; one after "clear" makes the next
+ * one not wait.  What remains comes between the two.
  *
  * From another thread, the eventfd is written.  It is in the epoll set, edge-triggered, so it
- * need never be read: each write makes an event, which the kernel keeps for the call if
- * that has not begun.  At worst it ends a wait too many, in which case the step waits again.
+ * need not be read: each write makes an event, which waits for a ppoll that has not begun.
  *
- * From a handler on the thread itself no system call is needed, and it does not matter
- * whether the handler knows of the library.  At the moment it runs the thread is
+ * From a handler on the thread itself, whoever installed it, no system call is needed.  When
+ * it runs the thread is
+ *  - before the system call instruction, wherever, also when a rewind sends it back there.
+ *    The kernel reads the time-out when it is entered: it finds 0, looks and returns.
+ *  - in the call.  ppoll is not restarted after a handler has run, with SA_RESTART or
+ *    without.  One that was interrupted with no handler to run (a stop and a continuation)
+ *    may be: then the PC is on the instruction again, as above.
+ *  - behind it.  The step is about to look at the word.
  *
- *  - before the system call instruction, wherever: in our code, in the library's, in
- *    the stub.  The kernel reads the time-out when it is entered, so it finds 0.  The call
- *    looks for events and returns at once.  (Where a rewind sends the call back to the
- *    check, the instruction comes later, and that is all.)
- *
- *  - in the call.  Neither epoll_pwait2 nor ppoll is restarted after a handler has run,
- *    with SA_RESTART or without: it returns EINTR, or the events it had found.  A call that
- *    was interrupted with no handler to run (a stop and a continuation) may be restarted.
- *    Then the PC is on the instruction again, and the first case applies.
- *
- *  - behind it.  The step is about to take the lock, and to look at the word.
- *
- * No two of these can be confused by a handler that comes half way through the writing of the
- * time-out, as WAITING is not set then; nor by one that interrupts another handler in
- * loop_wake(), as that only writes zeros.  ppoll writes the time that remains back to the
- * time-out, but it does so before any handler runs, and the next wait sets it anew.
- * A handler zeroes it also when WOKEN is set already: whoever did that may be
- * another thread, and have yet to write.
- *
- * The wake-up could be the library's interrupt of loop->scope instead.  That is four system
- * calls where an eventfd takes one, and takes longer to arrive (bench/README).
- * The wait is in a scope all the same: a call of safe_syscall() comes back when a
- * scope around it is interrupted, by anybody, and the step with it.
- *
- * THE LOCK
- *
- * A busy loop gives its lock up for the moment in which it asks the kernel for events, and a
- * mutex would mostly be gone before a thread that waits for it is running.  So there are
- * two: whoever wants the lock waits for it holding `queue`, and the step has to
- * get that first.
+ * A handler that comes while the time-out is written finds WAITING not set; one in loop_wake()
+ * writes the same zeros; ppoll writes back the time that is left before any handler runs.
+ * It is zeroed also if WOKEN is set already: by another thread, which has yet to write, maybe.
  */
 #include "parts.h"
-
-#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
+#include <sys/param.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include <safe_syscall.h>
 
 #define SECOND 1000000000
+#define IDLE_AT_MOST 10000000	/* 10 ms */
+#define NEVER INT64_MAX
 
 /* A time-out of 64-bit members, whatever the program's time_t. */
 #ifdef SYS_ppoll_time64
@@ -77,51 +58,46 @@
 #else
 # define PPOLL SYS_ppoll
 #endif
-#ifndef SYS_epoll_pwait2
-# define SYS_epoll_pwait2 (-1)
-#endif
 
-static AO_t self(void)
+/* Clears bits, then sets bits; returns the word as it was.  A full barrier between threads. */
+static AO_t change(AO_t *word, AO_t clear, AO_t set)
 {
-	return (AO_t)pthread_self();
-}
+	AO_t old;
 
-/* ---- the lock -------------------------------------------------------------------- */
+	do
+		old = AO_load(word);
+	while (!AO_compare_and_swap_full(word, old, (old & ~clear) | set));
+	return old;
+}
 
 int loop_locked(struct loop *l)
 {
-	return AO_load(&l->owner) == self();
+	return AO_load(&l->owner) == (AO_t)pthread_self();
 }
 
-static void expect_locked(struct loop *l, int locked, const char *line)
+static void die(const char *line)
 {
-	if (loop_locked(l) == locked)
-		return;
 	fputs(line, stderr);
 	abort();
 }
 
+/* Who waits while a busy loop gives it up for no time would wake too late: hence the queue. */
 void loop_lock(struct loop *l)
 {
-	expect_locked(l, 0, "loop_lock: this thread holds the lock already\n");
+	if (loop_locked(l))
+		die("loop_lock: this thread holds the lock already\n");
 	pthread_mutex_lock(&l->queue);
 	pthread_mutex_lock(&l->lock);
 	pthread_mutex_unlock(&l->queue);
-	AO_store(&l->owner, self());
+	AO_store(&l->owner, (AO_t)pthread_self());
 }
 
 void loop_unlock(struct loop *l)
 {
-	expect_locked(l, 1, "loop_unlock: this thread does not hold the lock\n");
+	if (!loop_locked(l))
+		die("loop_unlock: this thread does not hold the lock\n");
 	AO_store(&l->owner, 0);
 	pthread_mutex_unlock(&l->lock);
-}
-
-/* ---- waking ---------------------------------------------------------------------- */
-
-static void do_not_wait(struct loop *l)
-{
-	l->timeout[0] = l->timeout[1] = 0;
 }
 
 /* By syscall(), as write() is where threads are cancelled. */
@@ -133,8 +109,8 @@ void loop_wake(struct loop *l, AO_t why)
 
 	if (!(old & WAITING))
 		return;
-	if (AO_load(&l->thread) == self())
-		do_not_wait(l);
+	if (AO_load(&l->thread) == (AO_t)pthread_self())
+		l->timeout[0] = l->timeout[1] = 0;
 	else if (old == WAITING)
 		syscall(SYS_write, l->event, &one, sizeof one);
 	errno = error;
@@ -151,7 +127,446 @@ void loop_stop(struct loop *l, int status)
 	loop_wake(l, STOPPED);
 }
 
-/* ---- waiting --------------------------------------------------------------------- */
+/*
+ * Who schedules a bottom half sets bits in its word, and pushes it if QUEUED was clear.  Only
+ * the loop takes from loop->scheduled, and takes all, so a swap can't be misled by one that was
+ * taken off and put back.  QUEUED is cleared, when `next` is not needed any more, in the swap
+ * by which the loop learns whether to run it: who comes later queues it again.
+ */
+#define QUEUED	((AO_t)1)
+#define SOON	((AO_t)2)
+#define IDLE	((AO_t)4)		/* no matter where SOON is set */
+#define DELETED	((AO_t)8)		/* freed when it is taken off */
+
+struct loop_bh {
+	struct loop *loop;
+	void (*run)(void *);
+	void *opaque;
+	struct loop_bh *other, **at;	/* of loop->bhs */
+	AO_t bits;
+	struct loop_bh *next;		/* of loop->scheduled */
+	int64_t earliest, latest;	/* when it may, and has to, run as an idle one */
+	int fd;				/* a child's; or -1 */
+};
+
+static void *new_bh(struct loop *l, size_t size, void (*run)(void *), void *opaque)
+{
+	struct loop_bh *bh = calloc(1, size);
+
+	if (!bh)
+		return NULL;
+	*bh = (struct loop_bh){ l, run, opaque, l->bhs, &l->bhs, 0, NULL, 0, 0, -1 };
+	if (bh->other)
+		bh->other->at = &bh->other;
+	l->bhs = bh;
+	return bh;
+}
+
+struct loop_bh *loop_bh_new(struct loop *l, void (*run)(void *), void *opaque)
+{
+	return new_bh(l, sizeof(struct loop_bh), run, opaque);
+}
+
+static void free_bh(struct loop_bh *bh)
+{
+	*bh->at = bh->other;
+	if (bh->other)
+		bh->other->at = bh->at;
+	if (bh->fd != -1)
+		close(bh->fd);
+	free(bh);
+}
+
+static void push(struct loop_bh *bh)
+{
+	AO_t *list = &bh->loop->scheduled, first;
+
+	do {
+		first = AO_load(list);
+		bh->next = (struct loop_bh *)first;
+	} while (!AO_compare_and_swap_full(list, first, (AO_t)bh));
+}
+
+static void schedule(struct loop_bh *bh, AO_t how)
+{
+	if (!(change(&bh->bits, 0, QUEUED | how) & QUEUED))
+		push(bh);
+}
+
+void loop_bh_schedule(struct loop_bh *bh)
+{
+	schedule(bh, SOON);
+	loop_wake(bh->loop, RELOOK);
+}
+
+void loop_bh_schedule_idle(struct loop_bh *bh)
+{
+	schedule(bh, IDLE);
+	loop_wake(bh->loop, RELOOK);
+}
+
+void loop_bh_cancel(struct loop_bh *bh)
+{
+	change(&bh->bits, SOON | IDLE, 0);
+}
+
+void loop_bh_delete(struct loop_bh *bh)
+{
+	if (bh && !(change(&bh->bits, SOON | IDLE, DELETED) & QUEUED))
+		free_bh(bh);
+}
+
+/* All that are scheduled, the first one first. */
+static struct loop_bh *take_bhs(struct loop *l)
+{
+	struct loop_bh *bh, *next, *list = NULL;
+
+	do
+		bh = (struct loop_bh *)AO_load(&l->scheduled);
+	while (!AO_compare_and_swap_full(&l->scheduled, (AO_t)bh, 0));
+	for (; bh; bh = next) {
+		next = bh->next;
+		bh->next = list;
+		list = bh;
+	}
+	return list;
+}
+
+/* Idle ones that have to wait go back to loop->scheduled. */
+static void run_bhs(struct loop *l, struct loop_bh *list, int idle_too)
+{
+	struct loop_bh *bh;
+	AO_t old;
+
+	l->idle_until = NEVER;
+	while ((bh = list)) {
+		list = bh->next;
+		bh->latest = bh->latest ? bh->latest : l->now + IDLE_AT_MOST;
+		if ((AO_load(&bh->bits) & (SOON | IDLE)) == IDLE &&
+		    l->now < (idle_too ? bh->earliest : bh->latest)) {
+			l->idle_until = MIN(l->idle_until, bh->earliest);
+			push(bh);
+			continue;
+		}
+		bh->earliest = l->now + IDLE_AT_MOST;
+		bh->latest = 0;
+		old = change(&bh->bits, QUEUED | SOON | IDLE, 0);
+		if (old & DELETED) {
+			free_bh(bh);
+		} else if (old & (SOON | IDLE)) {
+			l->ran++;
+			bh->run(bh->opaque);
+		}
+	}
+}
+
+/*
+ * Timers are bottom halves in a skew heap, the earliest on top.  To meld two heaps, which
+ * exchanges left and right all the way, is all it can do, in O(log n), amortized.
+ */
+struct loop_timer {
+	struct loop_bh bh;
+	int64_t when;
+	uint64_t number;		/* the older one of two that are due at a time is first */
+	struct loop_timer *left, *right, **at;	/* at: null where it is not set */
+};
+
+static void put(struct loop_timer *timer, struct loop_timer **at)
+{
+	*at = timer;
+	if (timer)
+		timer->at = at;
+}
+
+static void meld(struct loop_timer *a, struct loop_timer *b, struct loop_timer **at)
+{
+	struct loop_timer *first;
+
+	while (a && b) {
+		first = b->when < a->when || (b->when == a->when && b->number < a->number) ? b : a;
+		b = first == a ? b : a;
+		a = first->right;
+		put(first, at);
+		put(first->left, &first->right);
+		at = &first->left;
+	}
+	put(a ? a : b, at);
+}
+
+static void unset(struct loop_timer *timer)
+{
+	if (timer->at)
+		meld(timer->left, timer->right, timer->at);
+	timer->left = timer->right = NULL;
+	timer->at = NULL;
+}
+
+struct loop_timer *loop_timer_new(struct loop *l, void (*run)(void *), void *opaque)
+{
+	return new_bh(l, sizeof(struct loop_timer), run, opaque);
+}
+
+void loop_timer_set(struct loop_timer *timer, long long when)
+{
+	struct loop *l = timer->bh.loop;
+
+	unset(timer);
+	loop_bh_cancel(&timer->bh);
+	if (when < 0)
+		return;
+	timer->when = when;
+	timer->number = l->timers_set++;
+	meld(timer, l->timers, &l->timers);
+	if (l->timers == timer && AO_load(&l->word) & WAITING)
+		loop_wake(l, RELOOK);
+}
+
+void loop_timer_delete(struct loop_timer *timer)
+{
+	if (!timer)
+		return;
+	unset(timer);
+	loop_bh_delete(&timer->bh);
+}
+
+/* What has been set for a descriptor. */
+struct watch {
+	void (*readable)(void *), (*writable)(void *);
+	void *opaque;
+	unsigned int change;		/* the number of the change that made it so */
+	int always;			/* ready, as it can't be polled */
+};
+
+/* The table grows for numbers that are open; others might be any. */
+static int make_room(struct loop *l, int fd)
+{
+	size_t old = (size_t)l->watches_size, size = (size_t)fd * 3 / 2 + 64;
+	struct watch *watches;
+
+	if (fd >= 0 && fd < l->watches_size)
+		return 0;
+	if (fcntl(fd, F_GETFD) == -1)
+		return -1;
+	watches = reallocarray(l->watches, size, sizeof *watches);
+	if (!watches)
+		return -1;
+	memset(watches + old, 0, (size - old) * sizeof *watches);
+	l->watches = watches;
+	l->watches_size = (int)size;
+	return 0;
+}
+
+/*
+ * What the kernel knows need not be what we do: the number may mean another file now.  Events
+ * carry the number of the change, so that those of an earlier file are nobody's.
+ */
+int loop_fd(struct loop *l, int fd, void (*readable)(void *), void (*writable)(void *),
+	    void *opaque)
+{
+	struct watch w = { readable, writable, opaque, l->change + 1, 0 };
+	struct epoll_event event = { (readable ? EPOLLIN : 0U) | (writable ? EPOLLOUT : 0U),
+				     { .u64 = (uint64_t)w.change << 32 | (unsigned int)fd } };
+	int forget = !readable && !writable;
+
+	if (make_room(l, fd))
+		return forget ? 0 : -1;
+	if (forget) {
+		epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, &event);
+	} else if (epoll_ctl(l->epoll, EPOLL_CTL_MOD, fd, &event) &&
+		   (errno != ENOENT || epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &event))) {
+		if (errno == EBADF)
+			loop_fd(l, fd, NULL, NULL, NULL);
+		if (errno != EPERM)
+			return -1;
+		w.always = 1;
+		loop_wake(l, RELOOK);
+	}
+	l->always += w.always - l->watches[fd].always;
+	l->watches[fd] = w;
+	l->change = w.change;
+	return 0;
+}
+
+/* The first function may change what is set, and move the table. */
+static void call(struct loop *l, int fd, unsigned int events)
+{
+	struct watch w = l->watches[fd];
+
+	if (w.readable && events & (EPOLLIN | EPOLLERR | EPOLLHUP)) {
+		l->ran++;
+		w.readable(w.opaque);
+	}
+	if (w.writable && events & (EPOLLOUT | EPOLLERR | EPOLLHUP) &&
+	    l->watches[fd].change == w.change) {
+		l->ran++;
+		w.writable(w.opaque);
+	}
+}
+
+/* While a file is always ready the loop never rests, and may as well look at all of them. */
+static void run_fds(struct loop *l, long events)
+{
+	const unsigned int before = l->change;
+	int i, fd;
+
+	for (i = 0; i < events; i++) {
+		fd = (int)(uint32_t)l->events[i].data.u64;
+		if (fd != l->event && l->watches[fd].change == l->events[i].data.u64 >> 32)
+			call(l, fd, l->events[i].events);
+	}
+	for (fd = 0; l->always && fd < l->watches_size; fd++)
+		if (l->watches[fd].always && (int)(l->watches[fd].change - before) <= 0)
+			call(l, fd, EPOLLIN | EPOLLOUT);
+}
+
+#define PIDFD ((idtype_t)3)	/* P_PIDFD, which not all C libraries name */
+
+/* It has a descriptor, which can be read when it is dead. */
+struct child {
+	struct loop_bh bh;		/* only so that it is freed with the loop */
+	pid_t pid;
+	void (*exited)(void *, pid_t, int);
+};
+
+/* One that is not to be had any more is dead, too. */
+static void reap(void *opaque)
+{
+	struct child *child = opaque;
+	int status = 0;
+	siginfo_t info = { 0 };
+
+	if (!waitid(PIDFD, (id_t)child->bh.fd, &info, WEXITED | WNOHANG | __WALL)) {
+		if (!info.si_pid)
+			return;
+		status = info.si_code == CLD_EXITED ? (info.si_status & 0xff) << 8 :
+			info.si_status | (info.si_code == CLD_DUMPED ? 0x80 : 0);
+	}
+	loop_fd(child->bh.loop, child->bh.fd, NULL, NULL, NULL);
+	child->exited(child->bh.opaque, child->pid, status);
+	free_bh(&child->bh);
+}
+
+/* Where SIGCHLD is ignored nothing is left of a dead child: it was one, if it was at all. */
+static int open_child(pid_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct sigaction sa;
+	siginfo_t info;
+
+	if (fd == -1 && errno != ESRCH)
+		return -1;
+	if (fd != -1 && !waitid(PIDFD, (id_t)fd, &info, WEXITED | WNOHANG | WNOWAIT | __WALL))
+		return fd;
+	if (fd != -1)
+		close(fd);
+	sigaction(SIGCHLD, NULL, &sa);
+	if ((sa.sa_handler == SIG_IGN || sa.sa_flags & SA_NOCLDWAIT) && kill(pid, 0) &&
+	    errno == ESRCH)
+		return eventfd(1, EFD_CLOEXEC);
+	errno = ECHILD;
+	return -1;
+}
+
+int loop_child(struct loop *l, pid_t pid, void (*exited)(void *, pid_t, int), void *opaque)
+{
+	struct child *child = new_bh(l, sizeof *child, NULL, opaque);
+
+	if (!child)
+		return -1;
+	child->pid = pid;
+	child->exited = exited;
+	child->bh.fd = open_child(pid);
+	if (child->bh.fd != -1 && !loop_fd(l, child->bh.fd, reap, NULL, child))
+		return 0;
+	free_bh(&child->bh);
+	return -1;
+}
+
+/*
+ * A handler schedules the bottom half that calls the function.  One on another thread may have
+ * got hold of that when it is to be deleted: so they are counted, and awaited.
+ */
+static struct handled {
+	AO_t loop, bh;
+	void (*run)(void *, int);
+	void *opaque;
+	struct sigaction before;
+} handled[_NSIG];
+static AO_t handlers;			/* that run at the moment */
+
+static void on_signal(int signum, siginfo_t *info, void *ucontext)
+{
+	struct loop_bh *bh;
+
+	safe_syscall_hook(signum, info, ucontext);
+	AO_fetch_and_add1_full(&handlers);
+	bh = (struct loop_bh *)AO_load(&handled[signum].bh);
+	if (bh)
+		loop_bh_schedule(bh);
+	AO_fetch_and_sub1_full(&handlers);
+}
+
+/* A child of fork has none of its parent's other threads, and so none of their handlers. */
+static void forget_handlers(void)
+{
+	AO_store(&handlers, 0);
+}
+
+static void __attribute__((constructor)) watch_forks(void)
+{
+	pthread_atfork(NULL, NULL, forget_handlers);
+}
+
+static void run_signal(void *opaque)
+{
+	struct handled *h = opaque;
+
+	h->run(h->opaque, (int)(h - handled));
+}
+
+static int give_back(struct loop *l, int signum, int result)
+{
+	struct handled *h = &handled[signum];
+	struct loop_bh *bh = (struct loop_bh *)AO_load(&h->bh);
+
+	if (AO_load(&h->loop) != (AO_t)l)
+		return result;
+	sigaction(signum, &h->before, NULL);
+	AO_store(&h->bh, 0);
+	AO_nop_full();
+	while (AO_load(&handlers))
+		sched_yield();
+	loop_bh_delete(bh);
+	AO_store_release(&h->loop, 0);
+	return result;
+}
+
+/* All signals wait, so that no handler of others comes in, and leaves by siglongjmp. */
+int loop_signal(struct loop *l, int signum, void (*function)(void *, int), void *opaque)
+{
+	struct sigaction sa = { .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK };
+	struct handled *h = &handled[(unsigned int)signum % _NSIG];
+
+	errno = EINVAL;
+	if (signum < 1 || signum >= _NSIG || signum == safe_syscall_signal())
+		return -1;
+	if (!function)
+		return give_back(l, signum, 0);
+	if (AO_load(&h->loop) != (AO_t)l) {
+		errno = EBUSY;
+		if (!AO_compare_and_swap_full(&h->loop, 0, (AO_t)l))
+			return -1;
+		sa.sa_sigaction = on_signal;
+		sigfillset(&sa.sa_mask);
+		sigaction(signum, NULL, &h->before);
+		AO_store(&h->bh, (AO_t)loop_bh_new(l, run_signal, h));
+		if (!AO_load(&h->bh) || sigaction(signum, &sa, NULL))
+			return give_back(l, signum, -1);
+	}
+	h->run = function;
+	h->opaque = opaque;
+	return 0;
+}
 
 static int64_t monotonic(void)
 {
@@ -161,252 +576,137 @@ static int64_t monotonic(void)
 	return (int64_t)t.tv_sec * SECOND + t.tv_nsec;
 }
 
-static long events_now(struct loop *l)
-{
-	return syscall(SYS_epoll_pwait, l->epoll, l->events, sizeof l->events / sizeof *l->events,
-		       0, NULL, 0);
-}
-
-static long poll_guest(struct loop *l)
-{
-	struct pollfd own = { l->epoll, POLLIN, 0 }, *fds = &own;
-	long n;
-
-	if (l->guest)
-		fds = l->guest->fds;
-	fds[0] = own;
-	n = safe_syscall(PPOLL, fds, l->guest ? l->guest->count : 1, l->timeout, NULL, 0);
-	return n <= 0 ? n : fds[0].revents ? events_now(l) : 0;
-}
-
-static long wait_in_scope(struct loop *l)
-{
-	long n;
-
-	if (l->guest || l->no_epoll_pwait2)
-		return poll_guest(l);
-	n = safe_syscall(SYS_epoll_pwait2, l->epoll, l->events,
-			 sizeof l->events / sizeof *l->events, l->timeout, NULL, 0);
-	if (n == -1 && errno == ENOSYS) {
-		l->no_epoll_pwait2 = 1;
-		n = poll_guest(l);
-	}
-	return n;
-}
-
 /* Returns the number of events; or -1 and errno, but not EINTR. */
-static int ask_kernel(struct loop *l)
+static long wait_until(struct loop *l, int64_t until)
 {
+	int64_t time = until > l->now && !l->always ? until - l->now : 0;
+	struct pollfd *polled = l->polled;
 	long n;
 
-	if (safe_syscall_enter(&l->scope))
-		return -1;
-	n = wait_in_scope(l);
-	safe_syscall_leave(&l->scope);
-	if (n == -1 && errno == SAFE_ERESTARTSYS) {
-		l->interrupted = 1;
-		n = events_now(l);
-	}
-	return n == -1 && errno == EINTR ? 0 : (int)n;
-}
-
-static int wait_until(struct loop *l, int64_t until)
-{
-	int64_t time = until > l->now ? until - l->now : 0;
-	int n, error;
-
-	l->until = until;
-	l->change_waited = l->change;
+	polled[0] = (struct pollfd){ l->epoll, POLLIN, 0 };
 	l->timeout[0] = time / SECOND;
 	l->timeout[1] = time % SECOND;
-	AO_store(&l->thread, self());
+	AO_store(&l->thread, (AO_t)pthread_self());
 	if (time && !AO_compare_and_swap_full(&l->word, 0, WAITING))
-		do_not_wait(l);
+		l->timeout[0] = l->timeout[1] = 0;
 	loop_unlock(l);
-	n = ask_kernel(l);
-	error = errno;
+	n = safe_syscall(PPOLL, polled, l->polled_count, l->timeout, NULL, 0);
 	loop_lock(l);
 	if (change(&l->word, WAITING | WOKEN | RELOOK, 0) & (WOKEN | STOPPED))
 		l->woken = 1;
-	errno = error;
-	return n;
+	l->now = monotonic();
+	if (n == -1)
+		return errno == EINTR ? 0 : -1;
+	if (!polled[0].revents)
+		return 0;
+	return safe_syscall(SYS_epoll_pwait, l->epoll, l->events,
+			    sizeof l->events / sizeof *l->events, 0, NULL, 0);
 }
 
-/* ---- steps ----------------------------------------------------------------------- */
-
-static int64_t earlier(int64_t a, int64_t b)
+/* What is due is known before the first callback: what that schedules is for the next step. */
+static void work(struct loop *l, long events)
 {
-	return a < b ? a : b;
-}
+	struct loop_timer *timer;
+	struct loop_bh *due;
 
-/* Until when to wait.  What is pending is idle bottom halves. */
-static int64_t next_event(struct loop *l, int64_t deadline)
-{
-	int64_t until = earlier(deadline, loop_timers_next(l));
-
-	if (l->guest)
-		until = earlier(until, l->guest->prepare(l->guest, l->now));
-	return l->pending || l->always >= 0 || l->look_at_children ? 0 : until;
-}
-
-static void work(struct loop *l, int events)
-{
-	l->working = 1;
-	loop_bhs_take(l);
-	loop_signals_run(l);
-	loop_children_run(l);
-	loop_fds_run(l, events);
-	loop_timers_run(l);
-	loop_bhs_run(l, 0);
-	if (l->guest)
-		l->guest->dispatch(l->guest);
+	while (l->timers && l->timers->when <= l->now) {
+		timer = l->timers;
+		unset(timer);
+		schedule(&timer->bh, SOON);
+	}
+	due = take_bhs(l);
+	run_fds(l, events);
+	run_bhs(l, due, 0);
+	if (l->glib)
+		loop_glib_dispatch(l, 1);
 	if (!l->ran)
-		loop_bhs_run(l, 1);
-	l->working = 0;
+		run_bhs(l, take_bhs(l), 1);
 }
 
 static int step(struct loop *l, long long timeout)
 {
-	int64_t deadline;
-	int n;
+	int64_t deadline, until;
+	long n;
 
 	l->now = monotonic();
 	deadline = timeout < 0 || timeout > NEVER - l->now ? NEVER : l->now + timeout;
-	l->ran = l->woken = l->interrupted = 0;
+	l->ran = l->woken = 0;
 	do {
-		n = wait_until(l, next_event(l, deadline));
-		if (n < 0)
-			break;
-		l->now = monotonic();
-		work(l, n);
-	} while (!l->ran && !l->woken && !l->interrupted && l->now < deadline);
-	if (n >= 0 && !l->ran && !l->woken && l->interrupted) {
-		errno = SAFE_ERESTARTSYS;
-		n = -1;
-	}
+		until = MIN(deadline, l->idle_until);
+		until = l->timers ? MIN(until, l->timers->when) : until;
+		n = wait_until(l, l->glib ? loop_glib_prepare(l, until) : until);
+		if (n >= 0)
+			work(l, n);
+		else if (l->glib)
+			loop_glib_dispatch(l, 0);
+	} while (n >= 0 && !l->ran && !l->woken && l->now < deadline);
 	return n < 0 ? -1 : l->ran;
 }
 
-/* Takes the lock, unless the caller has it; returns whether it had, or -1 and errno. */
-static int begin(struct loop *l)
+int loop_step(struct loop *l, long long timeout)
 {
-	int locked = loop_locked(l);
+	int was_locked = loop_locked(l), result;
 
 	if (!AO_compare_and_swap_full(&l->busy, 0, 1)) {
 		errno = EBUSY;
 		return -1;
 	}
-	if (!locked)
+	if (!was_locked)
 		loop_lock(l);
-	return locked;
-}
-
-static void end(struct loop *l, int was_locked)
-{
-	int error = errno;
-
-	if (l->guest)
-		l->guest->release(l->guest);
+	result = step(l, timeout);
 	AO_store_release(&l->busy, 0);
 	if (!was_locked)
 		loop_unlock(l);
-	errno = error;
-}
-
-int loop_step(struct loop *l, long long timeout)
-{
-	int was_locked = begin(l), result;
-
-	if (was_locked < 0)
-		return -1;
-	result = step(l, timeout);
-	end(l, was_locked);
 	return result;
 }
 
 int loop_run(struct loop *l)
 {
-	int was_locked = begin(l), result = 0;
-
-	if (was_locked < 0)
-		return -1;
-	while (result >= 0 && !(AO_load(&l->word) & STOPPED))
-		result = step(l, -1);
-	if (result >= 0) {
-		/* first, so that a stop that comes now is not forgotten */
-		change(&l->word, STOPPED, 0);
-		result = (int)AO_load(&l->status);
-	}
-	end(l, was_locked);
-	return result;
-}
-
-/* ---- beginning and end ----------------------------------------------------------- */
-
-void *loop_part_new(struct loop *l, size_t size, void (*run)(void *), void *opaque)
-{
-	struct part *part = calloc(1, size);
-
-	if (!part)
-		return NULL;
-	part->loop = l;
-	part->run = run;
-	part->opaque = opaque;
-	part->next = l->parts;
-	part->at = &l->parts;
-	if (part->next)
-		part->next->at = &part->next;
-	l->parts = part;
-	return part;
-}
-
-void loop_part_free(struct part *part)
-{
-	*part->at = part->next;
-	if (part->next)
-		part->next->at = part->at;
-	free(part);
+	do
+		if (loop_step(l, -1) < 0)
+			return -1;
+	while (!(AO_load(&l->word) & STOPPED));
+	change(&l->word, STOPPED, 0);	/* first: a stop that comes now is not forgotten */
+	return (int)AO_load(&l->status);
 }
 
 struct loop *loop_new(void)
 {
+	struct epoll_event event = { EPOLLIN | EPOLLET, { 0 } };
 	struct loop *l = calloc(1, sizeof *l);
 
 	if (!l)
 		return NULL;
 	pthread_mutex_init(&l->queue, NULL);
 	pthread_mutex_init(&l->lock, NULL);
-	l->pending_end = &l->pending;
-	l->always = -1;
-	l->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	l->idle_until = NEVER;
+	l->polled = &l->own;
+	l->polled_count = 1;
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (l->event == -1 || l->epoll == -1 || loop_fds_start(l)) {
-		loop_free(l);
-		return NULL;
-	}
-	return l;
+	l->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	event.data.u64 = (unsigned int)l->event;
+	if (l->epoll != -1 && l->event != -1 &&
+	    !epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->event, &event))
+		return l;
+	loop_free(l);
+	return NULL;
 }
 
-/*
- * In a child of fork the descriptors are copies of the parent's: they are closed,
- * and nothing is taken out of the epoll set, which is one and the same.
- */
+/* In a child of fork the epoll set is the parent's too: nothing is taken out of it. */
 void loop_free(struct loop *l)
 {
-	int error = errno;
+	int error = errno, signum;
 
 	if (!l)
 		return;
-	loop_processes_free(l);
-	while (l->parts)
-		loop_part_free(l->parts);
-	if (l->guest)
-		l->guest->free(l->guest);
-	if (l->epoll != -1)
-		close(l->epoll);
-	if (l->event != -1)
-		close(l->event);
-	free(l->heap);
+	for (signum = 1; signum < _NSIG; signum++)
+		give_back(l, signum, 0);
+	while (l->bhs)
+		free_bh(l->bhs);
+	if (l->glib)
+		loop_glib_free(l);
+	close(l->epoll);
+	close(l->event);
 	free(l->watches);
 	free(l);
 	errno = error;
