@@ -263,7 +263,8 @@ static void *storm(void *unused)
 		while (dir && (e = readdir(dir)))
 			if (atoi(e->d_name))
 				syscall(SYS_tgkill, server.pid, atoi(e->d_name), SIGURG);
-		closedir(dir);
+		if (dir)
+			closedir(dir);
 		sched_yield();
 	}
 	kill(server.pid, SIGCONT);

@@ -67,7 +67,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 #else
 
 /* One of each kind: what follows the size. */
-#define MESSAGE(bytes)	{ (const unsigned char *)bytes, sizeof bytes - 1 }
+#define MESSAGE(bytes)	{ (const unsigned char *)(bytes), sizeof (bytes) - 1 }
 #define FOUR		"\1\2\3\4"
 #define EIGHT		"\1\2\3\4\5\6\7\0"
 
