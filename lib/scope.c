@@ -62,26 +62,29 @@ safe_syscall_scope *safe_syscall_self(void)
 
 /*
  * A scope that is on the thread's stack is gone with its frame: what is there now is nobody's,
- * or another frame's.  It leads further as long as nothing has been written over it.  Then those
- * around it are left, and otherwise nobody knows them any more.
+ * or another frame's, one of ours too.  So its link is read once, and then is looked at
+ * before it is followed.  If it has been written over, nobody knows the scopes around.
  */
 static void leave_all(void)
 {
+	safe_syscall_scope *next, *s = ss_thread.current;
 	size_t size = 0;
 	void *stack = NULL;
 	pthread_attr_t attr;
-	safe_syscall_scope *s;
+	int is_gone;
 
-	if (!ss_leads_to_us(ss_thread.current))
-		return;
 	if (!pthread_getattr_np(pthread_self(), &attr)) {
 		if (pthread_attr_getstack(&attr, &stack, &size))
 			size = 0;
 		pthread_attr_destroy(&attr);
 	}
-	while ((s = ss_thread.current) != &ss_thread.base) {
-		ss_thread.current = ss_around(s);
-		if ((uintptr_t)s - (uintptr_t)stack < size)
+	for (; s != &ss_thread.base; s = next) {
+		is_gone = (uintptr_t)s - (uintptr_t)stack < size;
+		next = ss_around(s);
+		if (is_gone && !ss_leads_to_us(next))
+			break;
+		ss_thread.current = next;
+		if (is_gone)
 			continue;
 		AO_compiler_barrier();
 		AO_store(&s->ss_around, 0);
