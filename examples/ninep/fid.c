@@ -10,41 +10,38 @@
 
 size_t fids_most = 65536;
 
-struct fid *fid_new(struct node *node, struct user *user)
+struct fid *fid_new(struct user *user)
 {
 	struct fid *fid = calloc(1, sizeof *fid);
 
 	if (!fid)
 		return NULL;
 	fid->refs = 1;
-	fid->node = node_get(node);
 	fid->user = user_get(user);
+	fid->file.fd = -1;
 	return fid;
 }
 
 struct fid *fid_get(struct fid *fid)
 {
-	AO_fetch_and_add1_full(&fid->refs);
+	if (fid)
+		AO_fetch_and_add1_full(&fid->refs);
 	return fid;
 }
 
 bool fid_quick(const struct fid *fid)
 {
-	return !fid->file && !fid->xattr;
+	return fid->file.fd == -1 && !fid->xattr;
 }
 
 void fid_put(struct fid *fid)
 {
 	if (!fid || AO_fetch_and_sub1_full(&fid->refs) != 1)
 		return;
-	lock_drop(fid->locks);
-	file_close(fid->file);
-	free(fid->file);
-	if (fid->xattr) {
-		free(fid->xattr->data);
-		free(fid->xattr->name);
-		free(fid->xattr);
-	}
+	if (fid->file.locked)
+		lock_drop(&fid->file, fid->node);
+	file_close(&fid->file);
+	free(fid->xattr);
 	node_put(fid->node);
 	user_put(fid->user);
 	free(fid);
@@ -99,7 +96,7 @@ int fids_add(struct fids *fids, struct fid *fid, uint32_t number)
 		return EBADF;
 	fid->number = number;
 	fid->next = NULL;
-	*link = fid;
+	*link = fid_get(fid);
 	fids->count++;
 	return 0;
 }
@@ -120,12 +117,10 @@ int fids_replace(struct fids *fids, struct fid *old, struct fid *fid)
 	if (old->replaced)
 		return EBADF;
 	old->replaced = true;
-	if (!fids_remove(fids, old)) {
-		fid_put(fid);
-		return 0;
+	if (fids_remove(fids, old)) {
+		fids_add(fids, fid, old->number);	/* there was room for the old one */
+		fid_put(old);				/* a request has another reference */
 	}
-	fids_add(fids, fid, old->number);	/* there was room for the old one */
-	fid_put(old);				/* a request has another reference */
 	return 0;
 }
 

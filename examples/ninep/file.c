@@ -21,14 +21,12 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -86,15 +84,11 @@ static int stat_at(int dir, const char *name, struct statx *stat)
 			    STATX_BASIC_STATS | STATX_BTIME, stat));
 }
 
-static bool same(const struct statx *a, const struct statx *b)
-{
-	return a->stx_ino == b->stx_ino && a->stx_dev_major == b->stx_dev_major &&
-		a->stx_dev_minor == b->stx_dev_minor;
-}
-
 bool node_same(const struct node *node, const struct statx *stat)
 {
-	return same(&node->stat, stat);
+	return node->stat.stx_ino == stat->stx_ino &&
+		node->stat.stx_dev_major == stat->stx_dev_major &&
+		node->stat.stx_dev_minor == stat->stx_dev_minor;
 }
 
 /* Takes the descriptor over, also when it fails.  No root: the node is one. */
@@ -138,12 +132,15 @@ static bool special(const char *name)
 	return !strcmp(name, ".") || !strcmp(name, "..");
 }
 
-/* For names that are to be made: Linux says of these that they are there. */
+static bool no_name(const char *name)
+{
+	return !*name || strchr(name, '/');
+}
+
+/* For names that are to be made: Linux says of the special ones that they are there. */
 static int bad_name(const char *name)
 {
-	if (!*name || strchr(name, '/'))
-		return ENOENT;
-	return special(name) ? EEXIST : 0;
+	return no_name(name) ? ENOENT : special(name) ? EEXIST : 0;
 }
 
 /* ---- walking ------------------------------------------------------------ */
@@ -161,24 +158,22 @@ static int path_of(int fd, char path[PATH_MAX])
 	return 0;
 }
 
-/* Where a descriptor's path goes on behind the root's; null: somewhere else. */
-static const char *below(const struct node *root, const char *path)
+/* Where the path of something goes on behind its root's; null: it is somewhere else. */
+static char *below(const struct node *root, int fd, char path[PATH_MAX])
 {
 	char top[PATH_MAX];
 	size_t n;
 
-	if (path_of(root->fd, top))
+	if (path_of(root->fd, top) || path_of(fd, path))
 		return NULL;
-	n = strlen(top);
-	if (n == 1)
-		n = 0;			/* of "/" */
+	n = strcmp(top, "/") ? strlen(top) : 0;
 	return !strncmp(path, top, n) && (path[n] == '/' || !path[n]) ? path + n : NULL;
 }
 
 static int walk_up(struct node *from, struct node **to)
 {
 	char path[PATH_MAX];
-	int error, fd;
+	int fd;
 
 	if (node_same(from->root, &from->stat)) {
 		*to = node_get(from);
@@ -187,12 +182,10 @@ static int walk_up(struct node *from, struct node **to)
 	fd = look(from->fd, "..", O_DIRECTORY);
 	if (fd == -1)
 		return errno;
-	error = path_of(fd, path);
-	if (!error && !below(from->root, path))
-		error = ENOENT;
-	if (error)
-		close(fd);
-	return error ? error : node_new(fd, from->root, to);
+	if (below(from->root, fd, path))
+		return node_new(fd, from->root, to);
+	close(fd);
+	return ENOENT;
 }
 
 int file_walk(struct node *from, const char *name, struct node **to)
@@ -207,14 +200,14 @@ int file_walk(struct node *from, const char *name, struct node **to)
 	return fd == -1 ? errno : node_new(fd, from->root, to);
 }
 
-/* The path's names are walked like a client's own. */
-int file_attach(const char *path, struct node **root)
+/* A path's names are walked like a client's own.  The path is used up. */
+static int walk_path(struct node *from, char *path, struct node **to)
 {
-	struct node *node = node_get(exported), *next;
-	char *copy = strdup(path), *rest = copy, *name;
-	int error = copy ? 0 : ENOMEM, fd;
+	struct node *node = node_get(from), *next;
+	char *name;
+	int error = 0;
 
-	while (!error && (name = strsep(&rest, "/"))) {
+	while (!error && (name = strsep(&path, "/"))) {
 		if (!*name || !strcmp(name, "."))
 			continue;
 		error = file_walk(node, name, &next);
@@ -223,42 +216,38 @@ int file_attach(const char *path, struct node **root)
 		node_put(node);
 		node = next;
 	}
-	free(copy);
-	if (!error && !S_ISDIR(node->stat.stx_mode) && !S_ISREG(node->stat.stx_mode))
-		error = ENOTDIR;
+	if (error)
+		node_put(node);
+	else
+		*to = node;
+	return error;
+}
+
+int file_attach(const char *name, struct node **root)
+{
+	char path[PATH_MAX];
+	struct node *node;
+	int fd, error = walk_path(exported, strcpy(path, name), &node);
+
+	if (error)
+		return error;
 	/* also of DIR itself: what the connection closes is its own */
-	fd = error ? -1 : fcntl(node->fd, F_DUPFD_CLOEXEC, 0);
-	if (!error)
+	fd = fcntl(node->fd, F_DUPFD_CLOEXEC, 0);
+	if (!S_ISDIR(node->stat.stx_mode) && !S_ISREG(node->stat.stx_mode))
+		error = ENOTDIR, close(fd);
+	else
 		error = fd == -1 ? errno : node_new(fd, NULL, root);
 	node_put(node);
 	return error;
 }
 
-/* ---- where a node is now ------------------------------------------------ */
-
-/* From the root down, by names alone, to the directory that is to hold the last. */
-static int descend(const struct node *root, char *path, int *dir, char **last)
-{
-	char *name = strsep(&path, "/");
-	int fd = fcntl(root->fd, F_DUPFD_CLOEXEC, 0), next;
-
-	while (fd != -1 && path) {
-		next = look(fd, name, O_DIRECTORY);
-		close(fd);
-		fd = next;
-		name = strsep(&path, "/");
-	}
-	*dir = fd;
-	*last = name;
-	return fd == -1 ? errno : 0;
-}
-
 /*
- * A descriptor of the directory that holds the node, and its name there; path holds it.
- * Somebody may rename it, or a directory on the way, at any moment.  What is found
- * is looked at before it is used; who renames it after that has renamed first.
+ * The directory that holds the node now, and its name there; path holds it.  Somebody may
+ * rename it, or a directory on the way, at any moment.  What is found is looked at before
+ * it is used; who renames it after that has renamed first.
  */
-static int locate(const struct node *node, int *dir, char path[PATH_MAX], char **name)
+static int locate(const struct node *node, struct node **dir, char path[PATH_MAX],
+		  char **name)
 {
 	struct statx found;
 	char *start;
@@ -267,19 +256,18 @@ static int locate(const struct node *node, int *dir, char path[PATH_MAX], char *
 	if (node_same(node->root, &node->stat) || node_same(exported, &node->stat))
 		return EBUSY;
 	do {
-		error = path_of(node->fd, path);
-		if (error)
-			return error;
-		start = (char *)below(node->root, path);
-		if (!start || *start != '/')
+		start = below(node->root, node->fd, path);
+		*name = start ? strrchr(start, '/') : NULL;
+		if (!*name)
 			return ENOENT;
-		error = descend(node->root, start + 1, dir, name);
-		if (!error)
-			error = stat_at(*dir, *name, &found);
+		*(*name)++ = 0;
+		error = walk_path(node->root, start, dir);
+		if (error)
+			continue;
+		error = stat_at((*dir)->fd, *name, &found);
 		if (!error && node_same(node, &found))
 			return 0;
-		if (*dir != -1)
-			close(*dir);
+		node_put(*dir);
 	} while ((!error || error == ENOENT) && ++tries < 16);
 	return error ? error : ENOENT;
 }
@@ -295,7 +283,6 @@ static bool denied(const struct node *node, int flags)
 
 static void file_opened(struct file *file, int fd)
 {
-	memset(file, 0, sizeof *file);
 	file->fd = fd;
 	file->own = true;
 	file->seekable = lseek(fd, 0, SEEK_CUR) != -1 || errno != ESPIPE;
@@ -335,27 +322,21 @@ int file_open(const struct node *node, int flags, struct file *file)
 static int open_existing(struct node *dir, const char *name, int flags, struct node **made,
 			 struct file *file)
 {
-	struct node *node;
-	int error = file_walk(dir, name, &node);
+	int error = file_walk(dir, name, made);
 
 	if (error)
 		return error == ENOENT ? EROFS : error;
-	error = flags & O_EXCL ? EEXIST : file_open(node, flags, file);
-	if (error)
-		node_put(node);
-	else
-		*made = node;
-	return error;
+	return flags & O_EXCL ? EEXIST : file_open(*made, flags, file);
 }
 
 int file_create(struct node *dir, const char *name, int flags, mode_t mode,
 		struct node **made, struct file *file)
 {
-	int fd, path, error = bad_name(name);
 	char proc[FILE_PROC];
+	int fd, path;
 
-	if (error)
-		return error;
+	if (bad_name(name))
+		return bad_name(name);
 	if (read_only)
 		return open_existing(dir, name, flags, made, file);
 	fd = (int)call_settling(SYS_openat, dir->fd, name,
@@ -366,15 +347,12 @@ int file_create(struct node *dir, const char *name, int flags, mode_t mode,
 	/* the file is there: where no descriptor is to be had any more, one must do */
 	path = (int)call(SYS_openat, AT_FDCWD, file_proc(proc, fd), O_PATH | O_CLOEXEC, 0);
 	file->own = path != -1;
-	error = node_new(file->own ? path : fd, dir->root, made);
-	if (error && file->own)
-		close(fd);
-	return error;
+	return node_new(file->own ? path : fd, dir->root, made);
 }
 
 void file_close(struct file *file)
 {
-	if (file && file->own)
+	if (file->fd != -1 && file->own)
 		close(file->fd);
 }
 
@@ -447,68 +425,44 @@ struct entry {
 	char name[];
 } __attribute__((packed));
 
-/* Entries to each() from where the directory is; how many it took, position behind them. */
-static int pass_on(int fd, char *buffer, size_t room, int64_t *position, int *taken,
-		   bool (*each)(void *, uint64_t, int64_t, uint8_t, const char *), void *opaque)
+static int list(int fd, uint64_t offset, size_t room, file_entry *each, void *opaque)
 {
-	long n = call(SYS_getdents64, fd, buffer, room), at;
+	char buffer[65536];
+	/* an entry for a client is longer than the kernel's, but not by more than a sixth */
+	size_t size = room / 7 * 6;
 	const struct entry *e;
+	long n, at;
 
-	*taken = 0;
+	if (size < 320)
+		size = 320;		/* for one of any length */
+	if (lseek(fd, (off_t)offset, SEEK_SET) == -1)
+		return errno;
+	n = call(SYS_getdents64, fd, buffer, size < sizeof buffer ? size : sizeof buffer);
 	for (at = 0; at < n; at += e->length) {
 		e = (const void *)(buffer + at);
-		if (!each(opaque, e->ino, e->next, e->type, e->name)) {
-			lseek(fd, *position, SEEK_SET);
-			return *taken ? 0 : EINVAL;
-		}
-		*position = e->next;
-		++*taken;
+		if (!each(opaque, e->ino, e->next, e->type, e->name))
+			return at ? 0 : EINVAL;
 	}
 	return outcome(n);
 }
 
-static int read_from(int fd, int64_t *position, uint64_t offset, size_t room,
-		     bool (*each)(void *, uint64_t, int64_t, uint8_t, const char *),
-		     void *opaque)
-{
-	/* an entry for a client is longer than the kernel's, but not by more than a sixth */
-	size_t size = room / 7 * 6;
-	char *buffer;
-	int error, taken;
-
-	if ((uint64_t)*position != offset && lseek(fd, (off_t)offset, SEEK_SET) == -1)
-		return errno;
-	*position = (int64_t)offset;
-	if (size < 320)
-		size = 320;		/* for one of any length */
-	if (size > 65536)
-		size = 65536;
-	buffer = malloc(size);
-	if (!buffer)
-		return ENOMEM;
-	error = pass_on(fd, buffer, size, position, &taken, each, opaque);
-	free(buffer);
-	return error;
-}
-
 /* Two readers of one fid don't wait for each other: the second opens a descriptor. */
 int file_readdir(const struct node *node, struct file *file, uint64_t offset, size_t room,
-		 bool (*each)(void *, uint64_t, int64_t, uint8_t, const char *), void *opaque)
+		 file_entry *each, void *opaque)
 {
-	int64_t position = 0;
 	int fd, error;
 
 	if (!S_ISDIR(node->stat.stx_mode))
 		return ENOTDIR;
 	if (!AO_fetch_and_add1_full(&file->busy)) {
-		error = read_from(file->fd, &file->position, offset, room, each, opaque);
+		error = list(file->fd, offset, room, each, opaque);
 		AO_store_full(&file->busy, 0);
 		return error;
 	}
 	fd = reopen(node, O_RDONLY | O_DIRECTORY);
 	if (fd == -1)
 		return errno;
-	error = read_from(fd, &position, offset, room, each, opaque);
+	error = list(fd, offset, room, each, opaque);
 	close(fd);
 	return error;
 }
@@ -540,7 +494,7 @@ static int resize(const struct node *node, const struct file *file, uint64_t siz
 	if (size > INT64_MAX)
 		return EINVAL;
 	/* who has it open may do it whatever its mode says by now */
-	if (file && fcntl(file->fd, F_GETFL) & O_ACCMODE)
+	if (file->fd != -1 && fcntl(file->fd, F_GETFL) & O_ACCMODE)
 		return outcome(call_settling(TRUNCATE(ftruncate), file->fd, WORDS(size)));
 	return outcome(call_settling(TRUNCATE(truncate), file_proc(path, node->fd),
 				     WORDS(size)));
@@ -571,14 +525,13 @@ int file_change(const struct node *node, const struct file *file, const struct c
 	if (!error && (c->uid != (uid_t)-1 || c->gid != (gid_t)-1))
 		error = outcome(call_settling(SYS_fchownat, node->fd, "", c->uid, c->gid,
 					      AT_EMPTY_PATH));
-	if (!error && c->set_mode && S_ISLNK(node->stat.stx_mode))
-		error = EOPNOTSUPP;
-	if (!error && c->set_mode)
-		error = outcome(call_settling(SYS_fchmodat, AT_FDCWD,
-					      file_proc(path, node->fd), c->mode & 07777));
-	if (!error && c->set_size)
+	if (!error && c->mode != (mode_t)-1)
+		error = S_ISLNK(node->stat.stx_mode) ? EOPNOTSUPP :
+			outcome(call_settling(SYS_fchmodat, AT_FDCWD,
+					      file_proc(path, node->fd), c->mode));
+	if (!error && c->resize)
 		error = resize(node, file, c->size);
-	if (!error && c->set_times)
+	if (!error && (c->times[0].tv_nsec != UTIME_OMIT || c->times[1].tv_nsec != UTIME_OMIT))
 		error = set_times(node, c->times);
 	return error;
 }
@@ -597,15 +550,10 @@ int file_statfs(const struct node *node, uint64_t numbers[9])
 	if (result == -1)
 		return errno;
 	memcpy(fsid, &s.f_fsid, sizeof fsid);
-	numbers[0] = (uint64_t)s.f_type;
-	numbers[1] = (uint64_t)s.f_bsize;
-	numbers[2] = s.f_blocks;
-	numbers[3] = s.f_bfree;
-	numbers[4] = s.f_bavail;
-	numbers[5] = s.f_files;
-	numbers[6] = s.f_ffree;
-	numbers[7] = fsid[0] | (uint64_t)fsid[1] << 32;
-	numbers[8] = (uint64_t)s.f_namelen;
+	memcpy(numbers, (const uint64_t[9]){
+		s.f_type, s.f_bsize, s.f_blocks, s.f_bfree, s.f_bavail, s.f_files, s.f_ffree,
+		fsid[0] | (uint64_t)fsid[1] << 32, s.f_namelen
+	}, 9 * sizeof *numbers);
 	return 0;
 }
 
@@ -633,53 +581,23 @@ static int may_make(const struct node *dir, const char *name)
 	return !error ? EEXIST : error == ENOENT ? EROFS : error;
 }
 
-/* What was made; all zero where somebody was quick to take it away. */
-static int made_it(long result, const struct node *dir, const char *name, mode_t type,
-		   struct statx *stat)
-{
-	if (result == -1)
-		return errno;
-	if (stat_at(dir->fd, name, stat)) {
-		memset(stat, 0, sizeof *stat);
-		stat->stx_mode = (uint16_t)type;
-	}
-	return 0;
-}
-
-int file_mkdir(const struct node *dir, const char *name, mode_t mode, struct statx *stat)
+int file_make(const struct node *dir, const char *name, mode_t mode, unsigned int device,
+	      const char *target, struct statx *stat)
 {
 	int error = may_make(dir, name);
 
 	if (error)
 		return error;
-	return made_it(call_settling(SYS_mkdirat, dir->fd, name, mode & 07777), dir, name,
-		       S_IFDIR, stat);
-}
-
-int file_mknod(const struct node *dir, const char *name, mode_t mode, unsigned int major,
-	       unsigned int minor, struct statx *stat)
-{
-	/* as the kernel wants it, which is not quite as makedev() has it */
-	unsigned int device = (minor & 0xff) | major << 8 | (minor & ~0xffu) << 12;
-	int error = may_make(dir, name);
-
-	if (!error && (major > 0xfff || minor > 0xfffff))
-		error = EINVAL;
-	if (error)
-		return error;
-	return made_it(call_settling(SYS_mknodat, dir->fd, name, mode, device), dir, name,
-		       mode & S_IFMT, stat);
-}
-
-int file_symlink(const struct node *dir, const char *name, const char *target,
-		 struct statx *stat)
-{
-	int error = may_make(dir, name);
-
-	if (error)
-		return error;
-	return made_it(call_settling(SYS_symlinkat, target, dir->fd, name), dir, name, S_IFLNK,
-		       stat);
+	if (target)
+		error = outcome(call_settling(SYS_symlinkat, target, dir->fd, name));
+	else if (S_ISDIR(mode))
+		error = outcome(call_settling(SYS_mkdirat, dir->fd, name, mode & 07777));
+	else
+		error = outcome(call_settling(SYS_mknodat, dir->fd, name, mode, device));
+	/* somebody may be quick to take it away */
+	if (!error && stat_at(dir->fd, name, stat))
+		*stat = (struct statx){ .stx_mode = mode };
+	return error;
 }
 
 int file_link(const struct node *dir, const struct node *node, const char *name)
@@ -693,54 +611,62 @@ int file_link(const struct node *dir, const struct node *node, const char *name)
 				     name, AT_SYMLINK_FOLLOW));
 }
 
+static int rename_name(const struct node *dir, const char *name, const struct node *to,
+		       const char *newname)
+{
+	return outcome(call_settling(SYS_renameat2, dir->fd, name, to->fd, newname, 0));
+}
+
 int file_rename_at(const struct node *dir, const char *name, const struct node *to,
 		   const char *newname)
 {
-	if (bad_name(name) || bad_name(newname))
-		return special(name) || special(newname) ? EBUSY : ENOENT;
-	if (read_only)
-		return EROFS;
-	return outcome(call_settling(SYS_renameat2, dir->fd, name, to->fd, newname, 0));
+	if (special(name) || special(newname))
+		return EBUSY;
+	if (no_name(name) || no_name(newname))
+		return ENOENT;
+	return read_only ? EROFS : rename_name(dir, name, to, newname);
 }
 
 int file_rename(const struct node *node, const struct node *to, const char *newname)
 {
 	char path[PATH_MAX], *name;
-	int dir, error = bad_name(newname);
+	struct node *dir;
+	int error;
 
-	if (error)
-		return special(newname) ? EBUSY : error;
+	if (special(newname) || no_name(newname))
+		return special(newname) ? EBUSY : ENOENT;
 	error = read_only ? EROFS : locate(node, &dir, path, &name);
 	if (error)
 		return error;
-	error = outcome(call_settling(SYS_renameat2, dir, name, to->fd, newname, 0));
-	close(dir);
+	error = rename_name(dir, name, to, newname);
+	node_put(dir);
 	return error;
 }
 
-static int unlink_name(int dir, const char *name, bool directory)
+static int unlink_name(const struct node *dir, const char *name, bool directory)
 {
-	return outcome(call_settling(SYS_unlinkat, dir, name, directory ? AT_REMOVEDIR : 0));
+	return outcome(call_settling(SYS_unlinkat, dir->fd, name, directory ? AT_REMOVEDIR : 0));
 }
 
 int file_unlink_at(const struct node *dir, const char *name, bool directory)
 {
-	if (!*name || strchr(name, '/'))
+	if (no_name(name))
 		return ENOENT;
 	if (special(name))
 		return !directory ? EISDIR : name[1] ? ENOTEMPTY : EINVAL;
-	return read_only ? EROFS : unlink_name(dir->fd, name, directory);
+	return read_only ? EROFS : unlink_name(dir, name, directory);
 }
 
 int file_remove(const struct node *node)
 {
 	char path[PATH_MAX], *name;
-	int dir, error = read_only ? EROFS : locate(node, &dir, path, &name);
+	struct node *dir;
+	int error = read_only ? EROFS : locate(node, &dir, path, &name);
 
 	if (error)
 		return error;
 	error = unlink_name(dir, name, S_ISDIR(node->stat.stx_mode));
-	close(dir);
+	node_put(dir);
 	return error;
 }
 

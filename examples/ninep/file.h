@@ -24,22 +24,26 @@ struct node {
 
 /* A file that is open. */
 struct file {
-	int fd;
+	int fd;				/* -1: it isn't */
 	bool own;			/* not the node's descriptor */
 	bool seekable;
+	bool locked;			/* lock.c knows of it */
 	AO_t busy;			/* a reader of the directory has it */
-	int64_t position;		/* where the directory is */
 };
 
-/* What setattr changes: mode, owner, size, times, as far as they are asked for. */
+/* What setattr changes; -1 and UTIME_OMIT: not. */
 struct change {
-	bool set_mode, set_size, set_times;
 	mode_t mode;
-	uid_t uid;			/* -1: not */
+	uid_t uid;
 	gid_t gid;
+	bool resize;
 	uint64_t size;
 	struct timespec times[2];
 };
+
+/* Takes an entry of a directory; false: it has no room for it. */
+typedef bool file_entry(void *opaque, uint64_t ino, int64_t next, uint8_t type,
+			const char *name);
 
 /* All of these return 0 or an error's number. */
 int file_export(const char *dir, bool read_only);	/* once, first */
@@ -55,11 +59,12 @@ int file_sync(const struct file *, bool data_only);
 int file_change(const struct node *, const struct file *, const struct change *);
 int file_statfs(const struct node *, uint64_t numbers[9]);
 int file_readlink(const struct node *, char *, size_t);
-/* What is made is told of in stat, as far as it is still there. */
-int file_mkdir(const struct node *, const char *name, mode_t, struct statx *);
-int file_mknod(const struct node *, const char *name, mode_t, unsigned int major,
-	       unsigned int minor, struct statx *);
-int file_symlink(const struct node *, const char *name, const char *target, struct statx *);
+/* Entries from an offset on.  EINVAL when there are some and each() took none. */
+int file_readdir(const struct node *, struct file *, uint64_t offset, size_t room,
+		 file_entry *each, void *opaque);
+/* A directory, a link to target, or another node; what was made is told of in stat. */
+int file_make(const struct node *dir, const char *name, mode_t, unsigned int device,
+	      const char *target, struct statx *stat);
 int file_link(const struct node *dir, const struct node *, const char *name);
 int file_rename_at(const struct node *, const char *name, const struct node *to,
 		   const char *newname);
@@ -69,14 +74,6 @@ int file_remove(const struct node *);
 /* Extended attributes: size is what there is room for, then what there is; no name: the list. */
 int file_get_xattr(const struct node *, const char *name, void *, size_t *size);
 int file_set_xattr(const struct node *, const char *name, const void *, size_t, int flags);
-
-/*
- * Entries from an offset on, for as long as each() takes them: false when it has no more
- * room.  EINVAL when there are some and it took none.
- */
-int file_readdir(const struct node *, struct file *, uint64_t offset, size_t room,
-		 bool (*each)(void *, uint64_t ino, int64_t next, uint8_t type, const char *),
-		 void *opaque);
 
 bool file_read_only(void);
 void file_close(struct file *);

@@ -248,6 +248,7 @@ static bool options(int argc, char **argv)
 		switch (c) {
 		case 'd':
 			request_trace = true;
+			setvbuf(stderr, NULL, _IOLBF, 0);
 			break;
 		case 'r':
 			read_only = true;

@@ -246,12 +246,11 @@ static struct reply *reply_new(uint32_t room)
 
 static void trace(const unsigned char *data, uint32_t size, const struct message *m)
 {
-	char line[1024];
-
 	if (!request_trace)
 		return;
-	wire_describe(data, size, m, line, sizeof line);
-	fprintf(stderr, "%s\n", line);
+	flockfile(stderr);
+	wire_describe(stderr, data, size, m);
+	funlockfile(stderr);
 }
 
 static void send_reply(struct session *s, struct reply *reply, struct wire *wire)
@@ -275,7 +274,7 @@ static void send_short(struct session *s, int type, uint16_t tag, int error)
 	}
 	wire_begin(&wire, reply->data, 16, error ? RLERROR : type, tag);
 	if (error)
-		wire_number(&wire, wire_error(error), 4);
+		wire_numbers(&wire, "4", wire_error(error));
 	send_reply(s, reply, &wire);
 }
 
@@ -538,51 +537,6 @@ void session_end(struct session *s)
 
 /* ---- its beginning ------------------------------------------------------ */
 
-static struct fid *referred(struct session *s, uint64_t number, int *error)
-{
-	struct fid *fid = fids_find(&s->fids, (uint32_t)number);
-
-	if (!fid)
-		*error = EBADF;
-	return fid ? fid_get(fid) : NULL;
-}
-
-/* From now on the request keeps them, whatever becomes of their numbers. */
-static int find_fids(struct request *r)
-{
-	const struct message *m = &r->message;
-	struct session *s = r->session;
-	int error = 0;
-
-	switch (m->type) {
-	case TATTACH:
-		return fids_find(&s->fids, (uint32_t)m->fid) || m->fid == WIRE_NOFID ||
-			m->afid != WIRE_NOFID ? EBADF : 0;
-	case TWALK:
-	case TXATTRWALK:
-		if ((m->newfid != m->fid || m->type == TXATTRWALK) &&
-		    fids_find(&s->fids, (uint32_t)m->newfid))
-			return EBADF;
-		if (m->newfid == WIRE_NOFID)
-			return EBADF;
-		break;
-	case TLINK:
-	case TRENAME:
-	case TRENAMEAT:
-		r->dfid = referred(s, m->dfid, &error);
-		break;
-	case TSYMLINK:
-	case TMKNOD:
-	case TMKDIR:
-	case TUNLINKAT:
-		r->dfid = referred(s, m->dfid, &error);
-		return error;
-	}
-	if (!error)
-		r->fid = referred(s, m->fid, &error);
-	return error;
-}
-
 /*
  * The number is free at once, whatever else goes on with the fid.  Where closing it
  * may take its time, a thread does it.
@@ -627,7 +581,7 @@ static int begin(struct request *r)
 	}
 	if (r->message.type == TCLUNK)
 		return clunk(r);
-	error = find_fids(r);
+	error = operation_find(r);
 	if (error)
 		return error;
 	tag_add(r);

@@ -33,7 +33,7 @@ struct request {
 	bool settled;				/* it has had its effect, and left the scope */
 	struct queue flushes;			/* Tflushes that wait for its end */
 	struct request *flushed;		/* of a Tflush: whose queue it is in */
-	struct fid *fid, *dfid;
+	struct fid *fid, *dfid, *made;		/* that it is about; that comes of it */
 	struct message message;
 	struct reply *reply;
 	struct wire wire;			/* the reply, while it is being built */
@@ -49,6 +49,7 @@ struct request {
 struct session {
 	pthread_mutex_t lock;			/* of all of this */
 	struct fids fids;
+	unsigned int locks;			/* guarded by lock.c */
 	uint32_t msize;				/* 0: no version is agreed on */
 	unsigned int live;			/* requests that aren't forgotten */
 	struct request *tags[TAGS];
@@ -78,7 +79,12 @@ void session_end(struct session *);
 /* Replies have been sent, and memory is free again.  With the session's lock. */
 void session_relieved(struct session *, size_t bytes);
 
-/* operation.c: carry a request out, on a worker, in its scope.  0 or an error's number. */
+/*
+ * operation.c.  0 or an error's number.  With the session's lock: find the fids, which the
+ * request keeps from now on, whatever becomes of their numbers ...
+ */
+int operation_find(struct request *);
+/* ... and carry it out, on a worker, in its scope. */
 int operation_run(struct request *);
 
 /* connection.c.  With the session's lock: put a reply in the way to the client ... */

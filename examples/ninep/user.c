@@ -103,7 +103,8 @@ int user_find(uint32_t number, const char *name, struct user **user)
 
 struct user *user_get(struct user *user)
 {
-	AO_fetch_and_add1_full(&user->refs);
+	if (user)
+		AO_fetch_and_add1_full(&user->refs);
 	return user;
 }
 
