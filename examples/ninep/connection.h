@@ -10,7 +10,6 @@
 /* A client that reads from one descriptor and writes to another, or the same.  0, or -1 and errno. */
 int connection_new(struct loop *, int in, int out);
 void connection_end_all(void);			/* cancel what is under way, and close */
-extern void (*connection_last)(void);		/* called when the last one is gone */
-unsigned int connection_count(void);
+extern void (*connection_last)(void);		/* called when the last one is gone, or none is there */
 
 #endif

@@ -82,10 +82,7 @@ static void stop(void *unused, int signum)
 	stopping = true;
 	if (listener != -1)
 		loop_fd(loop, listener, NULL, NULL, NULL);
-	if (connection_count())
-		connection_end_all();
-	else
-		loop_stop(loop, 0);
+	connection_end_all();
 }
 
 /* ---- where they come from ----------------------------------------------- */
@@ -241,7 +238,7 @@ static void set_limits(void)
 static bool options(int argc, char **argv)
 {
 	bool read_only = false;
-	int c, threads = 64;
+	int c;
 
 	opterr = 0;
 	while ((c = getopt(argc, argv, "+drt:m:")) != -1)
@@ -254,7 +251,7 @@ static bool options(int argc, char **argv)
 			read_only = true;
 			break;
 		case 't':
-			threads = (int)number(optarg, "-t", 1, 4096);
+			request_threads = (int)number(optarg, "-t", 1, 4096);
 			break;
 		case 'm':
 			request_msize = (uint32_t)number(optarg, "-m", 4096, 16 << 20);
@@ -266,7 +263,6 @@ static bool options(int argc, char **argv)
 	if (argc - optind != 2)
 		fail(2, "usage: safe-ninep [-d] [-r] [-t THREADS] [-m MSIZE] DIR "
 		     "unix:PATH|tcp:HOST:PORT|fd:IN,OUT");
-	request_init(threads);
 	return read_only;
 }
 

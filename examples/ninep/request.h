@@ -24,11 +24,10 @@ struct queue {
 
 struct request {
 	struct request *next, **link;		/* in the queue that it is in, if any */
-	struct request *tag_next;
-	struct session *session;
 	struct queue *queue;			/* guarded by what guards that */
-	bool starved;				/* it is the session's */
+	struct session *session;
 	safe_syscall_scope scope;
+	bool starved;				/* its queue is the session's */
 	bool cancelled;				/* by a flush, or with its session */
 	bool settled;				/* it has had its effect, and left the scope */
 	struct queue flushes;			/* Tflushes that wait for its end */
@@ -37,13 +36,10 @@ struct request {
 	struct message message;
 	struct reply *reply;
 	struct wire wire;			/* the reply, while it is being built */
-	uint32_t cost;				/* of memory, for its reply */
-	uint32_t charged;			/* to its session */
+	uint32_t cost, charged;			/* memory: for its reply; and so far */
 	uint32_t size;
 	unsigned char data[];			/* the message */
 };
-
-#define TAGS		1024
 
 /* What belongs to a client, from Tversion on. */
 struct session {
@@ -52,7 +48,7 @@ struct session {
 	unsigned int locks;			/* guarded by lock.c */
 	uint32_t msize;				/* 0: no version is agreed on */
 	unsigned int live;			/* requests that aren't forgotten */
-	struct request *tags[TAGS];
+	struct request **tags;			/* those that have one: 65536 */
 	struct queue starved;			/* no memory for their replies now */
 	size_t held;				/* bytes, for requests and replies */
 	struct request *last;			/* waits for the end of all others */
@@ -60,23 +56,28 @@ struct session {
 	bool ending;				/* one of them waits or runs: take no request */
 };
 
-#define HELD_MOST	(60u << 20)		/* more, and large replies must wait */
-#define HELD_INPUT	(48u << 20)		/* more, and nothing more is received */
-#define HELD_SMALL	(2u << 20)		/* small replies: so much beyond HELD_MOST */
+/*
+ * So much is held for a client when nothing more is received.  Requests under way don't
+ * bring that about by their replies, large or small, as they must remain within reach of a
+ * flush.
+ */
+#define HELD_INPUT	(48u << 20)
+#define HELD_SMALL	(44u << 20)
+#define HELD_LARGE	(40u << 20)
 
 extern uint32_t request_msize;			/* the largest that is agreed to */
 extern bool request_trace;
+extern int request_threads;			/* so many work, at most */
 
-void request_init(int threads);			/* at most so many work */
-int session_init(struct session *);
-
+int session_init(struct session *);		/* all zero before; 0, or -1 */
+void session_free(struct session *);
 /* A request of so many bytes, still to be put into data; null: no memory. */
 struct request *request_new(struct session *, uint32_t size);
-/* It is there.  With the session's lock. */
+/* With the session's lock: it is there ... */
 void request_received(struct request *);
-/* Cancel everything; ended() is called when nothing is left.  With the session's lock. */
+/* ... cancel everything, and call session_ended() when nothing is left ... */
 void session_end(struct session *);
-/* Replies have been sent, and memory is free again.  With the session's lock. */
+/* ... replies have been sent, and memory is free again. */
 void session_relieved(struct session *, size_t bytes);
 
 /*
@@ -89,8 +90,8 @@ int operation_run(struct request *);
 
 /* connection.c.  With the session's lock: put a reply in the way to the client ... */
 void session_send(struct session *, struct reply *);
-/* ... the new session can begin, or all is over ... */
-void session_ended(struct session *, bool closed);
+/* ... all is over ... */
+void session_ended(struct session *);
 /* ... and let go of the lock.  This is where what is in the way is sent. */
 void session_unlock(struct session *);
 
