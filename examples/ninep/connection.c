@@ -7,9 +7,6 @@
  * thread sends at a time, those that come meanwhile leave it theirs.  When the client
  * does not take them, the loop waits until it does.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -19,7 +16,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "connection.h"
 #include "request.h"
 
 #define BATCH		32		/* replies in one call */

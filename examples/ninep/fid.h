@@ -22,7 +22,6 @@ struct xattr {
 struct fid {
 	AO_t refs;
 	uint32_t number;
-	struct fid *next;
 	bool replaced;			/* by one of these */
 	struct node *node;
 	struct user *user;
@@ -32,8 +31,8 @@ struct fid {
 
 /* Those of a connection; guarded by its lock. */
 struct fids {
-	struct fid **buckets;
-	size_t size, count;
+	void *tree;
+	size_t count;
 };
 
 struct fid *fid_new(struct user *);		/* with a reference of its own to the user */
@@ -45,7 +44,8 @@ struct fid *fids_find(const struct fids *, uint32_t number);	/* no reference tak
 int fids_add(struct fids *, struct fid *, uint32_t number);	/* where the number is free */
 /* Behind the number of an old one, unless that was clunked meanwhile: then nobody gets it. */
 int fids_replace(struct fids *, struct fid *old, struct fid *);
-struct fid *fids_remove(struct fids *, struct fid *);	/* its reference; null: not there */
+/* If it is still there.  Whoever removes or replaces one has another reference. */
+void fids_remove(struct fids *, struct fid *);
 void fids_clear(struct fids *);
 extern size_t fids_most;			/* of one connection */
 

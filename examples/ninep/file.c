@@ -18,9 +18,6 @@
  * What has to be done with the object of a descriptor goes by its name in /proc/self/fd,
  * where the kernel jumps to the object and looks no name up.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -34,17 +31,10 @@
 #include "call.h"
 #include "file.h"
 
-#define LOOK	(O_PATH | O_NOFOLLOW | O_CLOEXEC)
 #define OPEN	(O_CLOEXEC | O_NOCTTY)
 
 static struct node *exported;
 static bool read_only;
-
-/* As the last line of many functions. */
-static int outcome(long result)
-{
-	return result == -1 ? errno : 0;
-}
 
 bool file_read_only(void)
 {
@@ -80,8 +70,8 @@ void node_put(struct node *node)
 
 static int stat_at(int dir, const char *name, struct statx *stat)
 {
-	return outcome(call(SYS_statx, dir, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW,
-			    STATX_BASIC_STATS | STATX_BTIME, stat));
+	return attempt(SYS_statx, dir, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW,
+		       STATX_BASIC_STATS | STATX_BTIME, stat);
 }
 
 bool node_same(const struct node *node, const struct statx *stat)
@@ -91,12 +81,14 @@ bool node_same(const struct node *node, const struct statx *stat)
 		node->stat.stx_dev_minor == stat->stx_dev_minor;
 }
 
-/* Takes the descriptor over, also when it fails.  No root: the node is one. */
+/* Takes the descriptor over, or its errno.  No root: the node is one. */
 static int node_new(int fd, struct node *root, struct node **made)
 {
-	struct node *node = calloc(1, sizeof *node);
-	int error = node ? stat_at(fd, "", &node->stat) : ENOMEM;
+	int error = fd == -1 ? errno : ENOMEM;
+	struct node *node = fd == -1 ? NULL : calloc(1, sizeof *node);
 
+	if (node)
+		error = stat_at(fd, "", &node->stat);
 	if (error) {
 		free(node);
 		close(fd);
@@ -104,6 +96,7 @@ static int node_new(int fd, struct node *root, struct node **made)
 	}
 	node->refs = 1;
 	node->fd = fd;
+	file_proc(node->path, fd);
 	node->root = root ? node_get(root) : node;
 	*made = node;
 	return 0;
@@ -111,21 +104,21 @@ static int node_new(int fd, struct node *root, struct node **made)
 
 static int look(int dir, const char *name, int more)
 {
-	return (int)call(SYS_openat, dir, name, LOOK | more, 0);
+	return (int)call(SYS_openat, dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC | more, 0);
 }
 
-int file_export(const char *dir, bool changes_nothing)
+int file_export(int fd, bool changes_nothing)
 {
-	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	char path[FILE_PROC], target[2];
+	char target[2];
+	int error = node_new(fd, NULL, &exported);
 
 	read_only = changes_nothing;
-	if (fd == -1)
-		return errno;
-	if (readlink(file_proc(path, fd), target, sizeof target) == -1)
-		return errno;
-	return node_new(fd, NULL, &exported);
+	if (!error && readlink(exported->path, target, sizeof target) == -1)
+		error = errno;
+	return error;
 }
+
+/* ---- walking ------------------------------------------------------------ */
 
 static bool special(const char *name)
 {
@@ -143,61 +136,42 @@ static int bad_name(const char *name)
 	return no_name(name) ? ENOENT : special(name) ? EEXIST : 0;
 }
 
-/* ---- walking ------------------------------------------------------------ */
-
-static int path_of(int fd, char path[PATH_MAX])
-{
-	char proc[FILE_PROC];
-	ssize_t n = readlink(file_proc(proc, fd), path, PATH_MAX);
-
-	if (n == -1)
-		return errno;
-	if (n == PATH_MAX)
-		return ENAMETOOLONG;
-	path[n] = 0;
-	return 0;
-}
-
 /* Where the path of something goes on behind its root's; null: it is somewhere else. */
-static char *below(const struct node *root, int fd, char path[PATH_MAX])
+static char *below(const struct node *root, const char *proc, char path[PATH_MAX])
 {
 	char top[PATH_MAX];
-	size_t n;
+	ssize_t n = readlink(root->path, top, PATH_MAX), m = readlink(proc, path, PATH_MAX);
 
-	if (path_of(root->fd, top) || path_of(fd, path))
+	if (n == -1 || m == -1 || m == PATH_MAX)
 		return NULL;
-	n = strcmp(top, "/") ? strlen(top) : 0;
-	return !strncmp(path, top, n) && (path[n] == '/' || !path[n]) ? path + n : NULL;
+	path[m] = 0;
+	if (n == 1)
+		n = 0;			/* of "/" */
+	return m >= n && !memcmp(path, top, n) && (path[n] == '/' || !path[n]) ? path + n : NULL;
 }
 
 static int walk_up(struct node *from, struct node **to)
 {
 	char path[PATH_MAX];
-	int fd;
+	int error;
 
 	if (node_same(from->root, &from->stat)) {
 		*to = node_get(from);
 		return 0;
 	}
-	fd = look(from->fd, "..", O_DIRECTORY);
-	if (fd == -1)
-		return errno;
-	if (below(from->root, fd, path))
-		return node_new(fd, from->root, to);
-	close(fd);
-	return ENOENT;
+	error = node_new(look(from->fd, "..", O_DIRECTORY), from->root, to);
+	if (!error && !below(from->root, (*to)->path, path)) {
+		node_put(*to);
+		error = ENOENT;
+	}
+	return error;
 }
 
 int file_walk(struct node *from, const char *name, struct node **to)
 {
-	int fd;
-
 	if (!strcmp(name, ".."))
 		return walk_up(from, to);
-	if (bad_name(name))
-		return ENOENT;
-	fd = look(from->fd, name, 0);
-	return fd == -1 ? errno : node_new(fd, from->root, to);
+	return bad_name(name) ? ENOENT : node_new(look(from->fd, name, 0), from->root, to);
 }
 
 /* A path's names are walked like a client's own.  The path is used up. */
@@ -211,15 +185,10 @@ static int walk_path(struct node *from, char *path, struct node **to)
 		if (!*name || !strcmp(name, "."))
 			continue;
 		error = file_walk(node, name, &next);
-		if (error)
-			break;
 		node_put(node);
 		node = next;
 	}
-	if (error)
-		node_put(node);
-	else
-		*to = node;
+	*to = node;
 	return error;
 }
 
@@ -227,16 +196,15 @@ int file_attach(const char *name, struct node **root)
 {
 	char path[PATH_MAX];
 	struct node *node;
-	int fd, error = walk_path(exported, strcpy(path, name), &node);
+	int error = walk_path(exported, strcpy(path, name), &node);
 
 	if (error)
 		return error;
 	/* also of DIR itself: what the connection closes is its own */
-	fd = fcntl(node->fd, F_DUPFD_CLOEXEC, 0);
-	if (!S_ISDIR(node->stat.stx_mode) && !S_ISREG(node->stat.stx_mode))
-		error = ENOTDIR, close(fd);
+	if (S_ISDIR(node->stat.stx_mode) || S_ISREG(node->stat.stx_mode))
+		error = node_new(fcntl(node->fd, F_DUPFD_CLOEXEC, 0), NULL, root);
 	else
-		error = fd == -1 ? errno : node_new(fd, NULL, root);
+		error = ENOTDIR;
 	node_put(node);
 	return error;
 }
@@ -256,7 +224,7 @@ static int locate(const struct node *node, struct node **dir, char path[PATH_MAX
 	if (node_same(node->root, &node->stat) || node_same(exported, &node->stat))
 		return EBUSY;
 	do {
-		start = below(node->root, node->fd, path);
+		start = below(node->root, node->path, path);
 		*name = start ? strrchr(start, '/') : NULL;
 		if (!*name)
 			return ENOENT;
@@ -281,24 +249,24 @@ static bool denied(const struct node *node, int flags)
 		((flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC);
 }
 
-static void file_opened(struct file *file, int fd)
+static int file_opened(struct file *file, int fd)
 {
+	request_settle();
 	file->fd = fd;
 	file->own = true;
 	file->seekable = lseek(fd, 0, SEEK_CUR) != -1 || errno != ESPIPE;
+	return 0;
 }
 
 static int reopen(const struct node *node, int flags)
 {
-	char path[FILE_PROC];
 	long fd = -1;
 
 	/* not even the time of access is to change, where that can be had */
 	if (read_only)
-		fd = call(SYS_openat, AT_FDCWD, file_proc(path, node->fd),
-			  flags | OPEN | O_NOATIME, 0);
+		fd = call(SYS_openat, AT_FDCWD, node->path, flags | OPEN | O_NOATIME, 0);
 	if (fd == -1 && (!read_only || errno == EPERM))
-		fd = call(SYS_openat, AT_FDCWD, file_proc(path, node->fd), flags | OPEN, 0);
+		fd = call(SYS_openat, AT_FDCWD, node->path, flags | OPEN, 0);
 	return (int)fd;
 }
 
@@ -311,11 +279,7 @@ int file_open(const struct node *node, int flags, struct file *file)
 	if (denied(node, flags))
 		return EROFS;
 	fd = reopen(node, flags & ~(O_CREAT | O_EXCL));
-	if (fd == -1)
-		return errno;
-	request_settle();
-	file_opened(file, fd);
-	return 0;
+	return fd == -1 ? errno : file_opened(file, fd);
 }
 
 /* On a read-only mount what is there can be opened, and only that. */
@@ -339,8 +303,8 @@ int file_create(struct node *dir, const char *name, int flags, mode_t mode,
 		return bad_name(name);
 	if (read_only)
 		return open_existing(dir, name, flags, made, file);
-	fd = (int)call_settling(SYS_openat, dir->fd, name,
-				flags | O_CREAT | O_NOFOLLOW | OPEN, mode & 07777);
+	fd = (int)call(SYS_openat, dir->fd, name, flags | O_CREAT | O_NOFOLLOW | OPEN,
+		       mode & 07777);
 	if (fd == -1)
 		return errno;
 	file_opened(file, fd);
@@ -360,29 +324,27 @@ void file_close(struct file *file)
  * The offset as two words, of which the second is for 32-bit kernels; others shift it
  * away.  preadv, unlike pread64, wants no even register for it anywhere.
  */
-static long transfer(long vector, long plain, const struct file *file, void *data,
+static long transfer(long vector, long plain, const struct file *file, const void *data,
 		     size_t count, uint64_t offset)
 {
-	struct iovec iov = { data, count };
+	const struct iovec iov = { (void *)(uintptr_t)data, count };
 
 	if (!file->seekable)
 		return call(plain, file->fd, data, count);
-	return call(vector, file->fd, &iov, 1, (safe_syscall_word)offset,
-		    (safe_syscall_word)(offset >> 32));
+	if (offset <= INT64_MAX)
+		return call(vector, file->fd, &iov, 1, (safe_syscall_word)offset,
+			    (safe_syscall_word)(offset >> 32));
+	errno = EINVAL;
+	return -1;
 }
 
 int file_read(const struct file *file, void *data, size_t count, uint64_t offset,
 	      size_t *done)
 {
-	long n;
+	long n = transfer(SYS_preadv, SYS_read, file, data, count, offset);
 
-	if (file->seekable && offset > INT64_MAX)
-		return EINVAL;
-	n = transfer(SYS_preadv, SYS_read, file, data, count, offset);
-	if (n == -1)
-		return errno;
-	*done = (size_t)n;
-	return 0;
+	*done = n == -1 ? 0 : n;
+	return n == -1 ? errno : 0;
 }
 
 /*
@@ -393,14 +355,11 @@ int file_read(const struct file *file, void *data, size_t count, uint64_t offset
 int file_write(const struct file *file, const void *data, size_t count, uint64_t offset,
 	       size_t *done)
 {
-	const char *from = data;
 	long n;
 
-	if (file->seekable && offset > INT64_MAX)
-		return EINVAL;
 	*done = 0;
 	do {
-		n = transfer(SYS_pwritev, SYS_write, file, (void *)(uintptr_t)(from + *done),
+		n = transfer(SYS_pwritev, SYS_write, file, (const char *)data + *done,
 			     count - *done, offset + *done);
 		if (n == -1)
 			return *done ? 0 : errno;
@@ -411,7 +370,7 @@ int file_write(const struct file *file, const void *data, size_t count, uint64_t
 
 int file_sync(const struct file *file, bool data_only)
 {
-	return outcome(call(data_only ? SYS_fdatasync : SYS_fsync, file->fd));
+	return attempt(data_only ? SYS_fdatasync : SYS_fsync, file->fd);
 }
 
 /* ---- directories -------------------------------------------------------- */
@@ -443,7 +402,7 @@ static int list(int fd, uint64_t offset, size_t room, file_entry *each, void *op
 		if (!each(opaque, e->ino, e->next, e->type, e->name))
 			return at ? 0 : EINVAL;
 	}
-	return outcome(n);
+	return n == -1 ? errno : 0;
 }
 
 /* Two readers of one fid don't wait for each other: the second opens a descriptor. */
@@ -489,15 +448,12 @@ int file_stat(const struct node *node, struct statx *stat)
 
 static int resize(const struct node *node, const struct file *file, uint64_t size)
 {
-	char path[FILE_PROC];
-
 	if (size > INT64_MAX)
 		return EINVAL;
 	/* who has it open may do it whatever its mode says by now */
 	if (file->fd != -1 && fcntl(file->fd, F_GETFL) & O_ACCMODE)
-		return outcome(call_settling(TRUNCATE(ftruncate), file->fd, WORDS(size)));
-	return outcome(call_settling(TRUNCATE(truncate), file_proc(path, node->fd),
-				     WORDS(size)));
+		return change(TRUNCATE(ftruncate), file->fd, WORDS(size));
+	return change(TRUNCATE(truncate), node->path, WORDS(size));
 }
 
 static int set_times(const struct node *node, const struct timespec times[2])
@@ -511,24 +467,19 @@ static int set_times(const struct node *node, const struct timespec times[2])
 	const struct timespec *wide = times;
 	const long number = SYS_utimensat;
 #endif
-	char path[FILE_PROC];
-
-	return outcome(call_settling(number, AT_FDCWD, file_proc(path, node->fd), wide, 0));
+	return change(number, AT_FDCWD, node->path, wide, 0);
 }
 
 /* In the kernel's order: a new owner takes the set-user-ID bit, and a new mode gives it. */
 int file_change(const struct node *node, const struct file *file, const struct change *c)
 {
-	char path[FILE_PROC];
 	int error = read_only ? EROFS : 0;
 
 	if (!error && (c->uid != (uid_t)-1 || c->gid != (gid_t)-1))
-		error = outcome(call_settling(SYS_fchownat, node->fd, "", c->uid, c->gid,
-					      AT_EMPTY_PATH));
+		error = change(SYS_fchownat, node->fd, "", c->uid, c->gid, AT_EMPTY_PATH);
 	if (!error && c->mode != (mode_t)-1)
 		error = S_ISLNK(node->stat.stx_mode) ? EOPNOTSUPP :
-			outcome(call_settling(SYS_fchmodat, AT_FDCWD,
-					      file_proc(path, node->fd), c->mode));
+			change(SYS_fchmodat, AT_FDCWD, node->path, c->mode);
 	if (!error && c->resize)
 		error = resize(node, file, c->size);
 	if (!error && (c->times[0].tv_nsec != UTIME_OMIT || c->times[1].tv_nsec != UTIME_OMIT))
@@ -589,11 +540,11 @@ int file_make(const struct node *dir, const char *name, mode_t mode, unsigned in
 	if (error)
 		return error;
 	if (target)
-		error = outcome(call_settling(SYS_symlinkat, target, dir->fd, name));
+		error = change(SYS_symlinkat, target, dir->fd, name);
 	else if (S_ISDIR(mode))
-		error = outcome(call_settling(SYS_mkdirat, dir->fd, name, mode & 07777));
+		error = change(SYS_mkdirat, dir->fd, name, mode & 07777);
 	else
-		error = outcome(call_settling(SYS_mknodat, dir->fd, name, mode, device));
+		error = change(SYS_mknodat, dir->fd, name, mode, device);
 	/* somebody may be quick to take it away */
 	if (!error && stat_at(dir->fd, name, stat))
 		*stat = (struct statx){ .stx_mode = mode };
@@ -602,19 +553,10 @@ int file_make(const struct node *dir, const char *name, mode_t mode, unsigned in
 
 int file_link(const struct node *dir, const struct node *node, const char *name)
 {
-	char path[FILE_PROC];
 	int error = may_make(dir, name);
 
-	if (error)
-		return error;
-	return outcome(call_settling(SYS_linkat, AT_FDCWD, file_proc(path, node->fd), dir->fd,
-				     name, AT_SYMLINK_FOLLOW));
-}
-
-static int rename_name(const struct node *dir, const char *name, const struct node *to,
-		       const char *newname)
-{
-	return outcome(call_settling(SYS_renameat2, dir->fd, name, to->fd, newname, 0));
+	return error ? error : change(SYS_linkat, AT_FDCWD, node->path, dir->fd, name,
+				      AT_SYMLINK_FOLLOW);
 }
 
 int file_rename_at(const struct node *dir, const char *name, const struct node *to,
@@ -624,7 +566,8 @@ int file_rename_at(const struct node *dir, const char *name, const struct node *
 		return EBUSY;
 	if (no_name(name) || no_name(newname))
 		return ENOENT;
-	return read_only ? EROFS : rename_name(dir, name, to, newname);
+	return read_only ? EROFS :
+		change(SYS_renameat2, dir->fd, name, to->fd, newname, 0);
 }
 
 int file_rename(const struct node *node, const struct node *to, const char *newname)
@@ -638,14 +581,14 @@ int file_rename(const struct node *node, const struct node *to, const char *newn
 	error = read_only ? EROFS : locate(node, &dir, path, &name);
 	if (error)
 		return error;
-	error = rename_name(dir, name, to, newname);
+	error = change(SYS_renameat2, dir->fd, name, to->fd, newname, 0);
 	node_put(dir);
 	return error;
 }
 
 static int unlink_name(const struct node *dir, const char *name, bool directory)
 {
-	return outcome(call_settling(SYS_unlinkat, dir->fd, name, directory ? AT_REMOVEDIR : 0));
+	return change(SYS_unlinkat, dir->fd, name, directory ? AT_REMOVEDIR : 0);
 }
 
 int file_unlink_at(const struct node *dir, const char *name, bool directory)
@@ -674,30 +617,20 @@ int file_remove(const struct node *node)
 
 int file_get_xattr(const struct node *node, const char *name, void *data, size_t *size)
 {
-	char path[FILE_PROC];
-	long n;
+	long n = *name ? call(SYS_getxattr, node->path, name, data, *size) :
+		call(SYS_listxattr, node->path, data, *size);
 
-	file_proc(path, node->fd);
-	if (*name)
-		n = call(SYS_getxattr, path, name, data, *size);
-	else
-		n = call(SYS_listxattr, path, data, *size);
-	if (n == -1)
-		return errno;
-	*size = (size_t)n;
-	return 0;
+	*size = n == -1 ? 0 : n;
+	return n == -1 ? errno : 0;
 }
 
 /* Nothing in the place of what is there: that is how clients say remove. */
 int file_set_xattr(const struct node *node, const char *name, const void *data, size_t size,
 		   int flags)
 {
-	char path[FILE_PROC];
-
-	file_proc(path, node->fd);
 	if (read_only)
 		return EROFS;
 	if (!size && flags == 2)	/* XATTR_REPLACE */
-		return outcome(call(SYS_removexattr, path, name));
-	return outcome(call(SYS_setxattr, path, name, data, size, flags));
+		return attempt(SYS_removexattr, node->path, name);
+	return attempt(SYS_setxattr, node->path, name, data, size, flags);
 }

@@ -11,6 +11,9 @@
 
 #include <atomic_ops.h>
 
+#define FILE_PROC	32
+const char *file_proc(char path[FILE_PROC], int fd);	/* "/proc/self/fd/..." */
+
 /*
  * A place in the tree: an O_PATH descriptor, which follows the file wherever it is moved.
  * Never changes; shared by the fids that are at it.
@@ -18,6 +21,7 @@
 struct node {
 	AO_t refs;
 	int fd;
+	char path[FILE_PROC];		/* by which the kernel gets at it, and looks nothing up */
 	struct node *root;		/* what was attached: ".." ends there; maybe itself */
 	struct statx stat;		/* as it was when it was walked to */
 };
@@ -46,7 +50,7 @@ typedef bool file_entry(void *opaque, uint64_t ino, int64_t next, uint8_t type,
 			const char *name);
 
 /* All of these return 0 or an error's number. */
-int file_export(const char *dir, bool read_only);	/* once, first */
+int file_export(int dir, bool read_only);	/* once, first; with /proc, nothing works without */
 int file_attach(const char *path, struct node **);
 int file_walk(struct node *, const char *name, struct node **);
 int file_stat(const struct node *, struct statx *);
@@ -80,8 +84,5 @@ void file_close(struct file *);
 bool node_same(const struct node *, const struct statx *);
 struct node *node_get(struct node *);
 void node_put(struct node *);
-
-#define FILE_PROC	32
-const char *file_proc(char path[FILE_PROC], int fd);	/* "/proc/self/fd/..." */
 
 #endif

@@ -10,9 +10,6 @@
  * this machine.  A wait that is interrupted has taken no lock: the kernel tries anew when
  * it wakes up, and doesn't when it has been interrupted.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -62,14 +59,12 @@ static struct lock *find(const struct node *node, const struct lock_owner *o,
 static int describe(const struct file *file, const struct node *node)
 {
 	const int mode = fcntl(file->fd, F_GETFL) & (O_ACCMODE | O_DIRECTORY);
-	char path[FILE_PROC];
-	long fd = -1;
+	long fd;
 
-	file_proc(path, node->fd);
 	if (S_ISREG(node->stat.stx_mode)) {
-		fd = call(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
+		fd = call(SYS_openat, AT_FDCWD, node->path, O_RDWR | O_CLOEXEC, 0);
 		if (fd == -1 && errno != SAFE_ERESTARTSYS)
-			fd = call(SYS_openat, AT_FDCWD, path, mode | O_CLOEXEC, 0);
+			fd = call(SYS_openat, AT_FDCWD, node->path, mode | O_CLOEXEC, 0);
 		if (fd != -1 || errno == SAFE_ERESTARTSYS)
 			return (int)fd;
 	}

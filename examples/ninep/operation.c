@@ -7,9 +7,6 @@
  * it had made so far only it knew.  A fid becomes known to the client when all else is
  * done, by publish(), which does not fail for an interrupt.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -216,15 +213,13 @@ static int clunk(struct request *r)
 static int do_remove(struct request *r)
 {
 	struct session *s = r->session;
-	struct fid *fid;
 	int error = file_remove(r->fid->node);
 
 	if (error == SAFE_ERESTARTSYS)
 		return error;
 	pthread_mutex_lock(&s->lock);
-	fid = fids_remove(&s->fids, r->fid);
+	fids_remove(&s->fids, r->fid);
 	pthread_mutex_unlock(&s->lock);
-	fid_put(fid);
 	return error;
 }
 

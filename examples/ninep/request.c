@@ -45,9 +45,6 @@
  * A session that ends (Tversion, a closed connection) cancels all of its requests, waits
  * for their end, and then for that of the fids.  Nothing of it is left when Rversion is sent.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -514,8 +511,7 @@ static void clunk(struct request *r)
 {
 	struct session *s = r->session;
 
-	if (fids_remove(&s->fids, r->fid))
-		fid_put(r->fid);	/* the request has another reference */
+	fids_remove(&s->fids, r->fid);
 	if (fid_quick(r->fid)) {
 		send_short(s, RCLUNK, r->message.tag, 0);
 		forget(r);

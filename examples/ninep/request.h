@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* request.h - the life of a request; knows neither transports nor file operations */
+/* request.h - requests, and the clients that they come from */
 #ifndef REQUEST_H
 #define REQUEST_H
 
 #include <pthread.h>
 #include <stdbool.h>
 
+#include <loop.h>
 #include <safe_syscall.h>
 
 #include "fid.h"
@@ -94,6 +95,11 @@ void session_send(struct session *, struct reply *);
 void session_ended(struct session *);
 /* ... and let go of the lock.  This is where what is in the way is sent. */
 void session_unlock(struct session *);
+
+/* A client that reads from one descriptor and writes to another, or the same.  0, or -1 and errno. */
+int connection_new(struct loop *, int in, int out);
+void connection_end_all(void);			/* cancel what is under way, and close */
+extern void (*connection_last)(void);		/* called when the last one is gone, or none is there */
 
 void request_settle(void);			/* see call.h */
 

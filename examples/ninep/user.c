@@ -11,9 +11,6 @@
  * There is no authentication: whoever can connect can be any user.  So a server that
  * is not root has just one.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>

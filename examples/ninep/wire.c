@@ -5,9 +5,6 @@
  * One table tells of each request what it consists of.  A field is read only after it
  * was seen to be inside the message, and whoever adds a message adds a line.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
