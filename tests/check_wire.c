@@ -178,22 +178,26 @@ END_TEST
 /* What does not fit is left out, and said. */
 START_TEST(replies)
 {
+	static const uint64_t entry[5] = { 1, 2, 3, 5, 6 };
 	unsigned char data[64];
 	struct wire w;
 
 	wire_begin(&w, data, 20, RATTACH, 0x1234);
-	wire_numbers(&w, WIRE_QID, 1, 2, 3);
+	wire_numbers(&w, 1, 2, 3);
 	ck_assert(!w.full && w.size == 20);
-	wire_numbers(&w, "1", 1);
+	wire_numbers(&w, 1);
 	ck_assert(w.full && w.size == 20);
 	wire_end(&w);
 	ck_assert_int_eq(memcmp(data, "\x14\0\0\0\x69\x34\x12\1\2\0\0\0\3\0\0\0\0\0\0\0", 20), 0);
-	wire_begin(&w, data, 64, RREADDIR, 1);
-	wire_numbers(&w, "481", 0, 5, 6);
-	wire_string(&w, "ab");
-	wire_count(&w);
-	ck_assert(!w.full && w.size == 24);
-	ck_assert_int_eq(memcmp(data + 7, "\xd\0\0\0\5\0\0\0\0\0\0\0\6\2\0ab", 17), 0);
+	wire_begin(&w, data, 37 + 24, RREADDIR, 1);
+	w.size = WIRE_READ;
+	ck_assert(wire_entry(&w, entry, "ab"));
+	ck_assert(w.size == 37);
+	ck_assert(!wire_entry(&w, entry, "c"));
+	wire_end_data(&w);
+	ck_assert(!w.full && w.size == 37);
+	ck_assert_int_eq(memcmp(data + 7, "\x1a\0\0\0\1\2\0\0\0\3\0\0\0\0\0\0\0"
+				"\5\0\0\0\0\0\0\0\6\2\0ab", 30), 0);
 	wire_begin(&w, data, 12, RREADLINK, 1);
 	wire_string(&w, "four");
 	ck_assert(w.full && w.size == 7);

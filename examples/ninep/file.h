@@ -3,11 +3,11 @@
 #ifndef FILE_H
 #define FILE_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
-#include <time.h>
 
 #include <atomic_ops.h>
 
@@ -35,50 +35,21 @@ struct file {
 	AO_t busy;			/* a reader of the directory has it */
 };
 
-/* What setattr changes; -1 and UTIME_OMIT: not. */
-struct change {
-	mode_t mode;
-	uid_t uid;
-	gid_t gid;
-	bool resize;
-	uint64_t size;
-	struct timespec times[2];
-};
-
-/* Takes an entry of a directory; false: it has no room for it. */
-typedef bool file_entry(void *opaque, uint64_t ino, int64_t next, uint8_t type,
-			const char *name);
-
 /* All of these return 0 or an error's number. */
-int file_export(int dir, bool read_only);	/* once, first; with /proc, nothing works without */
+int file_export(int dir, bool read_only);	/* once, first; nothing works without /proc */
 int file_attach(const char *path, struct node **);
 int file_walk(struct node *, const char *name, struct node **);
-int file_stat(const struct node *, struct statx *);
+int file_stat(int dir, const char *name, struct statx *);
+/* The directory that holds the node now, and its name there, which is in path. */
+int file_locate(const struct node *, struct node **dir, char path[PATH_MAX], char **name);
 int file_open(const struct node *, int flags, struct file *);
 int file_create(struct node *dir, const char *name, int flags, mode_t, struct node **,
 		struct file *);
-int file_read(const struct file *, void *, size_t, uint64_t offset, size_t *done);
-int file_write(const struct file *, const void *, size_t, uint64_t offset, size_t *done);
-int file_sync(const struct file *, bool data_only);
-int file_change(const struct node *, const struct file *, const struct change *);
-int file_statfs(const struct node *, uint64_t numbers[9]);
-int file_readlink(const struct node *, char *, size_t);
-/* Entries from an offset on.  EINVAL when there are some and each() took none. */
-int file_readdir(const struct node *, struct file *, uint64_t offset, size_t room,
-		 file_entry *each, void *opaque);
-/* A directory, a link to target, or another node; what was made is told of in stat. */
-int file_make(const struct node *dir, const char *name, mode_t, unsigned int device,
-	      const char *target, struct statx *stat);
-int file_link(const struct node *dir, const struct node *, const char *name);
-int file_rename_at(const struct node *, const char *name, const struct node *to,
-		   const char *newname);
-int file_rename(const struct node *, const struct node *to, const char *newname);
-int file_unlink_at(const struct node *, const char *name, bool directory);
-int file_remove(const struct node *);
-/* Extended attributes: size is what there is room for, then what there is; no name: the list. */
-int file_get_xattr(const struct node *, const char *name, void *, size_t *size);
-int file_set_xattr(const struct node *, const char *name, const void *, size_t, int flags);
+/* For names that are to be made: Linux says of the special ones that they are there. */
+int file_bad_name(const char *name);
 
+int file_reopen(const struct node *, int flags);	/* a descriptor, or -1 */
+bool file_special(const char *name);		/* "." or ".." */
 bool file_read_only(void);
 void file_close(struct file *);
 bool node_same(const struct node *, const struct statx *);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * operation.c - from messages to operations on files, and back.
+ * operation.c - what each message does with files; knows descriptors, and no wire format.
  *
  * Each function here is one message.  It runs on a worker, as the fid's user, and may be
  * interrupted in any call; then it undoes nothing, as there is nothing to be undone: what
@@ -13,7 +13,12 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
 
+#include "call.h"
 #include "request.h"
 
 #define XATTR_MOST	65536		/* the kernel's own limit */
@@ -38,7 +43,7 @@ static int version(struct request *r)
 
 	fids_clear(&r->session->fids);
 	r->session->msize = known && msize >= WIRE_SMALLEST ? msize : 0;
-	wire_numbers(&r->wire, "4", msize);
+	wire_numbers(&r->wire, msize);
 	wire_string(&r->wire, known ? m->version : "unknown");
 	return msize < WIRE_SMALLEST ? EMSGSIZE : 0;
 }
@@ -63,7 +68,7 @@ static int attach(struct request *r)
 	if (!error)
 		error = file_attach(m->aname, &r->made->node);
 	if (!error)
-		wire_numbers(&r->wire, WIRE_QID, QID(&r->made->node->stat));
+		wire_numbers(&r->wire, QID(&r->made->node->stat));
 	return error;
 }
 
@@ -72,16 +77,17 @@ static int walk(struct request *r)
 {
 	const struct message *m = &r->message;
 	struct node *node = node_get(r->fid->node), *next;
+	uint64_t numbers[1 + 3 * WIRE_NAMES] = { 0 };
 	unsigned int i;
 	int error = 0;
 
-	wire_numbers(&r->wire, "2", 0);
 	for (i = 0; i < m->names && !(error = file_walk(node, m->walk[i], &next)); i++) {
-		wire_numbers(&r->wire, WIRE_QID, QID(&next->stat));
+		memcpy(&numbers[1 + 3 * i], (uint64_t[]){ QID(&next->stat) }, 3 * sizeof *numbers);
 		node_put(node);
 		node = next;
 	}
-	r->wire.data[WIRE_HEADER] = (unsigned char)i;
+	numbers[0] = i;
+	wire_put(&r->wire, numbers, 1 + 3 * i);
 	r->made->node = node;
 	if (i && error && error != SAFE_ERESTARTSYS) {
 		fid_put(r->made);
@@ -131,34 +137,59 @@ static int do_open(struct request *r)
 		error = file_open(made->node, flags, &made->file);
 	}
 	if (!error)
-		wire_numbers(&r->wire, WIRE_QID "4", QID(&made->node->stat),
-			     r->session->msize - 24);
+		wire_numbers(&r->wire, QID(&made->node->stat), r->session->msize - 24);
 	return error;
 }
 
-static int read_xattr(const struct xattr *x, void *data, uint64_t offset, size_t *done)
+/*
+ * The offset as two words, of which the second is for 32-bit kernels; others shift it
+ * away.  preadv, unlike pread64, wants no even register for it anywhere.
+ */
+static long transfer(long vector, long plain, const struct file *file, const void *data,
+		     size_t count, uint64_t offset)
+{
+	const struct iovec iov = { (void *)(uintptr_t)data, count };
+
+	if (!file->seekable)
+		return call(plain, file->fd, data, count);
+	if (offset <= INT64_MAX)
+		return call(vector, file->fd, &iov, 1, (safe_syscall_word)offset,
+			    (safe_syscall_word)(offset >> 32));
+	errno = EINVAL;
+	return -1;
+}
+
+static long read_xattr(const struct xattr *x, void *data, uint64_t offset, size_t room)
 {
 	const size_t left = offset < x->size ? x->size - offset : 0;
 
-	if (*done > left)
-		*done = left;
-	memcpy(data, x->data + (left ? offset : 0), *done);
-	return x->name ? EBADF : 0;
+	if (x->name) {
+		errno = EBADF;
+		return -1;
+	}
+	if (room > left)
+		room = left;
+	memcpy(data, x->data + (left ? offset : 0), room);
+	return room;
 }
 
 static int do_read(struct request *r)
 {
-	const struct fid *fid = r->fid;
 	const uint64_t offset = r->message.offset;
 	struct wire *w = &r->wire;
-	size_t done = w->room - WIRE_READ;
+	size_t room = w->room - WIRE_READ;
 	void *data = w->data + WIRE_READ;
-	int error = fid->xattr ? read_xattr(fid->xattr, data, offset, &done) :
-		file_read(&fid->file, data, done, offset, &done);
+	long n;
 
-	w->size = WIRE_READ + done;
-	wire_count(w);
-	return error;
+	if (r->fid->xattr)
+		n = read_xattr(r->fid->xattr, data, offset, room);
+	else
+		n = transfer(SYS_preadv, SYS_read, &r->fid->file, data, room, offset);
+	if (n == -1)
+		return errno;
+	w->size = WIRE_READ + n;
+	wire_end_data(w);
+	return 0;
 }
 
 /* In order, so that what is there at the end has no hole. */
@@ -182,79 +213,114 @@ static int write_xattr(struct session *s, struct xattr *x, const struct message 
 	return error;
 }
 
+/*
+ * A signal may end a write in the middle; as nobody has asked for that, the rest is
+ * written too.  If somebody has, the next call says SAFE_ERESTARTSYS, and what was
+ * written is the result.
+ */
+static int write_file(const struct file *file, const struct message *m, size_t *done)
+{
+	long n;
+
+	for (*done = 0; *done < m->count || !*done; *done += n) {
+		n = transfer(SYS_pwritev, SYS_write, file, m->data + *done, m->count - *done,
+			     m->offset + *done);
+		if (n <= 0)
+			return n && !*done ? errno : 0;
+	}
+	return 0;
+}
+
 static int do_write(struct request *r)
 {
 	const struct message *m = &r->message;
 	size_t done = m->count;
 	int error = r->fid->xattr ? write_xattr(r->session, r->fid->xattr, m) :
-		file_write(&r->fid->file, m->data, done, m->offset, &done);
+		write_file(&r->fid->file, m, &done);
 
-	wire_numbers(&r->wire, "4", done);
+	wire_numbers(&r->wire, done);
 	return error;
 }
 
 static int do_fsync(struct request *r)
 {
-	return file_sync(&r->fid->file, r->message.datasync);
+	return attempt(r->message.datasync ? SYS_fdatasync : SYS_fsync, r->fid->file.fd);
 }
 
+/* An attribute is written at once.  None in the place of one: that is how clients say remove. */
 static int clunk(struct request *r)
 {
 	const struct xattr *x = r->fid->xattr;
+	const char *path = r->fid->node->path;
 
 	if (!x || !x->name)
 		return 0;
 	if (x->have != x->size)
 		return EINVAL;
-	return file_set_xattr(r->fid->node, x->name, x->data, x->size, x->flags);
-}
-
-/* The fid is gone, also if the file is not; but not by what had no effect. */
-static int do_remove(struct request *r)
-{
-	struct session *s = r->session;
-	int error = file_remove(r->fid->node);
-
-	if (error == SAFE_ERESTARTSYS)
-		return error;
-	pthread_mutex_lock(&s->lock);
-	fids_remove(&s->fids, r->fid);
-	pthread_mutex_unlock(&s->lock);
-	return error;
+	if (!x->size && x->flags == XATTR_REPLACE)
+		return attempt(SYS_removexattr, path, x->name);
+	return attempt(SYS_setxattr, path, x->name, x->data, x->size, x->flags);
 }
 
 /* ---- directories -------------------------------------------------------- */
 
-static bool list(void *opaque, uint64_t ino, int64_t next, uint8_t type, const char *name)
+/* The kernel's struct linux_dirent64. */
+struct entry {
+	uint64_t ino;
+	int64_t next;
+	uint16_t length;
+	uint8_t type;
+	char name[];
+} __attribute__((packed));
+
+static bool tell(struct request *r, const struct entry *e)
 {
-	struct request *r = opaque;
-	struct wire *w = &r->wire;
 	const struct node *node = r->fid->node;
-	const uint32_t before = w->size;
 	struct statx stat = node->stat;
 
 	/* of what is above the root nothing is told */
-	if (strcmp(name, "..") || !node_same(node->root, &node->stat))
-		stat.stx_ino = ino;
-	stat.stx_mode = DTTOIF(type);
+	if (strcmp(e->name, "..") || !node_same(node->root, &node->stat))
+		stat.stx_ino = e->ino;
+	stat.stx_mode = DTTOIF(e->type);
 	stat.stx_mtime.tv_sec = stat.stx_mtime.tv_nsec = 0;
-	wire_numbers(w, WIRE_QID "81", QID(&stat), next, type);
-	wire_string(w, name);
-	if (!w->full)
-		return true;
-	w->full = false;
-	w->size = before;
-	return false;
+	return wire_entry(&r->wire, (uint64_t[]){ QID(&stat), e->next, e->type }, e->name);
 }
 
+/* EINVAL when there are entries and no room for one. */
+static int list(struct request *r, int fd)
+{
+	char buffer[65536];
+	/* an entry for a client is longer than the kernel's, but not by more than a sixth */
+	size_t size = (r->wire.room - WIRE_READ) / 7 * 6;
+	long n, at;
+
+	if (size < 320)
+		size = 320;		/* for one of any length */
+	if (!S_ISDIR(r->fid->node->stat.stx_mode))
+		return ENOTDIR;
+	if (lseek(fd, (off_t)r->message.offset, SEEK_SET) == -1)
+		return errno;
+	n = call(SYS_getdents64, fd, buffer, size < sizeof buffer ? size : sizeof buffer);
+	for (at = 0; at < n; at += ((const struct entry *)(buffer + at))->length)
+		if (!tell(r, (const struct entry *)(buffer + at)))
+			return at ? 0 : EINVAL;
+	return n == -1 ? errno : 0;
+}
+
+/* Two readers of one fid don't wait for each other: the second opens a descriptor. */
 static int do_readdir(struct request *r)
 {
-	int error;
+	struct file *file = &r->fid->file;
+	const bool first = !AO_fetch_and_add1_full(&file->busy);
+	int error, fd = first ? file->fd : file_reopen(r->fid->node, O_RDONLY | O_DIRECTORY);
 
-	wire_numbers(&r->wire, "4", 0);
-	error = file_readdir(r->fid->node, &r->fid->file, r->message.offset,
-			     r->wire.room - WIRE_READ, list, r);
-	wire_count(&r->wire);
+	r->wire.size = WIRE_READ;
+	error = fd == -1 ? errno : list(r, fd);
+	wire_end_data(&r->wire);
+	if (first)
+		AO_store_full(&file->busy, 0);
+	else if (fd != -1)
+		close(fd);
 	return error;
 }
 
@@ -269,11 +335,11 @@ static unsigned int device(unsigned int major, unsigned int minor)
 static int getattr(struct request *r)
 {
 	struct statx s;
-	int error = file_stat(r->fid->node, &s);
+	int error = file_stat(r->fid->node->fd, "", &s);
 
 	if (error)
 		return error;
-	wire_numbers(&r->wire, "8" WIRE_QID "444" "88888" "88888888" "88",
+	wire_numbers(&r->wire,
 		0x7ff | (s.stx_mask & STATX_BTIME ? r->message.mask & 0x800 : 0), QID(&s),
 		s.stx_mode, s.stx_uid, s.stx_gid,
 		s.stx_nlink, device(s.stx_rdev_major, s.stx_rdev_minor), s.stx_size,
@@ -287,52 +353,105 @@ static int getattr(struct request *r)
 /* Not to be set, or to be now, or this one: bits of atime, with which those of mtime line up. */
 static struct timespec time_of(uint64_t valid, uint64_t seconds, uint64_t nanoseconds)
 {
-	struct timespec t = { (time_t)seconds, UTIME_OMIT };
+	struct timespec t = { (time_t)seconds, UTIME_NOW };
 
 	if (valid & SETATTR_ATIME_SET)
 		t.tv_nsec = nanoseconds > 999999999 ? -1 : (long)nanoseconds;
-	else
-		t.tv_nsec = UTIME_NOW;
 	if (!(valid & SETATTR_ATIME))
 		t.tv_nsec = UTIME_OMIT;
 	return t;
 }
 
+/* A 64-bit argument: one word, or two in the host's order; on o32 from an even place on. */
+#if defined _ABIO32 && _MIPS_SIM == _ABIO32
+# if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#  define WORDS(x)	0, (long)((x) >> 32), (long)(x)
+# else
+#  define WORDS(x)	0, (long)(x), (long)((x) >> 32)
+# endif
+# define TRUNCATE(kind)	SYS_##kind##64
+#else
+# define WORDS(x)	(safe_syscall_word)(x)
+# define TRUNCATE(kind)	SYS_##kind
+#endif
+
+static int resize(const struct fid *fid, uint64_t size)
+{
+	if (size > INT64_MAX)
+		return EINVAL;
+	/* who has it open may do it whatever its mode says by now */
+	if (fid->file.fd != -1 && fcntl(fid->file.fd, F_GETFL) & O_ACCMODE)
+		return change(TRUNCATE(ftruncate), fid->file.fd, WORDS(size));
+	return change(TRUNCATE(truncate), fid->node->path, WORDS(size));
+}
+
+static int set_times(const struct node *node, const struct timespec times[2])
+{
+	/* 32-bit ABIs have their own with 64-bit seconds */
+#ifdef SYS_utimensat_time64
+	const int64_t wide[4] = { times[0].tv_sec, times[0].tv_nsec,
+		times[1].tv_sec, times[1].tv_nsec };
+	const long number = SYS_utimensat_time64;
+#else
+	const struct timespec *wide = times;
+	const long number = SYS_utimensat;
+#endif
+	return change(number, AT_FDCWD, node->path, wide, 0);
+}
+
+/* In the kernel's order: a new owner takes the set-user-ID bit, and a new mode gives it. */
 static int setattr(struct request *r)
 {
 	const struct message *m = &r->message;
-	const struct change c = {
-		m->valid & SETATTR_MODE ? m->mode & 07777 : (mode_t)-1,
-		m->valid & SETATTR_UID ? m->uid : (uid_t)-1,
-		m->valid & SETATTR_GID ? m->gid : (gid_t)-1,
-		m->valid & SETATTR_SIZE, m->length,
-		{ time_of(m->valid, m->atime, m->atime_nsec),
-		  time_of(m->valid >> 1, m->mtime, m->mtime_nsec) }
-	};
+	const struct node *node = r->fid->node;
+	const uint64_t valid = m->valid;
+	const struct timespec times[2] = { time_of(valid, m->atime, m->atime_nsec),
+		time_of(valid >> 1, m->mtime, m->mtime_nsec) };
+	int error = times[0].tv_nsec == -1 || times[1].tv_nsec == -1 ? EINVAL : 0;
 
-	if (c.times[0].tv_nsec == -1 || c.times[1].tv_nsec == -1)
-		return EINVAL;
-	return file_change(r->fid->node, &r->fid->file, &c);
+	if (!error && valid & (SETATTR_UID | SETATTR_GID))
+		error = change(SYS_fchownat, node->fd, "",
+			       valid & SETATTR_UID ? (uid_t)m->uid : (uid_t)-1,
+			       valid & SETATTR_GID ? (gid_t)m->gid : (gid_t)-1, AT_EMPTY_PATH);
+	if (!error && valid & SETATTR_MODE)
+		error = S_ISLNK(node->stat.stx_mode) ? EOPNOTSUPP :
+			change(SYS_fchmodat, AT_FDCWD, node->path, m->mode & 07777);
+	if (!error && valid & SETATTR_SIZE)
+		error = resize(r->fid, m->length);
+	if (!error && valid & (SETATTR_ATIME | SETATTR_MTIME))
+		error = set_times(node, times);
+	return error;
 }
 
-static int statfs(struct request *r)
+static int statfs_of(struct request *r)
 {
-	uint64_t numbers[9];
-	int error = file_statfs(r->fid->node, numbers);
+#ifdef SYS_fstatfs64
+	struct statfs64 s;
+	int error = attempt(SYS_fstatfs64, r->fid->node->fd, sizeof s, &s);
+#else
+	struct statfs s;
+	int error = attempt(SYS_fstatfs, r->fid->node->fd, &s);
+#endif
+	unsigned int fsid[2];
 
-	if (!error)
-		wire_put(&r->wire, "448888884", numbers);
-	return error;
+	if (error)
+		return error;
+	memcpy(fsid, &s.f_fsid, sizeof fsid);
+	wire_numbers(&r->wire, s.f_type, s.f_bsize, s.f_blocks, s.f_bfree, s.f_bavail, s.f_files,
+		     s.f_ffree, fsid[0] | (uint64_t)fsid[1] << 32, s.f_namelen);
+	return 0;
 }
 
 static int do_readlink(struct request *r)
 {
 	char target[PATH_MAX];
-	int error = file_readlink(r->fid->node, target, sizeof target);
+	long n = call(SYS_readlinkat, r->fid->node->fd, "", target, sizeof target - 1);
 
-	if (!error)
-		wire_string(&r->wire, target);
-	return error;
+	if (n == -1)
+		return errno == ENOENT ? EINVAL : errno;	/* no link */
+	target[n] = 0;
+	wire_string(&r->wire, target);
+	return 0;
 }
 
 /* The new fid is an attribute of the old one's file: of so many bytes, to be written or read. */
@@ -351,15 +470,22 @@ static struct xattr *make_xattr(struct request *r, size_t size, bool write)
 	return x;
 }
 
+/* One; or without a name the list of them. */
 static int xattrwalk(struct request *r)
 {
+	const char *name = r->message.name, *path = r->fid->node->path;
 	struct xattr *x = make_xattr(r, XATTR_MOST, false);
-	int error = x ? file_get_xattr(r->fid->node, r->message.name, x->data, &x->size) : ENOMEM;
+	long n;
 
-	if (error)
-		return error;
-	wire_numbers(&r->wire, "8", x->size);
-	x = realloc(x, sizeof *x + x->size);
+	if (!x)
+		return ENOMEM;
+	n = *name ? call(SYS_getxattr, path, name, x->data, x->size) :
+		call(SYS_listxattr, path, x->data, x->size);
+	if (n == -1)
+		return errno;
+	x->size = n;
+	wire_numbers(&r->wire, n);
+	x = realloc(x, sizeof *x + n);
 	if (x)
 		r->made->xattr = x;
 	return 0;
@@ -369,11 +495,9 @@ static int xattrcreate(struct request *r)
 {
 	const struct message *m = &r->message;
 
-	if (file_read_only())
-		return EROFS;
 	if (m->length > XATTR_MOST)
 		return E2BIG;
-	if (m->flags > 2)		/* XATTR_CREATE, XATTR_REPLACE */
+	if (m->flags > XATTR_REPLACE)
 		return EINVAL;
 	if (!make_xattr(r, m->length, true))
 		return ENOMEM;
@@ -383,47 +507,111 @@ static int xattrcreate(struct request *r)
 
 /* ---- names -------------------------------------------------------------- */
 
+/* May this name be made here?  A read-only mount tells first of what is there. */
+static int may_make(const struct request *r)
+{
+	struct statx stat;
+	int error = file_bad_name(r->message.name);
+
+	if (error || !file_read_only())
+		return error;
+	error = file_stat(r->dfid->node->fd, r->message.name, &stat);
+	return !error ? EEXIST : error == ENOENT ? EROFS : error;
+}
+
 /* Tmkdir, Tmknod and Tsymlink. */
 static int make(struct request *r)
 {
 	const struct message *m = &r->message;
-	mode_t mode = m->mode;
+	const int dir = r->dfid->node->fd;
 	struct statx stat;
-	int error;
+	int error = may_make(r);
 
-	if (m->type == TMKNOD) {
-		if (S_ISDIR(mode) || S_ISLNK(mode))
-			return EPERM;
-		if (m->major > 0xfff || m->minor > 0xfffff)
-			return EINVAL;
-	} else
-		mode = (mode & 07777) | (m->type == TMKDIR ? S_IFDIR : S_IFLNK);
-	error = file_make(r->dfid->node, m->name, mode, device(m->major, m->minor), m->target,
-			  &stat);
-	if (!error)
-		wire_numbers(&r->wire, WIRE_QID, QID(&stat));
-	return error;
+	if (!error && (m->major > 0xfff || m->minor > 0xfffff))
+		error = EINVAL;
+	if (error)
+		return error;
+	if (m->type == TSYMLINK)
+		error = change(SYS_symlinkat, m->target, dir, m->name);
+	else if (m->type == TMKDIR)
+		error = change(SYS_mkdirat, dir, m->name, m->mode & 07777);
+	else
+		error = change(SYS_mknodat, dir, m->name, m->mode, device(m->major, m->minor));
+	if (error)
+		return error;
+	if (file_stat(dir, m->name, &stat))	/* somebody was quick to take it away */
+		stat = (struct statx){ .stx_mode = m->type == TMKDIR ? S_IFDIR :
+			m->type == TSYMLINK ? S_IFLNK : 0 };
+	wire_numbers(&r->wire, QID(&stat));
+	return 0;
 }
 
 static int do_link(struct request *r)
 {
-	return file_link(r->dfid->node, r->fid->node, r->message.name);
+	int error = may_make(r);
+
+	return error ? error : change(SYS_linkat, AT_FDCWD, r->fid->node->path,
+				      r->dfid->node->fd, r->message.name, AT_SYMLINK_FOLLOW);
 }
 
-static int do_rename(struct request *r)
+static int move(int dir, const char *name, const struct request *r, const char *newname)
 {
-	return file_rename(r->fid->node, r->dfid->node, r->message.name);
+	if (file_special(name) || file_special(newname))
+		return EBUSY;
+	if (file_bad_name(name) || file_bad_name(newname))
+		return ENOENT;
+	return change(SYS_renameat2, dir, name, r->dfid->node->fd, newname, 0);
 }
 
 static int do_renameat(struct request *r)
 {
-	return file_rename_at(r->fid->node, r->message.name, r->dfid->node,
-			      r->message.newname);
+	return move(r->fid->node->fd, r->message.name, r, r->message.newname);
+}
+
+static int do_rename(struct request *r)
+{
+	char path[PATH_MAX], *name;
+	struct node *dir;
+	int error = file_locate(r->fid->node, &dir, path, &name);
+
+	if (error)
+		return error;
+	error = move(dir->fd, name, r, r->message.name);
+	node_put(dir);
+	return error;
 }
 
 static int do_unlinkat(struct request *r)
 {
-	return file_unlink_at(r->dfid->node, r->message.name, r->message.flags & 0x200);
+	const char *name = r->message.name;
+	const bool directory = r->message.flags & 0x200;
+
+	if (file_special(name))
+		return !directory ? EISDIR : name[1] ? ENOTEMPTY : EINVAL;
+	return file_bad_name(name) ? ENOENT :
+		change(SYS_unlinkat, r->dfid->node->fd, name, directory ? AT_REMOVEDIR : 0);
+}
+
+/* The fid is gone, also if the file is not; but not by what had no effect. */
+static int do_remove(struct request *r)
+{
+	const struct node *node = r->fid->node;
+	struct session *s = r->session;
+	char path[PATH_MAX], *name;
+	struct node *dir;
+	int error = file_read_only() ? EROFS : file_locate(node, &dir, path, &name);
+
+	if (!error) {
+		error = change(SYS_unlinkat, dir->fd, name,
+			       S_ISDIR(node->stat.stx_mode) ? AT_REMOVEDIR : 0);
+		node_put(dir);
+	}
+	if (error == SAFE_ERESTARTSYS)
+		return error;
+	pthread_mutex_lock(&s->lock);
+	fids_remove(&s->fids, r->fid);
+	pthread_mutex_unlock(&s->lock);
+	return error;
 }
 
 /* ---- locks -------------------------------------------------------------- */
@@ -451,7 +639,7 @@ static int lock(struct request *r)
 
 	if (!error)
 		error = lock_set(&r->fid->file, r->fid->node, &owner, &range, m->flags & 1);
-	wire_numbers(&r->wire, "1", error == EAGAIN);
+	wire_numbers(&r->wire, error == EAGAIN);
 	return error == EAGAIN ? 0 : error;
 }
 
@@ -471,7 +659,7 @@ static int getlock(struct request *r)
 		return error;
 	while (lock_types[kind] != range.l_type)
 		kind--;
-	wire_numbers(&r->wire, "1884", kind, range.l_start, range.l_len, owner.process);
+	wire_numbers(&r->wire, kind, range.l_start, range.l_len, owner.process);
 	wire_string(&r->wire, client);
 	return 0;
 }
@@ -482,7 +670,8 @@ enum {
 	FID = 1, DFID = 2,		/* has these */
 	OPEN = 4,			/* the fid is open */
 	NEW = 8, REPLACE = 16,		/* makes newfid; makes another of fid, which is not open */
-	GROUP = 32			/* what it creates has this group */
+	GROUP = 32,			/* what it creates has this group */
+	CHANGES = 64			/* what is read-only */
 };
 
 static const struct operation {
@@ -502,18 +691,18 @@ static const struct operation {
 	[TREMOVE] = { do_remove, FID },
 	[TREADDIR] = { do_readdir, FID | OPEN },
 	[TGETATTR] = { getattr, FID },
-	[TSETATTR] = { setattr, FID },
-	[TSTATFS] = { statfs, FID },
+	[TSETATTR] = { setattr, FID | CHANGES },
+	[TSTATFS] = { statfs_of, FID },
 	[TREADLINK] = { do_readlink, FID },
 	[TXATTRWALK] = { xattrwalk, FID | NEW },
-	[TXATTRCREATE] = { xattrcreate, FID | REPLACE },
+	[TXATTRCREATE] = { xattrcreate, FID | REPLACE | CHANGES },
 	[TMKDIR] = { make, DFID | GROUP },
 	[TMKNOD] = { make, DFID | GROUP },
 	[TSYMLINK] = { make, DFID | GROUP },
 	[TLINK] = { do_link, FID | DFID },
-	[TRENAME] = { do_rename, FID | DFID },
-	[TRENAMEAT] = { do_renameat, FID | DFID },
-	[TUNLINKAT] = { do_unlinkat, DFID },
+	[TRENAME] = { do_rename, FID | DFID | CHANGES },
+	[TRENAMEAT] = { do_renameat, FID | DFID | CHANGES },
+	[TUNLINKAT] = { do_unlinkat, DFID | CHANGES },
 	[TLOCK] = { lock, FID | OPEN },
 	[TGETLOCK] = { getlock, FID | OPEN },
 };
@@ -564,6 +753,8 @@ int operation_run(struct request *r)
 		error = user_become(fid->user, o->needs & GROUP ? r->message.gid : USER_GROUP);
 	if (o->needs & (NEW | REPLACE) && !(r->made = fid_new(fid ? fid->user : NULL)))
 		error = ENOMEM;
+	if (!error && o->needs & CHANGES && file_read_only())
+		error = EROFS;
 	if (!error)
 		error = o->run(r);
 	if (!error && r->made)

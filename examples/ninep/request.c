@@ -251,7 +251,7 @@ static void send_short(struct session *s, int type, uint16_t tag, int error)
 		return;
 	}
 	if (error)
-		wire_numbers(&w, "4", wire_error(error));
+		wire_numbers(&w, wire_error(error));
 	send_reply(s, reply, &w);
 }
 

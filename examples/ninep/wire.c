@@ -25,49 +25,55 @@ struct field {
 #define F(member, width)	{ #member, offsetof(struct message, member), width }
 #define FIELDS			11
 
+#define QID			"148"
+#define QIDS			QID QID QID QID
+
 static const struct format {
 	const char *name;
 	struct field field[FIELDS + 1];		/* to the first without a width */
+	const char *reply;			/* the widths of its reply's numbers */
 } formats[256] = {
-	[TVERSION] = { "Tversion", { F(msize, 4), F(version, STRING) } },
+	[TLERROR] = { .reply = "4" },
+	[TVERSION] = { "Tversion", { F(msize, 4), F(version, STRING) }, "4" },
 	[TAUTH] = { "Tauth", { F(afid, 4), F(uname, STRING), F(aname, STRING),
-		F(n_uname, 4) } },
+		F(n_uname, 4) }, "" },
 	[TATTACH] = { "Tattach", { F(newfid, 4), F(afid, 4), F(uname, STRING),
-		F(aname, STRING), F(n_uname, 4) } },
-	[TFLUSH] = { "Tflush", { F(oldtag, 2) } },
-	[TWALK] = { "Twalk", { F(fid, 4), F(newfid, 4), F(walk, NAMES) } },
-	[TLOPEN] = { "Tlopen", { F(fid, 4), F(flags, 4) } },
+		F(aname, STRING), F(n_uname, 4) }, QID },
+	[TFLUSH] = { "Tflush", { F(oldtag, 2) }, "" },
+	[TWALK] = { "Twalk", { F(fid, 4), F(newfid, 4), F(walk, NAMES) }, "2" QIDS QIDS QIDS QIDS },
+	[TLOPEN] = { "Tlopen", { F(fid, 4), F(flags, 4) }, QID "4" },
 	[TLCREATE] = { "Tlcreate", { F(fid, 4), F(name, STRING), F(flags, 4), F(mode, 4),
-		F(gid, 4) } },
-	[TREAD] = { "Tread", { F(fid, 4), F(offset, 8), F(count, 4) } },
-	[TWRITE] = { "Twrite", { F(fid, 4), F(offset, 8), F(data, DATA) } },
-	[TCLUNK] = { "Tclunk", { F(fid, 4) } },
-	[TREMOVE] = { "Tremove", { F(fid, 4) } },
-	[TSTATFS] = { "Tstatfs", { F(fid, 4) } },
-	[TGETATTR] = { "Tgetattr", { F(fid, 4), F(mask, 8) } },
+		F(gid, 4) }, QID "4" },
+	[TREAD] = { "Tread", { F(fid, 4), F(offset, 8), F(count, 4) }, "" },
+	[TWRITE] = { "Twrite", { F(fid, 4), F(offset, 8), F(data, DATA) }, "4" },
+	[TCLUNK] = { "Tclunk", { F(fid, 4) }, "" },
+	[TREMOVE] = { "Tremove", { F(fid, 4) }, "" },
+	[TSTATFS] = { "Tstatfs", { F(fid, 4) }, "448888884" },
+	[TGETATTR] = { "Tgetattr", { F(fid, 4), F(mask, 8) },
+		"8" QID "444" "88888" "88888888" "88" },
 	[TSETATTR] = { "Tsetattr", { F(fid, 4), F(valid, 4), F(mode, 4), F(uid, 4),
 		F(gid, 4), F(length, 8), F(atime, 8), F(atime_nsec, 8), F(mtime, 8),
-		F(mtime_nsec, 8) } },
-	[TREADDIR] = { "Treaddir", { F(fid, 4), F(offset, 8), F(count, 4) } },
-	[TFSYNC] = { "Tfsync", { F(fid, 4), F(datasync, 4 | OPTIONAL) } },
+		F(mtime_nsec, 8) }, "" },
+	[TREADDIR] = { "Treaddir", { F(fid, 4), F(offset, 8), F(count, 4) }, "" },
+	[TFSYNC] = { "Tfsync", { F(fid, 4), F(datasync, 4 | OPTIONAL) }, "" },
 	[TLOCK] = { "Tlock", { F(fid, 4), F(kind, 1), F(flags, 4), F(start, 8),
-		F(length, 8), F(process, 4), F(client, STRING) } },
+		F(length, 8), F(process, 4), F(client, STRING) }, "1" },
 	[TGETLOCK] = { "Tgetlock", { F(fid, 4), F(kind, 1), F(start, 8), F(length, 8),
-		F(process, 4), F(client, STRING) } },
-	[TLINK] = { "Tlink", { F(dfid, 4), F(fid, 4), F(name, STRING) } },
+		F(process, 4), F(client, STRING) }, "1884" },
+	[TLINK] = { "Tlink", { F(dfid, 4), F(fid, 4), F(name, STRING) }, "" },
 	[TSYMLINK] = { "Tsymlink", { F(dfid, 4), F(name, STRING), F(target, STRING),
-		F(gid, 4) } },
+		F(gid, 4) }, QID },
 	[TMKNOD] = { "Tmknod", { F(dfid, 4), F(name, STRING), F(mode, 4), F(major, 4),
-		F(minor, 4), F(gid, 4) } },
-	[TMKDIR] = { "Tmkdir", { F(dfid, 4), F(name, STRING), F(mode, 4), F(gid, 4) } },
-	[TRENAME] = { "Trename", { F(fid, 4), F(dfid, 4), F(name, STRING) } },
+		F(minor, 4), F(gid, 4) }, QID },
+	[TMKDIR] = { "Tmkdir", { F(dfid, 4), F(name, STRING), F(mode, 4), F(gid, 4) }, QID },
+	[TRENAME] = { "Trename", { F(fid, 4), F(dfid, 4), F(name, STRING) }, "" },
 	[TRENAMEAT] = { "Trenameat", { F(fid, 4), F(name, STRING), F(dfid, 4),
-		F(newname, STRING) } },
-	[TUNLINKAT] = { "Tunlinkat", { F(dfid, 4), F(name, STRING), F(flags, 4) } },
-	[TREADLINK] = { "Treadlink", { F(fid, 4) } },
-	[TXATTRWALK] = { "Txattrwalk", { F(fid, 4), F(newfid, 4), F(name, STRING) } },
+		F(newname, STRING) }, "" },
+	[TUNLINKAT] = { "Tunlinkat", { F(dfid, 4), F(name, STRING), F(flags, 4) }, "" },
+	[TREADLINK] = { "Treadlink", { F(fid, 4) }, "" },
+	[TXATTRWALK] = { "Txattrwalk", { F(fid, 4), F(newfid, 4), F(name, STRING) }, "8" },
 	[TXATTRCREATE] = { "Txattrcreate", { F(fid, 4), F(name, STRING), F(length, 8),
-		F(flags, 4) } },
+		F(flags, 4) }, "" },
 };
 
 /* ---- requests ----------------------------------------------------------- */
@@ -218,12 +224,17 @@ static bool fits(struct wire *w, size_t bytes)
 	return !w->full;
 }
 
-void wire_put(struct wire *w, const char *widths, const uint64_t *numbers)
+static void put_numbers(struct wire *w, const char *widths, const uint64_t *numbers, size_t n)
 {
-	for (; *widths && fits(w, *widths - '0'); widths++) {
+	for (; n-- && fits(w, *widths - '0'); widths++) {
 		put(w->data + w->size, *numbers++, *widths - '0');
 		w->size += *widths - '0';
 	}
+}
+
+void wire_put(struct wire *w, const uint64_t *numbers, size_t count)
+{
+	put_numbers(w, formats[w->data[4] - 1].reply, numbers, count);
 }
 
 void wire_string(struct wire *w, const char *string)
@@ -232,12 +243,25 @@ void wire_string(struct wire *w, const char *string)
 
 	if (!fits(w, length + 2))
 		return;
-	wire_numbers(w, "2", length);
+	put_numbers(w, "2", (const uint64_t[]){ length }, 1);
 	memcpy(w->data + w->size, string, length);
 	w->size += length;
 }
 
-void wire_count(struct wire *w)
+bool wire_entry(struct wire *w, const uint64_t numbers[5], const char *name)
+{
+	const uint32_t before = w->size;
+
+	put_numbers(w, QID "81", numbers, 5);
+	wire_string(w, name);
+	if (!w->full)
+		return true;
+	w->full = false;
+	w->size = before;
+	return false;
+}
+
+void wire_end_data(struct wire *w)
 {
 	put(w->data + WIRE_HEADER, w->size - WIRE_READ, 4);
 }

@@ -71,15 +71,17 @@ int wire_parse(struct message *, unsigned char *data, uint32_t size);
 uint32_t wire_reply_room(const struct message *, uint32_t msize);
 
 /*
- * Replies: numbers with their widths, as "148", and strings.  A qid is three numbers.
+ * Replies.  The numbers are those of the reply's type, or of an entry of Rreaddir, in their
+ * order, a qid being three; how wide they are on the wire is wire.c's affair.
  */
-#define WIRE_QID	"148"
-#define wire_numbers(wire, widths, ...)	\
-	wire_put(wire, widths, (const uint64_t[]){ __VA_ARGS__ })
+#define wire_numbers(wire, ...)							\
+	wire_put(wire, (const uint64_t[]){ __VA_ARGS__ },			\
+		 sizeof (uint64_t[]){ __VA_ARGS__ } / sizeof(uint64_t))
 void wire_begin(struct wire *, unsigned char *data, uint32_t room, int type, uint16_t tag);
-void wire_put(struct wire *, const char *widths, const uint64_t *numbers);
+void wire_put(struct wire *, const uint64_t *numbers, size_t count);
 void wire_string(struct wire *, const char *);
-void wire_count(struct wire *);		/* of the bytes behind the head of an Rread */
+bool wire_entry(struct wire *, const uint64_t numbers[5], const char *name);	/* if it fits */
+void wire_end_data(struct wire *);	/* all behind the head of an Rread is there */
 void wire_end(struct wire *);		/* now the size is known */
 
 /* Linux's number for an error, where this host's own differs. */
