@@ -46,7 +46,6 @@
  * for their end, and then for that of the fids.  Nothing of it is left when Rversion is sent.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -211,15 +210,6 @@ static bool take_back(struct request *r)
 
 /* ---- replies ------------------------------------------------------------ */
 
-static void trace(const unsigned char *data, uint32_t size, const struct message *m)
-{
-	if (!request_trace)
-		return;
-	flockfile(stderr);
-	wire_describe(stderr, data, size, m);
-	funlockfile(stderr);
-}
-
 static struct reply *begin_reply(struct wire *w, uint32_t room, int type, uint16_t tag)
 {
 	struct reply *reply = malloc(sizeof *reply + room);
@@ -236,7 +226,8 @@ static void send_reply(struct session *s, struct reply *reply, struct wire *w)
 	wire_end(w);
 	reply->size = w->size;
 	s->held += reply->size + sizeof *reply;		/* until it is sent */
-	trace(reply->data, reply->size, NULL);
+	if (request_trace)
+		wire_describe(stderr, reply->data, reply->size, NULL);
 	session_send(s, reply);
 }
 
@@ -433,10 +424,10 @@ void session_relieved(struct session *s, size_t bytes)
 
 /* ---- its end before the time -------------------------------------------- */
 
-/* If it had not begun, it is over by this.  A Tclunk has had its effect. */
+/* If it had not begun, it is over by this.  What closes fids is never cancelled. */
 static void cancel(struct request *r)
 {
-	if (r->cancelled || r->message.type == TCLUNK)
+	if (r->cancelled || r->message.type == TCLUNK || r->message.type == TVERSION)
 		return;
 	r->cancelled = true;
 	if (r->starved)			/* r->queue is the workers' to look at, if not */
@@ -556,7 +547,8 @@ void request_received(struct request *r)
 	const uint16_t tag = (uint16_t)(r->data[5] | r->data[6] << 8);
 	int error = wire_parse(&r->message, r->data, r->size);
 
-	trace(r->data, r->size, &r->message);
+	if (request_trace)
+		wire_describe(stderr, r->data, r->size, &r->message);
 	charge(r, r->size + (uint32_t)sizeof *r);
 	r->cost = wire_reply_room(&r->message, r->session->msize ? r->session->msize : WIRE_SMALLEST);
 	if (!error)

@@ -33,46 +33,46 @@ static const struct format {
 	struct field field[FIELDS + 1];		/* to the first without a width */
 	const char *reply;			/* the widths of its reply's numbers */
 } formats[256] = {
-	[TLERROR] = { .reply = "4" },
-	[TVERSION] = { "Tversion", { F(msize, 4), F(version, STRING) }, "4" },
-	[TAUTH] = { "Tauth", { F(afid, 4), F(uname, STRING), F(aname, STRING),
+	[TLERROR] = { "lerror", { { NULL, 0, 0 } }, "4" },
+	[TVERSION] = { "version", { F(msize, 4), F(version, STRING) }, "4" },
+	[TAUTH] = { "auth", { F(afid, 4), F(uname, STRING), F(aname, STRING),
 		F(n_uname, 4) }, "" },
-	[TATTACH] = { "Tattach", { F(newfid, 4), F(afid, 4), F(uname, STRING),
+	[TATTACH] = { "attach", { F(newfid, 4), F(afid, 4), F(uname, STRING),
 		F(aname, STRING), F(n_uname, 4) }, QID },
-	[TFLUSH] = { "Tflush", { F(oldtag, 2) }, "" },
-	[TWALK] = { "Twalk", { F(fid, 4), F(newfid, 4), F(walk, NAMES) }, "2" QIDS QIDS QIDS QIDS },
-	[TLOPEN] = { "Tlopen", { F(fid, 4), F(flags, 4) }, QID "4" },
-	[TLCREATE] = { "Tlcreate", { F(fid, 4), F(name, STRING), F(flags, 4), F(mode, 4),
+	[TFLUSH] = { "flush", { F(oldtag, 2) }, "" },
+	[TWALK] = { "walk", { F(fid, 4), F(newfid, 4), F(walk, NAMES) }, "2" QIDS QIDS QIDS QIDS },
+	[TLOPEN] = { "lopen", { F(fid, 4), F(flags, 4) }, QID "4" },
+	[TLCREATE] = { "lcreate", { F(fid, 4), F(name, STRING), F(flags, 4), F(mode, 4),
 		F(gid, 4) }, QID "4" },
-	[TREAD] = { "Tread", { F(fid, 4), F(offset, 8), F(count, 4) }, "" },
-	[TWRITE] = { "Twrite", { F(fid, 4), F(offset, 8), F(data, DATA) }, "4" },
-	[TCLUNK] = { "Tclunk", { F(fid, 4) }, "" },
-	[TREMOVE] = { "Tremove", { F(fid, 4) }, "" },
-	[TSTATFS] = { "Tstatfs", { F(fid, 4) }, "448888884" },
-	[TGETATTR] = { "Tgetattr", { F(fid, 4), F(mask, 8) },
+	[TREAD] = { "read", { F(fid, 4), F(offset, 8), F(count, 4) }, "" },
+	[TWRITE] = { "write", { F(fid, 4), F(offset, 8), F(data, DATA) }, "4" },
+	[TCLUNK] = { "clunk", { F(fid, 4) }, "" },
+	[TREMOVE] = { "remove", { F(fid, 4) }, "" },
+	[TSTATFS] = { "statfs", { F(fid, 4) }, "448888884" },
+	[TGETATTR] = { "getattr", { F(fid, 4), F(mask, 8) },
 		"8" QID "444" "88888" "88888888" "88" },
-	[TSETATTR] = { "Tsetattr", { F(fid, 4), F(valid, 4), F(mode, 4), F(uid, 4),
+	[TSETATTR] = { "setattr", { F(fid, 4), F(valid, 4), F(mode, 4), F(uid, 4),
 		F(gid, 4), F(length, 8), F(atime, 8), F(atime_nsec, 8), F(mtime, 8),
 		F(mtime_nsec, 8) }, "" },
-	[TREADDIR] = { "Treaddir", { F(fid, 4), F(offset, 8), F(count, 4) }, "" },
-	[TFSYNC] = { "Tfsync", { F(fid, 4), F(datasync, 4 | OPTIONAL) }, "" },
-	[TLOCK] = { "Tlock", { F(fid, 4), F(kind, 1), F(flags, 4), F(start, 8),
+	[TREADDIR] = { "readdir", { F(fid, 4), F(offset, 8), F(count, 4) }, "" },
+	[TFSYNC] = { "fsync", { F(fid, 4), F(datasync, 4 | OPTIONAL) }, "" },
+	[TLOCK] = { "lock", { F(fid, 4), F(kind, 1), F(flags, 4), F(start, 8),
 		F(length, 8), F(process, 4), F(client, STRING) }, "1" },
-	[TGETLOCK] = { "Tgetlock", { F(fid, 4), F(kind, 1), F(start, 8), F(length, 8),
+	[TGETLOCK] = { "getlock", { F(fid, 4), F(kind, 1), F(start, 8), F(length, 8),
 		F(process, 4), F(client, STRING) }, "1884" },
-	[TLINK] = { "Tlink", { F(dfid, 4), F(fid, 4), F(name, STRING) }, "" },
-	[TSYMLINK] = { "Tsymlink", { F(dfid, 4), F(name, STRING), F(target, STRING),
+	[TLINK] = { "link", { F(dfid, 4), F(fid, 4), F(name, STRING) }, "" },
+	[TSYMLINK] = { "symlink", { F(dfid, 4), F(name, STRING), F(target, STRING),
 		F(gid, 4) }, QID },
-	[TMKNOD] = { "Tmknod", { F(dfid, 4), F(name, STRING), F(mode, 4), F(major, 4),
+	[TMKNOD] = { "mknod", { F(dfid, 4), F(name, STRING), F(mode, 4), F(major, 4),
 		F(minor, 4), F(gid, 4) }, QID },
-	[TMKDIR] = { "Tmkdir", { F(dfid, 4), F(name, STRING), F(mode, 4), F(gid, 4) }, QID },
-	[TRENAME] = { "Trename", { F(fid, 4), F(dfid, 4), F(name, STRING) }, "" },
-	[TRENAMEAT] = { "Trenameat", { F(fid, 4), F(name, STRING), F(dfid, 4),
+	[TMKDIR] = { "mkdir", { F(dfid, 4), F(name, STRING), F(mode, 4), F(gid, 4) }, QID },
+	[TRENAME] = { "rename", { F(fid, 4), F(dfid, 4), F(name, STRING) }, "" },
+	[TRENAMEAT] = { "renameat", { F(fid, 4), F(name, STRING), F(dfid, 4),
 		F(newname, STRING) }, "" },
-	[TUNLINKAT] = { "Tunlinkat", { F(dfid, 4), F(name, STRING), F(flags, 4) }, "" },
-	[TREADLINK] = { "Treadlink", { F(fid, 4) }, "" },
-	[TXATTRWALK] = { "Txattrwalk", { F(fid, 4), F(newfid, 4), F(name, STRING) }, "8" },
-	[TXATTRCREATE] = { "Txattrcreate", { F(fid, 4), F(name, STRING), F(length, 8),
+	[TUNLINKAT] = { "unlinkat", { F(dfid, 4), F(name, STRING), F(flags, 4) }, "" },
+	[TREADLINK] = { "readlink", { F(fid, 4) }, "" },
+	[TXATTRWALK] = { "xattrwalk", { F(fid, 4), F(newfid, 4), F(name, STRING) }, "8" },
+	[TXATTRCREATE] = { "xattrcreate", { F(fid, 4), F(name, STRING), F(length, 8),
 		F(flags, 4) }, "" },
 };
 
@@ -176,7 +176,7 @@ int wire_parse(struct message *m, unsigned char *data, uint32_t size)
 	m->size = size;
 	m->type = data[4];
 	m->tag = (uint16_t)number(data + 5, 2);
-	if (!formats[m->type].name)
+	if (!f->width)
 		return EOPNOTSUPP;
 	for (; f->width; f++)
 		take_field(&c, f, m);
@@ -309,35 +309,38 @@ static void describe_string(FILE *out, const char *name, const char *s)
 	putc('"', out);
 }
 
-static void describe_field(FILE *out, const struct field *f, const struct message *m)
+static void describe_request(FILE *out, const struct message *m)
 {
-	const void *member = (const char *)m + f->offset;
+	const struct field *f;
+	const void *member;
 	unsigned int i;
 
-	if (f->width == STRING)
-		describe_string(out, f->name, *(const char *const *)member);
-	else if (f->width == DATA)
-		fprintf(out, " count %" PRIu64, m->count);
-	else if (f->width != NAMES)
-		fprintf(out, " %s %" PRIu64, f->name, *(const uint64_t *)member);
-	else
-		for (i = 0; i < m->names; i++)
-			describe_string(out, "name", m->walk[i]);
+	for (f = formats[m->type].field; f->width; f++) {
+		member = (const char *)m + f->offset;
+		if (f->width == STRING)
+			describe_string(out, f->name, *(const char *const *)member);
+		else if (f->width == DATA)
+			fprintf(out, " count %" PRIu64, m->count);
+		else if (f->width != NAMES)
+			fprintf(out, " %s %" PRIu64, f->name, *(const uint64_t *)member);
+		else
+			for (i = 0; i < m->names; i++)
+				describe_string(out, "name", m->walk[i]);
+	}
 }
 
 void wire_describe(FILE *out, const unsigned char *data, uint32_t size,
 		   const struct message *m)
 {
-	const struct format *format = &formats[m ? m->type : data[4] - 1];
-	const struct field *f = format->field;
-	const bool failed = !m && data[4] == RLERROR;
-	const char *name = failed ? "Tlerror" : format->name ? format->name : "T(unknown)";
+	const char *name = formats[m ? m->type : data[4] - 1].name;
 
-	fprintf(out, "%c%s tag %u size %" PRIu32, m ? 'T' : 'R', name + 1,
+	flockfile(out);
+	fprintf(out, "%c%s tag %u size %" PRIu32, m ? 'T' : 'R', name ? name : "(unknown)",
 		(unsigned int)number(data + 5, 2), size);
-	if (failed)
+	if (m)
+		describe_request(out, m);
+	else if (data[4] == RLERROR)
 		fprintf(out, " error %u", (unsigned int)number(data + 7, 4));
-	for (; m && f->width; f++)
-		describe_field(out, f, m);
 	putc('\n', out);
+	funlockfile(out);
 }
