@@ -12,6 +12,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -38,7 +39,7 @@ struct connection {
 };
 
 static struct connection *connections;
-void (*connection_last)(void);
+bool connection_stop;
 
 static struct connection *of(struct session *s)
 {
@@ -264,6 +265,8 @@ static void writable(void *opaque)
 
 static void destroy(struct connection *c)
 {
+	struct loop *loop;
+
 	watch(c);
 	close(c->in);
 	if (c->out != c->in)
@@ -273,14 +276,15 @@ static void destroy(struct connection *c)
 	*c->link = c->next;
 	if (c->next)
 		c->next->link = c->link;
-	session_free(&c->session);
+	pthread_mutex_destroy(&c->session.lock);
 	free(c->request);
-	free(c);
+	loop = c->loop;
+	munmap(c, sizeof *c);
 #ifdef __GLIBC__
 	malloc_trim(0);			/* it may have had much */
 #endif
-	if (!connections)
-		connection_last();
+	if (!connections && connection_stop)
+		loop_stop(loop, 0);
 }
 
 /* What follows for the loop from what workers, and itself, have done. */
@@ -330,12 +334,13 @@ static bool is_socket(int fd)
 
 int connection_new(struct loop *loop, int in, int out)
 {
-	struct connection *c = malloc(sizeof *c);
+	/* all zero; of its large arrays there is only as much as is used */
+	struct connection *c = mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (c)
-		memset(c, 0, offsetof(struct connection, buffer));
-	if (!c || session_init(&c->session)) {
-		free(c);
+	if (c == MAP_FAILED || session_init(&c->session)) {
+		if (c != MAP_FAILED)
+			munmap(c, sizeof *c);
 		errno = ENOMEM;
 		return -1;
 	}
@@ -357,7 +362,7 @@ int connection_new(struct loop *loop, int in, int out)
 	return 0;
 }
 
-void connection_end_all(void)
+void connection_end_all(struct loop *loop)
 {
 	struct connection *c, *next;
 
@@ -367,6 +372,7 @@ void connection_end_all(void)
 		close_it(c);
 		session_unlock(&c->session);
 	}
+	connection_stop = true;
 	if (!connections)
-		connection_last();
+		loop_stop(loop, 0);
 }

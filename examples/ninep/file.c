@@ -32,12 +32,7 @@
 #define OPEN	(O_CLOEXEC | O_NOCTTY)
 
 static struct node *exported;
-static bool read_only;
-
-bool file_read_only(void)
-{
-	return read_only;
-}
+bool file_read_only;
 
 const char *file_proc(char path[FILE_PROC], int fd)
 {
@@ -105,12 +100,11 @@ static int look(int dir, const char *name, int more)
 	return (int)call(SYS_openat, dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC | more, 0);
 }
 
-int file_export(int fd, bool changes_nothing)
+int file_export(int fd)
 {
 	char target[2];
 	int error = node_new(fd, NULL, &exported);
 
-	read_only = changes_nothing;
 	if (!error && readlink(exported->path, target, sizeof target) == -1)
 		error = errno;
 	return error;
@@ -237,7 +231,7 @@ int file_locate(const struct node *node, struct node **dir, char path[PATH_MAX],
 /* On a mount that is read-only these can't be written; FIFOs, devices and sockets can. */
 static bool denied(const struct node *node, int flags)
 {
-	return read_only && (S_ISREG(node->stat.stx_mode) || S_ISDIR(node->stat.stx_mode)) &&
+	return file_read_only && (S_ISREG(node->stat.stx_mode) || S_ISDIR(node->stat.stx_mode)) &&
 		((flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC);
 }
 
@@ -255,9 +249,9 @@ int file_reopen(const struct node *node, int flags)
 	long fd = -1;
 
 	/* not even the time of access is to change, where that can be had */
-	if (read_only)
+	if (file_read_only)
 		fd = call(SYS_openat, AT_FDCWD, node->path, flags | OPEN | O_NOATIME, 0);
-	if (fd == -1 && (!read_only || errno == EPERM))
+	if (fd == -1 && (!file_read_only || errno == EPERM))
 		fd = call(SYS_openat, AT_FDCWD, node->path, flags | OPEN, 0);
 	return (int)fd;
 }
@@ -293,7 +287,7 @@ int file_create(struct node *dir, const char *name, int flags, mode_t mode,
 
 	if (file_bad_name(name))
 		return file_bad_name(name);
-	if (read_only)
+	if (file_read_only)
 		return open_existing(dir, name, flags, made, file);
 	fd = (int)call(SYS_openat, dir->fd, name, flags | O_CREAT | O_NOFOLLOW | OPEN,
 		       mode & 07777);

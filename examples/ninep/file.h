@@ -36,7 +36,7 @@ struct file {
 };
 
 /* All of these return 0 or an error's number. */
-int file_export(int dir, bool read_only);	/* once, first; nothing works without /proc */
+int file_export(int dir);			/* once, first; nothing works without /proc */
 int file_attach(const char *path, struct node **);
 int file_walk(struct node *, const char *name, struct node **);
 int file_stat(int dir, const char *name, struct statx *);
@@ -50,7 +50,7 @@ int file_bad_name(const char *name);
 
 int file_reopen(const struct node *, int flags);	/* a descriptor, or -1 */
 bool file_special(const char *name);		/* "." or ".." */
-bool file_read_only(void);
+extern bool file_read_only;			/* as if by a mount */
 void file_close(struct file *);
 bool node_same(const struct node *, const struct statx *);
 struct node *node_get(struct node *);

@@ -24,7 +24,6 @@
 
 static struct loop *loop;
 static int listener = -1, reserve = -1;
-static bool stopping, alone;		/* alone: one client, by descriptors that were given */
 static struct sockaddr_un name = { .sun_family = AF_UNIX };	/* to be removed in the end */
 
 static void fail(int status, const char *format, ...)
@@ -58,20 +57,13 @@ static void accept_client(void *unused)
 	}
 }
 
-static void last_is_gone(void)
-{
-	if (stopping || alone)
-		loop_stop(loop, 0);
-}
-
 static void stop(void *unused, int signum)
 {
 	(void)unused;
 	(void)signum;
-	stopping = true;
 	if (listener != -1)
 		loop_fd(loop, listener, NULL, NULL, NULL);
-	connection_end_all();
+	connection_end_all(loop);
 }
 
 /* ---- where they come from ----------------------------------------------- */
@@ -149,7 +141,7 @@ static void use_descriptors(const char *numbers)
 		fail(2, "fd:%s: not fd:IN,OUT", numbers);
 	if (fcntl(in, F_GETFD) == -1 || fcntl(out, F_GETFD) == -1)
 		fail(2, "fd:%s: %s", numbers, strerror(errno));
-	alone = true;
+	connection_stop = true;
 	if (connection_new(loop, in, out))
 		fail(1, "fd:%s: %s", numbers, strerror(errno));
 }
@@ -217,9 +209,8 @@ static void set_limits(void)
 	umask(0);			/* modes are the clients' affair */
 }
 
-static bool options(int argc, char **argv)
+static void options(int argc, char **argv)
 {
-	bool read_only = false;
 	int c;
 
 	opterr = 0;
@@ -228,7 +219,7 @@ static bool options(int argc, char **argv)
 			request_trace = true;
 			setvbuf(stderr, NULL, _IOLBF, 0);
 		} else if (c == 'r')
-			read_only = true;
+			file_read_only = true;
 		else if (c == 't')
 			request_threads = number(optarg, "-t", 1, 4096);
 		else if (c == 'm')
@@ -238,21 +229,20 @@ static bool options(int argc, char **argv)
 	if (argc - optind != 2)
 		fail(2, "usage: safe-ninep [-d] [-r] [-t THREADS] [-m MSIZE] DIR "
 		     "unix:PATH|tcp:HOST:PORT|fd:IN,OUT");
-	return read_only;
 }
 
 int main(int argc, char **argv)
 {
-	bool read_only = options(argc, argv);
-	int dir = open(argv[optind], O_PATH | O_DIRECTORY | O_CLOEXEC), error, status;
+	int dir, error, status;
 
+	options(argc, argv);
+	dir = open(argv[optind], O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir == -1)
 		fail(2, "%s: %s", argv[optind], strerror(errno));
-	error = file_export(dir, read_only);
+	error = file_export(dir);
 	if (error)
 		fail(1, "%s: %s", argv[optind], strerror(error));
 	start();
-	connection_last = last_is_gone;
 	find_clients(argv[optind + 1]);
 	set_limits();
 	status = loop_run(loop);

@@ -35,24 +35,20 @@ static uint64_t qid_type(mode_t mode)
 
 /* ---- from the root to a file -------------------------------------------- */
 
+/* A session begins; or the connection is closed, where nobody waits for a reply. */
 static int version(struct request *r)
 {
 	const struct message *m = &r->message;
-	bool known = !strcmp(m->version, "9P2000.L");
-	uint32_t msize = m->msize < request_msize ? m->msize : request_msize;
+	const bool known = m->version && !strcmp(m->version, "9P2000.L");
+	const uint32_t msize = m->msize < request_msize ? m->msize : request_msize;
 
 	fids_clear(&r->session->fids);
+	if (!m->type)
+		return 0;
 	r->session->msize = known && msize >= WIRE_SMALLEST ? msize : 0;
 	wire_numbers(&r->wire, msize);
 	wire_string(&r->wire, known ? m->version : "unknown");
 	return msize < WIRE_SMALLEST ? EMSGSIZE : 0;
-}
-
-/* The connection is closed.  Nobody waits for a reply. */
-static int farewell(struct request *r)
-{
-	fids_clear(&r->session->fids);
-	return 0;
 }
 
 static int attach(struct request *r)
@@ -513,7 +509,7 @@ static int may_make(const struct request *r)
 	struct statx stat;
 	int error = file_bad_name(r->message.name);
 
-	if (error || !file_read_only())
+	if (error || !file_read_only)
 		return error;
 	error = file_stat(r->dfid->node->fd, r->message.name, &stat);
 	return !error ? EEXIST : error == ENOENT ? EROFS : error;
@@ -599,7 +595,7 @@ static int do_remove(struct request *r)
 	struct session *s = r->session;
 	char path[PATH_MAX], *name;
 	struct node *dir;
-	int error = file_read_only() ? EROFS : file_locate(node, &dir, path, &name);
+	int error = file_read_only ? EROFS : file_locate(node, &dir, path, &name);
 
 	if (!error) {
 		error = change(SYS_unlinkat, dir->fd, name,
@@ -678,7 +674,7 @@ static const struct operation {
 	int (*run)(struct request *);
 	unsigned int needs;
 } operations[256] = {
-	[0] = { farewell, 0 },
+	[0] = { version, 0 },
 	[TVERSION] = { version, 0 },
 	[TATTACH] = { attach, NEW },
 	[TWALK] = { walk, FID | NEW },
@@ -753,7 +749,7 @@ int operation_run(struct request *r)
 		error = user_become(fid->user, o->needs & GROUP ? r->message.gid : USER_GROUP);
 	if (o->needs & (NEW | REPLACE) && !(r->made = fid_new(fid ? fid->user : NULL)))
 		error = ENOMEM;
-	if (!error && o->needs & CHANGES && file_read_only())
+	if (!error && o->needs & CHANGES && file_read_only)
 		error = EROFS;
 	if (!error)
 		error = o->run(r);

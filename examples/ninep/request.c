@@ -48,14 +48,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
 #include "request.h"
 
 #define IDLE		1		/* seconds after which a thread ends */
 #define STACK		(256 << 10)
-#define TAGS		65536
 
 uint32_t request_msize = 1 << 20;
 bool request_trace;
@@ -263,22 +261,9 @@ struct request *request_new(struct session *s, uint32_t size)
 /* What ends it is had from the beginning: there may be no memory then. */
 int session_init(struct session *s)
 {
-	/* of this there is only as much as is used */
-	s->tags = mmap(NULL, TAGS * sizeof *s->tags, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (s->tags == MAP_FAILED)
-		return -1;
-	s->farewell = request_new(s, 0);
-	if (!s->farewell)
-		munmap(s->tags, TAGS * sizeof *s->tags);
 	pthread_mutex_init(&s->lock, NULL);
+	s->farewell = request_new(s, 0);
 	return s->farewell ? 0 : -1;
-}
-
-void session_free(struct session *s)
-{
-	munmap(s->tags, TAGS * sizeof *s->tags);
-	pthread_mutex_destroy(&s->lock);
 }
 
 static void charge(struct request *r, uint32_t bytes)

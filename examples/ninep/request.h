@@ -42,6 +42,8 @@ struct request {
 	unsigned char data[];			/* the message */
 };
 
+#define TAGS		65536
+
 /* What belongs to a client, from Tversion on. */
 struct session {
 	pthread_mutex_t lock;			/* of all of this */
@@ -49,12 +51,12 @@ struct session {
 	unsigned int locks;			/* guarded by lock.c */
 	uint32_t msize;				/* 0: no version is agreed on */
 	unsigned int live;			/* requests that aren't forgotten */
-	struct request **tags;			/* those that have one: 65536 */
 	struct queue starved;			/* no memory for their replies now */
 	size_t held;				/* bytes, for requests and replies */
 	struct request *last;			/* waits for the end of all others */
 	struct request *farewell;		/* will be that in the end */
 	bool ending;				/* one of them waits or runs: take no request */
+	struct request *tags[TAGS];		/* who has which */
 };
 
 /*
@@ -71,7 +73,6 @@ extern bool request_trace;
 extern int request_threads;			/* so many work, at most */
 
 int session_init(struct session *);		/* all zero before; 0, or -1 */
-void session_free(struct session *);
 /* A request of so many bytes, still to be put into data; null: no memory. */
 struct request *request_new(struct session *, uint32_t size);
 /* With the session's lock: it is there ... */
@@ -98,8 +99,8 @@ void session_unlock(struct session *);
 
 /* A client that reads from one descriptor and writes to another, or the same.  0, or -1 and errno. */
 int connection_new(struct loop *, int in, int out);
-void connection_end_all(void);			/* cancel what is under way, and close */
-extern void (*connection_last)(void);		/* called when the last one is gone, or none is there */
+extern bool connection_stop;			/* the loop, when the last one is gone */
+void connection_end_all(struct loop *);		/* cancel what is under way, close, stop */
 
 void request_settle(void);			/* see call.h */
 
