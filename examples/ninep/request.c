@@ -450,8 +450,8 @@ static void start_last(struct session *s)
 	s->last = NULL;
 	begin_life(r);
 	r->settled = true;
-	if (submit(&closing, r))
-		run(r);			/* so be it */
+	if (submit(&closing, r))	/* no thread is to be had: so be it */
+		end(r, r->message.type, carry_out(r));
 }
 
 static void end_with(struct session *s, struct request *last)
