@@ -57,18 +57,23 @@ void session_send(struct session *s, struct reply *reply)
 	c->last = &reply->next;
 }
 
-/* Never waits: descriptors that are no sockets don't block. */
-static ssize_t transmit(const struct connection *c, const struct reply *reply)
+static int gather(const struct connection *c, struct iovec *iov)
 {
-	struct iovec iov[BATCH];
-	struct msghdr message = { .msg_iov = iov };
+	struct reply *reply;
 	int n = 0;
 
-	for (; reply && n < BATCH; reply = reply->next, n++) {
-		iov[n].iov_base = (void *)(reply->data + reply->sent);
+	for (reply = c->first; reply && n < BATCH; reply = reply->next, n++) {
+		iov[n].iov_base = reply->data + reply->sent;
 		iov[n].iov_len = reply->size - reply->sent;
 	}
-	message.msg_iovlen = n;
+	return n;
+}
+
+/* Never waits: descriptors that are no sockets don't block. */
+static ssize_t transmit(const struct connection *c, struct iovec *iov, int n)
+{
+	const struct msghdr message = { .msg_iov = iov, .msg_iovlen = n };
+
 	return c->socket ? sendmsg(c->out, &message, MSG_DONTWAIT | MSG_NOSIGNAL) :
 		writev(c->out, iov, n);
 }
@@ -93,13 +98,15 @@ static void sent(struct connection *c, size_t bytes)
 /* With the lock, which it lets go of while it sends. */
 static void push(struct connection *c)
 {
-	const struct reply *first;
+	struct iovec iov[BATCH];
 	ssize_t n;
 
 	c->sending = true;
-	while ((first = c->first) && !c->blocked && !c->broken) {
+	while (c->first && !c->blocked && !c->broken) {
+		int parts = gather(c, iov);
+
 		pthread_mutex_unlock(&c->session.lock);
-		n = transmit(c, first);
+		n = transmit(c, iov, parts);
 		pthread_mutex_lock(&c->session.lock);
 		if (n >= 0)
 			sent(c, (size_t)n);
