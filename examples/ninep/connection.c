@@ -22,7 +22,7 @@
 #define BATCH		32		/* replies in one call */
 
 struct connection {
-	struct session session;		/* first; its lock guards all that is not the loop's */
+	struct session session;		/* first; its lock guards what is not the loop's */
 	struct loop *loop;
 	struct loop_bh *attend;		/* something has changed for the loop */
 	struct connection *next, **link;

@@ -198,8 +198,8 @@ int file_attach(const char *name, struct node **root)
 }
 
 /*
- * Somebody may rename it, or a directory on the way, at any moment.  What is found is looked at before
- * it is used; who renames it after that has renamed first.
+ * Somebody may rename it, or a directory on the way, at any moment.  What is found is
+ * looked at before it is used; who renames it after that has renamed first.
  */
 int file_locate(const struct node *node, struct node **dir, char path[PATH_MAX], char **name)
 {

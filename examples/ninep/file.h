@@ -21,7 +21,7 @@ const char *file_proc(char path[FILE_PROC], int fd);	/* "/proc/self/fd/..." */
 struct node {
 	AO_t refs;
 	int fd;
-	char path[FILE_PROC];		/* by which the kernel gets at it, and looks nothing up */
+	char path[FILE_PROC];		/* by which the kernel looks nothing up */
 	struct node *root;		/* what was attached: ".." ends there; maybe itself */
 	struct statx stat;		/* as it was when it was walked to */
 };

@@ -411,7 +411,7 @@ static int setattr(struct request *r)
 			       valid & SETATTR_GID ? (gid_t)m->gid : (gid_t)-1, AT_EMPTY_PATH);
 	if (!error && valid & SETATTR_MODE)
 		error = S_ISLNK(node->stat.stx_mode) ? EOPNOTSUPP :
-			change(SYS_fchmodat, AT_FDCWD, node->path, m->mode & 07777);
+			change(SYS_fchmodat, AT_FDCWD, node->path, (mode_t)m->mode & 07777);
 	if (!error && valid & SETATTR_SIZE)
 		error = resize(r->fid, m->length);
 	if (!error && valid & (SETATTR_ATIME | SETATTR_MTIME))
@@ -520,6 +520,7 @@ static int make(struct request *r)
 {
 	const struct message *m = &r->message;
 	const int dir = r->dfid->node->fd;
+	const mode_t mode = m->mode;
 	struct statx stat;
 	int error = may_make(r);
 
@@ -530,9 +531,9 @@ static int make(struct request *r)
 	if (m->type == TSYMLINK)
 		error = change(SYS_symlinkat, m->target, dir, m->name);
 	else if (m->type == TMKDIR)
-		error = change(SYS_mkdirat, dir, m->name, m->mode & 07777);
+		error = change(SYS_mkdirat, dir, m->name, mode & 07777);
 	else
-		error = change(SYS_mknodat, dir, m->name, m->mode, device(m->major, m->minor));
+		error = change(SYS_mknodat, dir, m->name, mode, device(m->major, m->minor));
 	if (error)
 		return error;
 	if (file_stat(dir, m->name, &stat))	/* somebody was quick to take it away */
@@ -665,7 +666,7 @@ static int getlock(struct request *r)
 enum {
 	FID = 1, DFID = 2,		/* has these */
 	OPEN = 4,			/* the fid is open */
-	NEW = 8, REPLACE = 16,		/* makes newfid; makes another of fid, which is not open */
+	NEW = 8, REPLACE = 16,		/* makes newfid; another of fid, which is closed */
 	GROUP = 32,			/* what it creates has this group */
 	CHANGES = 64			/* what is read-only */
 };

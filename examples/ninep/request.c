@@ -332,14 +332,19 @@ void request_settle(void)
 	running->settled = true;
 }
 
+static uint32_t reply_room(const struct request *r)
+{
+	const uint32_t msize = r->session->msize;
+
+	return wire_reply_room(&r->message, msize ? msize : WIRE_SMALLEST);
+}
+
 static int carry_out(struct request *r)
 {
-	const uint32_t msize = r->session->msize ? r->session->msize : WIRE_SMALLEST;
 	struct reply *whole;
 	int error;
 
-	r->reply = begin_reply(&r->wire, wire_reply_room(&r->message, msize),
-			       r->message.type + 1, r->message.tag);
+	r->reply = begin_reply(&r->wire, reply_room(r), r->message.type + 1, r->message.tag);
 	if (!r->reply)
 		return ENOMEM;
 	error = operation_run(r);
@@ -463,7 +468,8 @@ static void end_with(struct session *s, struct request *last)
 	s->last = last;
 	s->ending = true;
 	for (i = 0; i < TAGS && s->live; i++)
-		if (s->tags[i] && !s->tags[i]->flushed)	/* flushes go with what they are about */
+		/* flushes go with what they are about */
+		if (s->tags[i] && !s->tags[i]->flushed)
 			cancel(s->tags[i]);
 	start_last(s);
 }
@@ -535,7 +541,7 @@ void request_received(struct request *r)
 	if (request_trace)
 		wire_describe(stderr, r->data, r->size, &r->message);
 	charge(r, r->size + (uint32_t)sizeof *r);
-	r->cost = wire_reply_room(&r->message, r->session->msize ? r->session->msize : WIRE_SMALLEST);
+	r->cost = reply_room(r);
 	if (!error)
 		error = begin(r);
 	if (!error)

@@ -97,7 +97,7 @@ void session_ended(struct session *);
 /* ... and let go of the lock.  This is where what is in the way is sent. */
 void session_unlock(struct session *);
 
-/* A client that reads from one descriptor and writes to another, or the same.  0, or -1 and errno. */
+/* A client reads from one descriptor and writes to another, or the same.  0, or -1 and errno. */
 int connection_new(struct loop *, int in, int out);
 extern bool connection_stop;			/* the loop, when the last one is gone */
 void connection_end_all(struct loop *);		/* cancel what is under way, close, stop */
