@@ -8,6 +8,9 @@
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#ifndef STATX_TYPE		/* older C libraries */
+# include <linux/stat.h>
+#endif
 
 #include <atomic_ops.h>
 
