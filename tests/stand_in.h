@@ -19,6 +19,16 @@ static int (*before_syscall)(long number);
 /* And when it has been made. */
 static void (*after_syscall)(long number);
 
+/*
+ * A pointer above 2 GiB is no negative number where the words are wider, on x32; on n32 there
+ * are none, and the kernel wants numbers with their sign.
+ */
+#if defined __x86_64__ && defined __ILP32__
+typedef unsigned long stand_in_word;
+#else
+typedef long stand_in_word;
+#endif
+
 /* It reads more arguments than there are. */
 #ifdef __has_attribute
 # if __has_attribute(no_sanitize)
@@ -35,7 +45,7 @@ long syscall(long number, ...)
 
 	va_start(list, number);
 	for (i = 0; i < 6; i++)
-		a[i] = va_arg(list, long);
+		a[i] = va_arg(list, stand_in_word);
 	va_end(list);
 	result = before_syscall ? -before_syscall(number) : 0;
 	if (!result)
