@@ -650,7 +650,8 @@ static int program_that_blocks(void)
 	alarm_soon(interrupts_own_scope);
 	if (block() != -SAFE_ERESTARTSYS || is_blocked(interrupt_signal))
 		return 11;
-	return safe_syscall_leave(&entered) == 0 && is_quiet() ? 7 : 12;
+	return safe_syscall_leave(&entered) == 0 &&
+		safe_syscall_rearm(safe_syscall_self()) == 1 && is_quiet() ? 7 : 12;
 }
 
 static void execute_program(void)
