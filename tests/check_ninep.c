@@ -700,7 +700,8 @@ START_TEST(arguments)
 	ck_assert_int_eq(status_of("/tmp tcp:80"), 2);
 	ck_assert_int_eq(status_of("/tmp fd:0"), 2);
 	ck_assert_int_eq(status_of("/tmp fd:77,78"), 2);
-	ck_assert_int_eq(status_of("/tmp/no/such/dir unix:/tmp/x"), 1);
+	ck_assert_int_eq(status_of("/tmp/no/such/dir unix:/tmp/x"), 2);
+	ck_assert_int_eq(status_of("/dev/null unix:/tmp/x"), 2);
 	ck_assert_int_eq(status_of("/tmp unix:/tmp/no/such/dir/x"), 1);
 	snprintf(line, sizeof line, "/tmp unix:%s", server.socket);
 	ck_assert_int_eq(status_of(line), 1);		/* somebody lives there */

@@ -154,6 +154,24 @@ START_TEST(all_threads_block)
 }
 END_TEST
 
+/* Nor does it hear less of a client whose requests want more memory than there is for it. */
+START_TEST(all_memory_is_asked_for)
+{
+	int i;
+
+	must(&client, Tversion, "ds", 1u << 20, "9P2000.L");
+	must(&client, Tattach, "ddssd", ROOT, NOFID, "", "", (unsigned int)geteuid());
+	open_file(&client, 1, "fifo", 2);
+	for (i = 10; i < 110; i++)
+		tell(&client, Tread, i, "dqd", 1u, (uint64_t)0, 1u << 20);
+	nothing_comes(&client);
+	for (i = 109; i >= 10; i--) {
+		tell(&client, Tflush, 2, "w", (unsigned int)i);
+		expect(&client, Rflush, 2);
+	}
+}
+END_TEST
+
 START_TEST(clunk_with_file_while_all_block)
 {
 	make(&server, "file", "");
@@ -624,6 +642,7 @@ int main(void)
 	tcase_add_test(tc, part_of_a_write);
 	tcase_add_test(tc, unknown_and_many);
 	tcase_add_test(tc, all_threads_block);
+	tcase_add_test(tc, all_memory_is_asked_for);
 	tcase_add_test(tc, clunk_with_file_while_all_block);
 	tcase_add_test(tc, version_and_close);
 	tcase_add_test(tc, clunk_beside_a_request);

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * call.h - how a request makes the system calls that may block.
+ * call.h - how a request makes the system calls that may block: by safe_syscall(), in its
+ * scope.  Interrupted, they fail with SAFE_ERESTARTSYS and have had no effect; otherwise
+ * what they return is what happened.
  *
- * They go through safe_syscall(), in the request's scope.  When that is interrupted they
- * fail with SAFE_ERESTARTSYS and have had no effect; otherwise what they return is what
- * happened.  Two things are left to say here.
- *
- * EINTR is the kernel's word for "no effect" as well: none of the calls made here says it
- * after it has done something.  Some signal has come, or the process was stopped.  So the
- * call is made again.  Where the reason is that the scope was interrupted, the second try
- * says SAFE_ERESTARTSYS.  A client never sees EINTR.
+ * EINTR says "no effect" as well: none of the calls made here says it after it has done
+ * something.  Some signal has come, or the process was stopped, and the call is made
+ * again; if the scope was interrupted, that says SAFE_ERESTARTSYS.  A client never sees EINTR.
  *
  * An operation of several calls is not to be given up in the middle: a file is
  * created but its qid not known yet.  The first call that has an effect settles it:
@@ -33,16 +30,12 @@
 		result_;						\
 	})
 
+/* 0 or the error's number ... */
+#define attempt(...)	(call(__VA_ARGS__) == -1 ? errno : 0)
+
 void request_settle(void);
 
-/* The same, for the call that has the effect. */
-#define call_settling(...)						\
-	__extension__ ({						\
-		long done_ = call(__VA_ARGS__);				\
-									\
-		if (done_ != -1)					\
-			request_settle();				\
-		done_;							\
-	})
+/* ... and the same for the call that has the effect. */
+#define change(...)	(call(__VA_ARGS__) == -1 ? errno : (request_settle(), 0))
 
 #endif

@@ -7,27 +7,22 @@
  * thread sends at a time, those that come meanwhile leave it theirs.  When the client
  * does not take them, the loop waits until it does.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "connection.h"
 #include "request.h"
 
 #define BATCH		32		/* replies in one call */
 
 struct connection {
-	struct session session;		/* first; its lock guards all that is not the loop's */
+	struct session session;		/* first; its lock guards what is not the loop's */
 	struct loop *loop;
 	struct loop_bh *attend;		/* something has changed for the loop */
 	struct connection *next, **link;
@@ -35,23 +30,16 @@ struct connection {
 	bool socket;
 	bool reading, writing;		/* what the loop waits for */
 	bool closed;			/* by the client, or for what it sent */
-	unsigned char head[4];		/* of a message; until it is there whole ... */
-	uint32_t have;			/* ... so much has come of the message */
-	struct request *request;	/* null: not even its size is known */
-	unsigned char *stash;		/* what came behind a Tversion */
-	size_t stashed;
-	struct reply *first, **end;	/* in the way to the client */
+	struct request *request;	/* of which so much has come; null: not even its size */
+	uint32_t have;
+	unsigned char *at, *end;	/* what has come behind it, in the buffer */
+	struct reply *first, **last;	/* in the way to the client */
 	bool sending, blocked, broken, over;
+	unsigned char buffer[32768];
 };
 
 static struct connection *connections;
-static unsigned int count;
-void (*connection_last)(void);
-
-unsigned int connection_count(void)
-{
-	return count;
-}
+bool connection_stop;
 
 static struct connection *of(struct session *s)
 {
@@ -65,22 +53,11 @@ void session_send(struct session *s, struct reply *reply)
 	struct connection *c = of(s);
 
 	reply->next = NULL;
-	*c->end = reply;
-	c->end = &reply->next;
+	*c->last = reply;
+	c->last = &reply->next;
 }
 
-static void drop_first(struct connection *c)
-{
-	struct reply *reply = c->first;
-
-	c->first = reply->next;
-	if (!c->first)
-		c->end = &c->first;
-	session_relieved(&c->session, reply->size + sizeof *reply);
-	free(reply);
-}
-
-static int gather(struct connection *c, struct iovec *iov)
+static int gather(const struct connection *c, struct iovec *iov)
 {
 	struct reply *reply;
 	int n = 0;
@@ -93,26 +70,29 @@ static int gather(struct connection *c, struct iovec *iov)
 }
 
 /* Never waits: descriptors that are no sockets don't block. */
-static ssize_t transmit(struct connection *c, struct iovec *iov, int n)
+static ssize_t transmit(const struct connection *c, struct iovec *iov, int n)
 {
-	struct msghdr message = { .msg_iov = iov, .msg_iovlen = (size_t)n };
+	const struct msghdr message = { .msg_iov = iov, .msg_iovlen = n };
 
 	return c->socket ? sendmsg(c->out, &message, MSG_DONTWAIT | MSG_NOSIGNAL) :
 		writev(c->out, iov, n);
 }
 
+/* So many bytes need not be kept any more. */
 static void sent(struct connection *c, size_t bytes)
 {
-	while (bytes) {
-		size_t left = c->first->size - c->first->sent;
+	struct reply *reply;
 
-		if (bytes < left) {
-			c->first->sent += (uint32_t)bytes;
-			return;
-		}
-		bytes -= left;
-		drop_first(c);
+	while ((reply = c->first) && bytes >= reply->size - reply->sent) {
+		bytes -= reply->size - reply->sent;
+		c->first = reply->next;
+		if (!c->first)
+			c->last = &c->first;
+		session_relieved(&c->session, reply->size + sizeof *reply);
+		free(reply);
 	}
+	if (reply)
+		reply->sent += bytes;
 }
 
 /* With the lock, which it lets go of while it sends. */
@@ -135,8 +115,8 @@ static void push(struct connection *c)
 		else if (errno != EINTR)
 			c->broken = true;
 	}
-	while (c->first && c->broken)
-		drop_first(c);
+	if (c->broken)
+		sent(c, SIZE_MAX);
 	c->sending = false;
 }
 
@@ -150,6 +130,13 @@ static bool wants_room(const struct connection *c)
 	return c->blocked && !c->broken && !c->closed;
 }
 
+/* Is what the loop does for it no longer what it should? */
+static bool needs_attention(const struct connection *c)
+{
+	return c->over || (c->broken && !c->closed) || c->reading != wants_input(c) ||
+		c->writing != wants_room(c);
+}
+
 void session_unlock(struct session *s)
 {
 	struct connection *c = of(s);
@@ -157,15 +144,14 @@ void session_unlock(struct session *s)
 	if (c->first && !c->sending && (!c->blocked || c->broken))
 		push(c);
 	/* in here, as it is gone when the loop has seen that it is over */
-	if (c->over || (c->broken && !c->closed) || (c->stash && !s->ending) ||
-	    c->reading != wants_input(c) || c->writing != wants_room(c))
+	if (needs_attention(c))
 		loop_bh_schedule(c->attend);
 	pthread_mutex_unlock(&s->lock);
 }
 
-void session_ended(struct session *s, bool closed)
+void session_ended(struct session *s)
 {
-	of(s)->over |= closed;
+	of(s)->over = true;
 }
 
 /* ---- from the client ---------------------------------------------------- */
@@ -180,104 +166,96 @@ static void close_it(struct connection *c)
 /* Its size is there: a place for the message. */
 static bool begin(struct connection *c)
 {
-	const uint32_t size = wire_size(c->head);
-	const uint32_t most = c->session.msize ? c->session.msize : request_msize;
+	const uint32_t size = wire_size(c->at);
 
-	if (size < WIRE_HEADER || size > most)
-		return false;
-	c->request = request_new(&c->session, size);
-	if (!c->request)
-		return false;
-	memcpy(c->request->data, c->head, sizeof c->head);
-	return true;
+	if (size >= WIRE_HEADER && size <= (c->session.msize ? c->session.msize : request_msize))
+		c->request = request_new(&c->session, size);
+	c->have = 0;
+	return c->request;
 }
 
-/* Bytes of the message that is under way; how many it takes of these. */
-static size_t take(struct connection *c, const unsigned char *data, size_t size)
+/* So much has come of the message; if that is all of it, it goes its way. */
+static void came(struct connection *c, size_t n)
 {
-	unsigned char *to = c->request ? c->request->data : c->head;
-	size_t n = (c->request ? c->request->size : sizeof c->head) - c->have;
+	struct request *r = c->request;
 
-	if (n > size)
-		n = size;
-	if (data != to + c->have)	/* else they were received there */
-		memcpy(to + c->have, data, n);
 	c->have += (uint32_t)n;
-	if (!c->request && c->have == sizeof c->head && !begin(c))
-		close_it(c);
-	else if (c->request && c->have == c->request->size) {
-		struct request *r = c->request;
-
-		c->request = NULL;
-		c->have = 0;
-		request_received(r);
-	}
-	return n;
-}
-
-/* What comes behind a Tversion has to wait for its end. */
-static void stash(struct connection *c, const unsigned char *data, size_t size)
-{
-	unsigned char *more = realloc(c->stash, c->stashed + size);
-
-	if (!more) {
-		close_it(c);
+	if (c->have < r->size)
 		return;
-	}
-	memcpy(more + c->stashed, data, size);
-	c->stash = more;
-	c->stashed += size;
+	c->request = NULL;
+	request_received(r);
 }
 
-static void feed(struct connection *c, const unsigned char *data, size_t size)
+/* Messages from the buffer.  What it can't take now waits there: a Tversion has to end. */
+static void feed(struct connection *c)
 {
 	size_t n;
 
-	while (size && !c->closed && !c->session.ending) {
-		n = take(c, data, size);
-		data += n;
-		size -= n;
+	while (c->at < c->end && wants_input(c)) {
+		if (!c->request && c->end - c->at < 4)
+			break;
+		if (!c->request && !begin(c)) {
+			close_it(c);
+			break;
+		}
+		n = c->request->size - c->have;
+		if (n > (size_t)(c->end - c->at))
+			n = (size_t)(c->end - c->at);
+		memcpy(c->request->data + c->have, c->at, n);
+		c->at += n;
+		came(c, n);
 	}
-	if (size && !c->closed)
-		stash(c, data, size);
+	memmove(c->buffer, c->at, (size_t)(c->end - c->at));
+	c->end -= c->at - c->buffer;
+	c->at = c->buffer;
 }
 
-static void feed_stash(struct connection *c)
+static void readable(void *opaque);
+static void writable(void *opaque);
+
+/* With the lock. */
+static void watch(struct connection *c)
 {
-	unsigned char *data = c->stash;
-	size_t size = c->stashed;
+	const bool reading = !c->over && wants_input(c), writing = !c->over && wants_room(c);
+	void (*const in)(void *) = reading ? readable : NULL;
+	void (*const out)(void *) = writing ? writable : NULL;
 
-	c->stash = NULL;
-	c->stashed = 0;
-	feed(c, data, size);
-	free(data);
+	if (reading == c->reading && writing == c->writing)
+		return;
+	c->reading = reading;
+	c->writing = writing;
+	loop_fd(c->loop, c->in, in, c->in == c->out ? out : NULL, c);
+	if (c->in != c->out)
+		loop_fd(c->loop, c->out, NULL, out, c);
 }
 
-/* The rest of the message goes where it belongs, what comes behind it here. */
+/* The rest of the message goes where it belongs, what comes behind it into the buffer. */
 static void readable(void *opaque)
 {
-	static unsigned char buffer[65536];	/* the loop has one thread */
 	struct connection *c = opaque;
 	struct request *r = c->request;
-	struct iovec iov[2] = { { NULL, 0 }, { buffer, sizeof buffer } };
+	struct iovec iov[2] = { { NULL, 0 }, { c->end, sizeof c->buffer - (c->end - c->at) } };
 	struct msghdr message = { .msg_iov = iov, .msg_iovlen = 2 };
-	size_t rest, n;
-	ssize_t got;
+	size_t rest;
+	ssize_t n;
 
 	if (r)
 		iov[0] = (struct iovec){ r->data + c->have, r->size - c->have };
 	rest = iov[0].iov_len;
-	got = c->socket ? recvmsg(c->in, &message, MSG_DONTWAIT) : readv(c->in, iov, 2);
-	if (got == -1 && (errno == EAGAIN || errno == EINTR))
+	n = c->socket ? recvmsg(c->in, &message, MSG_DONTWAIT) : readv(c->in, iov, 2);
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
-	n = got > 0 ? (size_t)got : 0;
 	pthread_mutex_lock(&c->session.lock);
-	if (!n)
+	if (n <= 0)
 		close_it(c);
-	if (rest && n)
-		feed(c, iov[0].iov_base, n < rest ? n : rest);
-	if (n > rest)
-		feed(c, buffer, n - rest);
+	else {
+		if ((size_t)n > rest)
+			c->end += (size_t)n - rest;
+		if (r)
+			came(c, (size_t)n < rest ? (size_t)n : rest);
+		feed(c);
+	}
+	watch(c);
 	session_unlock(&c->session);
 }
 
@@ -292,41 +270,28 @@ static void writable(void *opaque)
 
 /* ---- on the loop -------------------------------------------------------- */
 
-static void watch(struct connection *c, bool reading, bool writing)
-{
-	if (reading == c->reading && writing == c->writing)
-		return;
-	c->reading = reading;
-	c->writing = writing;
-	if (c->in == c->out) {
-		loop_fd(c->loop, c->in, reading ? readable : NULL, writing ? writable : NULL, c);
-		return;
-	}
-	loop_fd(c->loop, c->in, reading ? readable : NULL, NULL, c);
-	loop_fd(c->loop, c->out, NULL, writing ? writable : NULL, c);
-}
-
 static void destroy(struct connection *c)
 {
-	watch(c, false, false);
+	struct loop *loop;
+
+	watch(c);
 	close(c->in);
 	if (c->out != c->in)
 		close(c->out);
-	while (c->first)
-		drop_first(c);
+	sent(c, SIZE_MAX);
 	loop_bh_delete(c->attend);
 	*c->link = c->next;
 	if (c->next)
 		c->next->link = c->link;
 	pthread_mutex_destroy(&c->session.lock);
 	free(c->request);
-	free(c->stash);
-	free(c);
+	loop = c->loop;
+	munmap(c, sizeof *c);
 #ifdef __GLIBC__
 	malloc_trim(0);			/* it may have had much */
 #endif
-	if (!--count && connection_last)
-		connection_last();
+	if (!connections && connection_stop)
+		loop_stop(loop, 0);
 }
 
 /* What follows for the loop from what workers, and itself, have done. */
@@ -343,9 +308,8 @@ static void attend(void *opaque)
 	}
 	if (c->broken && !c->closed)
 		close_it(c);
-	if (c->stash && !s->ending)
-		feed_stash(c);
-	watch(c, wants_input(c), wants_room(c));
+	feed(c);
+	watch(c);
 	if (c->first && !c->sending && !c->blocked)
 		push(c);
 	pthread_mutex_unlock(&s->lock);
@@ -360,11 +324,12 @@ static int private(int fd, int mode)
 	char path[FILE_PROC];
 	int own = open(file_proc(path, fd), mode | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 
-	if (own == -1)			/* there is no other way, then */
+	if (own == -1) {		/* there is no other way, then */
 		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	else
-		close(fd);
-	return own == -1 ? fd : own;
+		return fd;
+	}
+	close(fd);
+	return own;
 }
 
 static bool is_socket(int fd)
@@ -376,10 +341,13 @@ static bool is_socket(int fd)
 
 int connection_new(struct loop *loop, int in, int out)
 {
-	struct connection *c = calloc(1, sizeof *c);
+	/* all zero; of its large arrays there is only as much as is used */
+	struct connection *c = mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (!c || session_init(&c->session)) {
-		free(c);
+	if (c == MAP_FAILED || session_init(&c->session)) {
+		if (c != MAP_FAILED)
+			munmap(c, sizeof *c);
 		errno = ENOMEM;
 		return -1;
 	}
@@ -389,19 +357,19 @@ int connection_new(struct loop *loop, int in, int out)
 		out = fcntl(in, F_DUPFD_CLOEXEC, 0);
 	c->in = c->socket ? in : private(in, O_RDONLY);
 	c->out = c->socket ? out : private(out, O_WRONLY);
-	c->end = &c->first;
+	c->at = c->end = c->buffer;
+	c->last = &c->first;
 	c->attend = loop_bh_new(loop, attend, c);
 	c->link = &connections;
 	c->next = connections;
 	if (c->next)
 		c->next->link = &c->next;
 	connections = c;
-	count++;
-	watch(c, true, false);
+	watch(c);
 	return 0;
 }
 
-void connection_end_all(void)
+void connection_end_all(struct loop *loop)
 {
 	struct connection *c, *next;
 
@@ -411,4 +379,7 @@ void connection_end_all(void)
 		close_it(c);
 		session_unlock(&c->session);
 	}
+	connection_stop = true;
+	if (!connections)
+		loop_stop(loop, 0);
 }

@@ -9,10 +9,10 @@
 
 /* An attribute that is read (it is here whole), or written (until the fid is clunked). */
 struct xattr {
-	char *data;
 	size_t size, have;
-	char *name;			/* written: under this name; read: null */
 	int flags;
+	const char *name;		/* written: under this name, behind data; read: null */
+	char data[];
 };
 
 /*
@@ -22,32 +22,30 @@ struct xattr {
 struct fid {
 	AO_t refs;
 	uint32_t number;
-	struct fid *next;
 	bool replaced;			/* by one of these */
 	struct node *node;
 	struct user *user;
-	struct file *file;		/* null: not open */
+	struct file file;
 	struct xattr *xattr;		/* null: none */
-	struct lock_hold *locks;
 };
 
 /* Those of a connection; guarded by its lock. */
 struct fids {
-	struct fid **buckets;
-	size_t size, count;
+	void *tree;
+	size_t count;
 };
 
-struct fid *fid_new(struct node *, struct user *);	/* takes references of its own */
-struct fid *fid_get(struct fid *);
-void fid_put(struct fid *);			/* the last one closes: may block */
-bool fid_quick(const struct fid *);		/* no, it won't, as there is nothing open */
+struct fid *fid_new(struct user *);		/* with a reference of its own to the user */
+struct fid *fid_get(struct fid *);		/* null: null, as in fid_put() */
+void fid_put(struct fid *);			/* the last one closes: may block ... */
+bool fid_quick(const struct fid *);		/* ... but not this one: nothing is open */
 
 struct fid *fids_find(const struct fids *, uint32_t number);	/* no reference taken */
-/* Put a fid behind a number that is free.  Takes the reference over, if it succeeds. */
-int fids_add(struct fids *, struct fid *, uint32_t number);
+int fids_add(struct fids *, struct fid *, uint32_t number);	/* where the number is free */
 /* Behind the number of an old one, unless that was clunked meanwhile: then nobody gets it. */
 int fids_replace(struct fids *, struct fid *old, struct fid *);
-struct fid *fids_remove(struct fids *, struct fid *);	/* its reference; null: not there */
+/* If it is still there.  Whoever removes or replaces one has another reference. */
+void fids_remove(struct fids *, struct fid *);
 void fids_clear(struct fids *);
 extern size_t fids_most;			/* of one connection */
 

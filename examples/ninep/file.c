@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * file.c - operations on the exported tree.
+ * file.c - the exported tree: where a client can get, and what it can open there.
  *
  * WHY A CLIENT STAYS INSIDE
  *
@@ -18,40 +18,21 @@
  * What has to be done with the object of a descriptor goes by its name in /proc/self/fd,
  * where the kernel jumps to the object and looks no name up.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysmacros.h>
-#include <sys/uio.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "call.h"
 #include "file.h"
 
-#define LOOK	(O_PATH | O_NOFOLLOW | O_CLOEXEC)
 #define OPEN	(O_CLOEXEC | O_NOCTTY)
 
 static struct node *exported;
-static bool read_only;
-
-/* As the last line of many functions. */
-static int outcome(long result)
-{
-	return result == -1 ? errno : 0;
-}
-
-bool file_read_only(void)
-{
-	return read_only;
-}
+bool file_read_only;
 
 const char *file_proc(char path[FILE_PROC], int fd)
 {
@@ -80,29 +61,27 @@ void node_put(struct node *node)
 		node_put(root);
 }
 
-static int stat_at(int dir, const char *name, struct statx *stat)
+int file_stat(int dir, const char *name, struct statx *stat)
 {
-	return outcome(call(SYS_statx, dir, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW,
-			    STATX_BASIC_STATS | STATX_BTIME, stat));
-}
-
-static bool same(const struct statx *a, const struct statx *b)
-{
-	return a->stx_ino == b->stx_ino && a->stx_dev_major == b->stx_dev_major &&
-		a->stx_dev_minor == b->stx_dev_minor;
+	return attempt(SYS_statx, dir, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW,
+		       STATX_BASIC_STATS | STATX_BTIME, stat);
 }
 
 bool node_same(const struct node *node, const struct statx *stat)
 {
-	return same(&node->stat, stat);
+	return node->stat.stx_ino == stat->stx_ino &&
+		node->stat.stx_dev_major == stat->stx_dev_major &&
+		node->stat.stx_dev_minor == stat->stx_dev_minor;
 }
 
-/* Takes the descriptor over, also when it fails.  No root: the node is one. */
+/* Takes the descriptor over, or its errno.  No root: the node is one. */
 static int node_new(int fd, struct node *root, struct node **made)
 {
-	struct node *node = calloc(1, sizeof *node);
-	int error = node ? stat_at(fd, "", &node->stat) : ENOMEM;
+	int error = fd == -1 ? errno : ENOMEM;
+	struct node *node = fd == -1 ? NULL : calloc(1, sizeof *node);
 
+	if (node)
+		error = file_stat(fd, "", &node->stat);
 	if (error) {
 		free(node);
 		close(fd);
@@ -110,6 +89,7 @@ static int node_new(int fd, struct node *root, struct node **made)
 	}
 	node->refs = 1;
 	node->fd = fd;
+	file_proc(node->path, fd);
 	node->root = root ? node_get(root) : node;
 	*made = node;
 	return 0;
@@ -117,148 +97,111 @@ static int node_new(int fd, struct node *root, struct node **made)
 
 static int look(int dir, const char *name, int more)
 {
-	return (int)call(SYS_openat, dir, name, LOOK | more, 0);
+	return (int)call(SYS_openat, dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC | more, 0);
 }
 
-int file_export(const char *dir, bool changes_nothing)
+int file_export(int fd)
 {
-	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	char path[FILE_PROC], target[2];
+	char target[2];
+	int error = node_new(fd, NULL, &exported);
 
-	read_only = changes_nothing;
-	if (fd == -1)
-		return errno;
-	if (readlink(file_proc(path, fd), target, sizeof target) == -1)
-		return errno;
-	return node_new(fd, NULL, &exported);
-}
-
-static bool special(const char *name)
-{
-	return !strcmp(name, ".") || !strcmp(name, "..");
-}
-
-/* For names that are to be made: Linux says of these that they are there. */
-static int bad_name(const char *name)
-{
-	if (!*name || strchr(name, '/'))
-		return ENOENT;
-	return special(name) ? EEXIST : 0;
+	if (!error && readlink(exported->path, target, sizeof target) == -1)
+		error = errno;
+	return error;
 }
 
 /* ---- walking ------------------------------------------------------------ */
 
-static int path_of(int fd, char path[PATH_MAX])
+bool file_special(const char *name)
 {
-	char proc[FILE_PROC];
-	ssize_t n = readlink(file_proc(proc, fd), path, PATH_MAX);
-
-	if (n == -1)
-		return errno;
-	if (n == PATH_MAX)
-		return ENAMETOOLONG;
-	path[n] = 0;
-	return 0;
+	return !strcmp(name, ".") || !strcmp(name, "..");
 }
 
-/* Where a descriptor's path goes on behind the root's; null: somewhere else. */
-static const char *below(const struct node *root, const char *path)
+int file_bad_name(const char *name)
+{
+	if (!*name || strchr(name, '/'))
+		return ENOENT;
+	return file_special(name) ? EEXIST : 0;
+}
+
+/* Where the path of something goes on behind its root's; null: it is somewhere else. */
+static char *below(const struct node *root, const char *proc, char path[PATH_MAX])
 {
 	char top[PATH_MAX];
-	size_t n;
+	ssize_t n = readlink(root->path, top, PATH_MAX), m = readlink(proc, path, PATH_MAX);
 
-	if (path_of(root->fd, top))
+	if (n == -1 || m == -1 || m == PATH_MAX)
 		return NULL;
-	n = strlen(top);
+	path[m] = 0;
 	if (n == 1)
 		n = 0;			/* of "/" */
-	return !strncmp(path, top, n) && (path[n] == '/' || !path[n]) ? path + n : NULL;
+	return m >= n && !memcmp(path, top, n) && (path[n] == '/' || !path[n]) ? path + n : NULL;
 }
 
 static int walk_up(struct node *from, struct node **to)
 {
 	char path[PATH_MAX];
-	int error, fd;
+	int error;
 
 	if (node_same(from->root, &from->stat)) {
 		*to = node_get(from);
 		return 0;
 	}
-	fd = look(from->fd, "..", O_DIRECTORY);
-	if (fd == -1)
-		return errno;
-	error = path_of(fd, path);
-	if (!error && !below(from->root, path))
+	error = node_new(look(from->fd, "..", O_DIRECTORY), from->root, to);
+	if (!error && !below(from->root, (*to)->path, path)) {
+		node_put(*to);
 		error = ENOENT;
-	if (error)
-		close(fd);
-	return error ? error : node_new(fd, from->root, to);
+	}
+	return error;
 }
 
 int file_walk(struct node *from, const char *name, struct node **to)
 {
-	int fd;
-
 	if (!strcmp(name, ".."))
 		return walk_up(from, to);
-	if (bad_name(name))
-		return ENOENT;
-	fd = look(from->fd, name, 0);
-	return fd == -1 ? errno : node_new(fd, from->root, to);
+	return file_bad_name(name) ? ENOENT : node_new(look(from->fd, name, 0), from->root, to);
 }
 
-/* The path's names are walked like a client's own. */
-int file_attach(const char *path, struct node **root)
+/* A path's names are walked like a client's own.  The path is used up. */
+static int walk_path(struct node *from, char *path, struct node **to)
 {
-	struct node *node = node_get(exported), *next;
-	char *copy = strdup(path), *rest = copy, *name;
-	int error = copy ? 0 : ENOMEM, fd;
+	struct node *node = node_get(from), *next = NULL;
+	char *name;
+	int error = 0;
 
-	while (!error && (name = strsep(&rest, "/"))) {
+	while (!error && (name = strsep(&path, "/"))) {
 		if (!*name || !strcmp(name, "."))
 			continue;
 		error = file_walk(node, name, &next);
-		if (error)
-			break;
 		node_put(node);
 		node = next;
 	}
-	free(copy);
-	if (!error && !S_ISDIR(node->stat.stx_mode) && !S_ISREG(node->stat.stx_mode))
-		error = ENOTDIR;
+	*to = node;
+	return error;
+}
+
+int file_attach(const char *name, struct node **root)
+{
+	char path[PATH_MAX];
+	struct node *node;
+	int error = walk_path(exported, strcpy(path, name), &node);
+
+	if (error)
+		return error;
 	/* also of DIR itself: what the connection closes is its own */
-	fd = error ? -1 : fcntl(node->fd, F_DUPFD_CLOEXEC, 0);
-	if (!error)
-		error = fd == -1 ? errno : node_new(fd, NULL, root);
+	if (S_ISDIR(node->stat.stx_mode) || S_ISREG(node->stat.stx_mode))
+		error = node_new(fcntl(node->fd, F_DUPFD_CLOEXEC, 0), NULL, root);
+	else
+		error = ENOTDIR;
 	node_put(node);
 	return error;
 }
 
-/* ---- where a node is now ------------------------------------------------ */
-
-/* From the root down, by names alone, to the directory that is to hold the last. */
-static int descend(const struct node *root, char *path, int *dir, char **last)
-{
-	char *name = strsep(&path, "/");
-	int fd = fcntl(root->fd, F_DUPFD_CLOEXEC, 0), next;
-
-	while (fd != -1 && path) {
-		next = look(fd, name, O_DIRECTORY);
-		close(fd);
-		fd = next;
-		name = strsep(&path, "/");
-	}
-	*dir = fd;
-	*last = name;
-	return fd == -1 ? errno : 0;
-}
-
 /*
- * A descriptor of the directory that holds the node, and its name there; path holds it.
- * Somebody may rename it, or a directory on the way, at any moment.  What is found
- * is looked at before it is used; who renames it after that has renamed first.
+ * Somebody may rename it, or a directory on the way, at any moment.  What is found is
+ * looked at before it is used; who renames it after that has renamed first.
  */
-static int locate(const struct node *node, int *dir, char path[PATH_MAX], char **name)
+int file_locate(const struct node *node, struct node **dir, char path[PATH_MAX], char **name)
 {
 	struct statx found;
 	char *start;
@@ -267,19 +210,18 @@ static int locate(const struct node *node, int *dir, char path[PATH_MAX], char *
 	if (node_same(node->root, &node->stat) || node_same(exported, &node->stat))
 		return EBUSY;
 	do {
-		error = path_of(node->fd, path);
-		if (error)
-			return error;
-		start = (char *)below(node->root, path);
-		if (!start || *start != '/')
+		start = below(node->root, node->path, path);
+		*name = start ? strrchr(start, '/') : NULL;
+		if (!*name)
 			return ENOENT;
-		error = descend(node->root, start + 1, dir, name);
-		if (!error)
-			error = stat_at(*dir, *name, &found);
+		*(*name)++ = 0;
+		error = walk_path(node->root, start, dir);
+		if (error)
+			continue;
+		error = file_stat((*dir)->fd, *name, &found);
 		if (!error && node_same(node, &found))
 			return 0;
-		if (*dir != -1)
-			close(*dir);
+		node_put(*dir);
 	} while ((!error || error == ENOENT) && ++tries < 16);
 	return error ? error : ENOENT;
 }
@@ -289,29 +231,28 @@ static int locate(const struct node *node, int *dir, char path[PATH_MAX], char *
 /* On a mount that is read-only these can't be written; FIFOs, devices and sockets can. */
 static bool denied(const struct node *node, int flags)
 {
-	return read_only && (S_ISREG(node->stat.stx_mode) || S_ISDIR(node->stat.stx_mode)) &&
+	return file_read_only && (S_ISREG(node->stat.stx_mode) || S_ISDIR(node->stat.stx_mode)) &&
 		((flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC);
 }
 
-static void file_opened(struct file *file, int fd)
+static int file_opened(struct file *file, int fd)
 {
-	memset(file, 0, sizeof *file);
+	request_settle();
 	file->fd = fd;
 	file->own = true;
 	file->seekable = lseek(fd, 0, SEEK_CUR) != -1 || errno != ESPIPE;
+	return 0;
 }
 
-static int reopen(const struct node *node, int flags)
+int file_reopen(const struct node *node, int flags)
 {
-	char path[FILE_PROC];
 	long fd = -1;
 
 	/* not even the time of access is to change, where that can be had */
-	if (read_only)
-		fd = call(SYS_openat, AT_FDCWD, file_proc(path, node->fd),
-			  flags | OPEN | O_NOATIME, 0);
-	if (fd == -1 && (!read_only || errno == EPERM))
-		fd = call(SYS_openat, AT_FDCWD, file_proc(path, node->fd), flags | OPEN, 0);
+	if (file_read_only)
+		fd = call(SYS_openat, AT_FDCWD, node->path, flags | OPEN | O_NOATIME, 0);
+	if (fd == -1 && (!file_read_only || errno == EPERM))
+		fd = call(SYS_openat, AT_FDCWD, node->path, flags | OPEN, 0);
 	return (int)fd;
 }
 
@@ -323,455 +264,44 @@ int file_open(const struct node *node, int flags, struct file *file)
 		return ELOOP;
 	if (denied(node, flags))
 		return EROFS;
-	fd = reopen(node, flags & ~(O_CREAT | O_EXCL));
-	if (fd == -1)
-		return errno;
-	request_settle();
-	file_opened(file, fd);
-	return 0;
+	fd = file_reopen(node, flags & ~(O_CREAT | O_EXCL));
+	return fd == -1 ? errno : file_opened(file, fd);
 }
 
 /* On a read-only mount what is there can be opened, and only that. */
 static int open_existing(struct node *dir, const char *name, int flags, struct node **made,
 			 struct file *file)
 {
-	struct node *node;
-	int error = file_walk(dir, name, &node);
+	int error = file_walk(dir, name, made);
 
 	if (error)
 		return error == ENOENT ? EROFS : error;
-	error = flags & O_EXCL ? EEXIST : file_open(node, flags, file);
-	if (error)
-		node_put(node);
-	else
-		*made = node;
-	return error;
+	return flags & O_EXCL ? EEXIST : file_open(*made, flags, file);
 }
 
 int file_create(struct node *dir, const char *name, int flags, mode_t mode,
 		struct node **made, struct file *file)
 {
-	int fd, path, error = bad_name(name);
 	char proc[FILE_PROC];
+	int fd, path;
 
-	if (error)
-		return error;
-	if (read_only)
+	if (file_bad_name(name))
+		return file_bad_name(name);
+	if (file_read_only)
 		return open_existing(dir, name, flags, made, file);
-	fd = (int)call_settling(SYS_openat, dir->fd, name,
-				flags | O_CREAT | O_NOFOLLOW | OPEN, mode & 07777);
+	fd = (int)call(SYS_openat, dir->fd, name, flags | O_CREAT | O_NOFOLLOW | OPEN,
+		       mode & 07777);
 	if (fd == -1)
 		return errno;
 	file_opened(file, fd);
 	/* the file is there: where no descriptor is to be had any more, one must do */
 	path = (int)call(SYS_openat, AT_FDCWD, file_proc(proc, fd), O_PATH | O_CLOEXEC, 0);
 	file->own = path != -1;
-	error = node_new(file->own ? path : fd, dir->root, made);
-	if (error && file->own)
-		close(fd);
-	return error;
+	return node_new(file->own ? path : fd, dir->root, made);
 }
 
 void file_close(struct file *file)
 {
-	if (file && file->own)
+	if (file->fd != -1 && file->own)
 		close(file->fd);
-}
-
-/*
- * The offset as two words, of which the second is for 32-bit kernels; others shift it
- * away.  preadv, unlike pread64, wants no even register for it anywhere.
- */
-static long transfer(long vector, long plain, const struct file *file, void *data,
-		     size_t count, uint64_t offset)
-{
-	struct iovec iov = { data, count };
-
-	if (!file->seekable)
-		return call(plain, file->fd, data, count);
-	return call(vector, file->fd, &iov, 1, (safe_syscall_word)offset,
-		    (safe_syscall_word)(offset >> 32));
-}
-
-int file_read(const struct file *file, void *data, size_t count, uint64_t offset,
-	      size_t *done)
-{
-	long n;
-
-	if (file->seekable && offset > INT64_MAX)
-		return EINVAL;
-	n = transfer(SYS_preadv, SYS_read, file, data, count, offset);
-	if (n == -1)
-		return errno;
-	*done = (size_t)n;
-	return 0;
-}
-
-/*
- * A signal may end a write in the middle; as nobody has asked for that, the rest is
- * written too.  If somebody has, the next call says SAFE_ERESTARTSYS, and what was
- * written is the result.
- */
-int file_write(const struct file *file, const void *data, size_t count, uint64_t offset,
-	       size_t *done)
-{
-	const char *from = data;
-	long n;
-
-	if (file->seekable && offset > INT64_MAX)
-		return EINVAL;
-	*done = 0;
-	do {
-		n = transfer(SYS_pwritev, SYS_write, file, (void *)(uintptr_t)(from + *done),
-			     count - *done, offset + *done);
-		if (n == -1)
-			return *done ? 0 : errno;
-		*done += (size_t)n;
-	} while (n && *done < count);
-	return 0;
-}
-
-int file_sync(const struct file *file, bool data_only)
-{
-	return outcome(call(data_only ? SYS_fdatasync : SYS_fsync, file->fd));
-}
-
-/* ---- directories -------------------------------------------------------- */
-
-/* The kernel's struct linux_dirent64. */
-struct entry {
-	uint64_t ino;
-	int64_t next;
-	uint16_t length;
-	uint8_t type;
-	char name[];
-} __attribute__((packed));
-
-/* Entries to each() from where the directory is; how many it took, position behind them. */
-static int pass_on(int fd, char *buffer, size_t room, int64_t *position, int *taken,
-		   bool (*each)(void *, uint64_t, int64_t, uint8_t, const char *), void *opaque)
-{
-	long n = call(SYS_getdents64, fd, buffer, room), at;
-	const struct entry *e;
-
-	*taken = 0;
-	for (at = 0; at < n; at += e->length) {
-		e = (const void *)(buffer + at);
-		if (!each(opaque, e->ino, e->next, e->type, e->name)) {
-			lseek(fd, *position, SEEK_SET);
-			return *taken ? 0 : EINVAL;
-		}
-		*position = e->next;
-		++*taken;
-	}
-	return outcome(n);
-}
-
-static int read_from(int fd, int64_t *position, uint64_t offset, size_t room,
-		     bool (*each)(void *, uint64_t, int64_t, uint8_t, const char *),
-		     void *opaque)
-{
-	/* an entry for a client is longer than the kernel's, but not by more than a sixth */
-	size_t size = room / 7 * 6;
-	char *buffer;
-	int error, taken;
-
-	if ((uint64_t)*position != offset && lseek(fd, (off_t)offset, SEEK_SET) == -1)
-		return errno;
-	*position = (int64_t)offset;
-	if (size < 320)
-		size = 320;		/* for one of any length */
-	if (size > 65536)
-		size = 65536;
-	buffer = malloc(size);
-	if (!buffer)
-		return ENOMEM;
-	error = pass_on(fd, buffer, size, position, &taken, each, opaque);
-	free(buffer);
-	return error;
-}
-
-/* Two readers of one fid don't wait for each other: the second opens a descriptor. */
-int file_readdir(const struct node *node, struct file *file, uint64_t offset, size_t room,
-		 bool (*each)(void *, uint64_t, int64_t, uint8_t, const char *), void *opaque)
-{
-	int64_t position = 0;
-	int fd, error;
-
-	if (!S_ISDIR(node->stat.stx_mode))
-		return ENOTDIR;
-	if (!AO_fetch_and_add1_full(&file->busy)) {
-		error = read_from(file->fd, &file->position, offset, room, each, opaque);
-		AO_store_full(&file->busy, 0);
-		return error;
-	}
-	fd = reopen(node, O_RDONLY | O_DIRECTORY);
-	if (fd == -1)
-		return errno;
-	error = read_from(fd, &position, offset, room, each, opaque);
-	close(fd);
-	return error;
-}
-
-/* ---- attributes --------------------------------------------------------- */
-
-int file_stat(const struct node *node, struct statx *stat)
-{
-	return stat_at(node->fd, "", stat);
-}
-
-/* A 64-bit argument: one word, or two in the host's order; on o32 from an even place on. */
-#if defined _ABIO32 && _MIPS_SIM == _ABIO32
-# if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-#  define WORDS(x)	0, (long)((x) >> 32), (long)(x)
-# else
-#  define WORDS(x)	0, (long)(x), (long)((x) >> 32)
-# endif
-# define TRUNCATE(kind)	SYS_##kind##64
-#else
-# define WORDS(x)	(safe_syscall_word)(x)
-# define TRUNCATE(kind)	SYS_##kind
-#endif
-
-static int resize(const struct node *node, const struct file *file, uint64_t size)
-{
-	char path[FILE_PROC];
-
-	if (size > INT64_MAX)
-		return EINVAL;
-	/* who has it open may do it whatever its mode says by now */
-	if (file && fcntl(file->fd, F_GETFL) & O_ACCMODE)
-		return outcome(call_settling(TRUNCATE(ftruncate), file->fd, WORDS(size)));
-	return outcome(call_settling(TRUNCATE(truncate), file_proc(path, node->fd),
-				     WORDS(size)));
-}
-
-static int set_times(const struct node *node, const struct timespec times[2])
-{
-	/* 32-bit ABIs have their own with 64-bit seconds */
-#ifdef SYS_utimensat_time64
-	const int64_t wide[4] = { times[0].tv_sec, times[0].tv_nsec,
-		times[1].tv_sec, times[1].tv_nsec };
-	const long number = SYS_utimensat_time64;
-#else
-	const struct timespec *wide = times;
-	const long number = SYS_utimensat;
-#endif
-	char path[FILE_PROC];
-
-	return outcome(call_settling(number, AT_FDCWD, file_proc(path, node->fd), wide, 0));
-}
-
-/* In the kernel's order: a new owner takes the set-user-ID bit, and a new mode gives it. */
-int file_change(const struct node *node, const struct file *file, const struct change *c)
-{
-	char path[FILE_PROC];
-	int error = read_only ? EROFS : 0;
-
-	if (!error && (c->uid != (uid_t)-1 || c->gid != (gid_t)-1))
-		error = outcome(call_settling(SYS_fchownat, node->fd, "", c->uid, c->gid,
-					      AT_EMPTY_PATH));
-	if (!error && c->set_mode && S_ISLNK(node->stat.stx_mode))
-		error = EOPNOTSUPP;
-	if (!error && c->set_mode)
-		error = outcome(call_settling(SYS_fchmodat, AT_FDCWD,
-					      file_proc(path, node->fd), c->mode & 07777));
-	if (!error && c->set_size)
-		error = resize(node, file, c->size);
-	if (!error && c->set_times)
-		error = set_times(node, c->times);
-	return error;
-}
-
-int file_statfs(const struct node *node, uint64_t numbers[9])
-{
-#ifdef SYS_fstatfs64
-	struct statfs64 s;
-	long result = call(SYS_fstatfs64, node->fd, sizeof s, &s);
-#else
-	struct statfs s;
-	long result = call(SYS_fstatfs, node->fd, &s);
-#endif
-	unsigned int fsid[2];
-
-	if (result == -1)
-		return errno;
-	memcpy(fsid, &s.f_fsid, sizeof fsid);
-	numbers[0] = (uint64_t)s.f_type;
-	numbers[1] = (uint64_t)s.f_bsize;
-	numbers[2] = s.f_blocks;
-	numbers[3] = s.f_bfree;
-	numbers[4] = s.f_bavail;
-	numbers[5] = s.f_files;
-	numbers[6] = s.f_ffree;
-	numbers[7] = fsid[0] | (uint64_t)fsid[1] << 32;
-	numbers[8] = (uint64_t)s.f_namelen;
-	return 0;
-}
-
-int file_readlink(const struct node *node, char *target, size_t room)
-{
-	long n = call(SYS_readlinkat, node->fd, "", target, room - 1);
-
-	if (n == -1)
-		return errno == ENOENT ? EINVAL : errno;	/* no link */
-	target[n] = 0;
-	return 0;
-}
-
-/* ---- names -------------------------------------------------------------- */
-
-/* May this name be made here?  A read-only mount tells first of what is there. */
-static int may_make(const struct node *dir, const char *name)
-{
-	struct statx stat;
-	int error = bad_name(name);
-
-	if (error || !read_only)
-		return error;
-	error = stat_at(dir->fd, name, &stat);
-	return !error ? EEXIST : error == ENOENT ? EROFS : error;
-}
-
-/* What was made; all zero where somebody was quick to take it away. */
-static int made_it(long result, const struct node *dir, const char *name, mode_t type,
-		   struct statx *stat)
-{
-	if (result == -1)
-		return errno;
-	if (stat_at(dir->fd, name, stat)) {
-		memset(stat, 0, sizeof *stat);
-		stat->stx_mode = (uint16_t)type;
-	}
-	return 0;
-}
-
-int file_mkdir(const struct node *dir, const char *name, mode_t mode, struct statx *stat)
-{
-	int error = may_make(dir, name);
-
-	if (error)
-		return error;
-	return made_it(call_settling(SYS_mkdirat, dir->fd, name, mode & 07777), dir, name,
-		       S_IFDIR, stat);
-}
-
-int file_mknod(const struct node *dir, const char *name, mode_t mode, unsigned int major,
-	       unsigned int minor, struct statx *stat)
-{
-	/* as the kernel wants it, which is not quite as makedev() has it */
-	unsigned int device = (minor & 0xff) | major << 8 | (minor & ~0xffu) << 12;
-	int error = may_make(dir, name);
-
-	if (!error && (major > 0xfff || minor > 0xfffff))
-		error = EINVAL;
-	if (error)
-		return error;
-	return made_it(call_settling(SYS_mknodat, dir->fd, name, mode, device), dir, name,
-		       mode & S_IFMT, stat);
-}
-
-int file_symlink(const struct node *dir, const char *name, const char *target,
-		 struct statx *stat)
-{
-	int error = may_make(dir, name);
-
-	if (error)
-		return error;
-	return made_it(call_settling(SYS_symlinkat, target, dir->fd, name), dir, name, S_IFLNK,
-		       stat);
-}
-
-int file_link(const struct node *dir, const struct node *node, const char *name)
-{
-	char path[FILE_PROC];
-	int error = may_make(dir, name);
-
-	if (error)
-		return error;
-	return outcome(call_settling(SYS_linkat, AT_FDCWD, file_proc(path, node->fd), dir->fd,
-				     name, AT_SYMLINK_FOLLOW));
-}
-
-int file_rename_at(const struct node *dir, const char *name, const struct node *to,
-		   const char *newname)
-{
-	if (bad_name(name) || bad_name(newname))
-		return special(name) || special(newname) ? EBUSY : ENOENT;
-	if (read_only)
-		return EROFS;
-	return outcome(call_settling(SYS_renameat2, dir->fd, name, to->fd, newname, 0));
-}
-
-int file_rename(const struct node *node, const struct node *to, const char *newname)
-{
-	char path[PATH_MAX], *name;
-	int dir, error = bad_name(newname);
-
-	if (error)
-		return special(newname) ? EBUSY : error;
-	error = read_only ? EROFS : locate(node, &dir, path, &name);
-	if (error)
-		return error;
-	error = outcome(call_settling(SYS_renameat2, dir, name, to->fd, newname, 0));
-	close(dir);
-	return error;
-}
-
-static int unlink_name(int dir, const char *name, bool directory)
-{
-	return outcome(call_settling(SYS_unlinkat, dir, name, directory ? AT_REMOVEDIR : 0));
-}
-
-int file_unlink_at(const struct node *dir, const char *name, bool directory)
-{
-	if (!*name || strchr(name, '/'))
-		return ENOENT;
-	if (special(name))
-		return !directory ? EISDIR : name[1] ? ENOTEMPTY : EINVAL;
-	return read_only ? EROFS : unlink_name(dir->fd, name, directory);
-}
-
-int file_remove(const struct node *node)
-{
-	char path[PATH_MAX], *name;
-	int dir, error = read_only ? EROFS : locate(node, &dir, path, &name);
-
-	if (error)
-		return error;
-	error = unlink_name(dir, name, S_ISDIR(node->stat.stx_mode));
-	close(dir);
-	return error;
-}
-
-/* ---- extended attributes ------------------------------------------------ */
-
-int file_get_xattr(const struct node *node, const char *name, void *data, size_t *size)
-{
-	char path[FILE_PROC];
-	long n;
-
-	file_proc(path, node->fd);
-	if (*name)
-		n = call(SYS_getxattr, path, name, data, *size);
-	else
-		n = call(SYS_listxattr, path, data, *size);
-	if (n == -1)
-		return errno;
-	*size = (size_t)n;
-	return 0;
-}
-
-/* Nothing in the place of what is there: that is how clients say remove. */
-int file_set_xattr(const struct node *node, const char *name, const void *data, size_t size,
-		   int flags)
-{
-	char path[FILE_PROC];
-
-	file_proc(path, node->fd);
-	if (read_only)
-		return EROFS;
-	if (!size && flags == 2)	/* XATTR_REPLACE */
-		return outcome(call(SYS_removexattr, path, name));
-	return outcome(call(SYS_setxattr, path, name, data, size, flags));
 }

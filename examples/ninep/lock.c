@@ -4,16 +4,13 @@
  *
  * The kernel's locks belong to a process, and this is one process for many owners;
  * or to an open file description, and a client's process may lock one file by two fids.
- * So each owner has, for each file in which it has locks, a description of its own.  An
- * owner never meets itself, others do, and so do processes of this machine.  A wait
- * that is interrupted has taken no lock: the kernel tries anew when it wakes up, and
- * doesn't when it has been interrupted.
+ * So each owner has, for each file in which it has locks, a description of its own, and
+ * each fid by which it asked for them a descriptor of that: the last one that is closed
+ * takes the locks along.  An owner never meets itself, others do, and so do processes of
+ * this machine.  A wait that is interrupted has taken no lock: the kernel tries anew when
+ * it wakes up, and doesn't when it has been interrupted.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,24 +20,18 @@
 #include "call.h"
 #include "lock.h"
 
-#define OWNERS_MOST	4096		/* of one connection, over all its files */
+#define LOCKS_MOST	4096		/* of one connection, over all its files */
 
-/* The locks of an owner in a file. */
 struct lock {
 	struct lock *next;
-	unsigned int refs;
+	const struct file *by;
 	struct lock_owner owner;
 	struct statx file;
 	int fd;
 	char client[];
 };
 
-struct lock_hold {
-	struct lock_hold *next;
-	struct lock *lock;
-};
-
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;	/* of what follows, and holds */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;	/* of what follows */
 static struct lock *buckets[256];
 
 static struct lock **bucket(const struct node *node)
@@ -48,129 +39,83 @@ static struct lock **bucket(const struct node *node)
 	return &buckets[node->stat.stx_ino % 256];
 }
 
-static bool is_of(const struct lock *l, const struct node *node, const struct lock_owner *o)
-{
-	return node_same(node, &l->file) && l->owner.connection == o->connection &&
-		l->owner.process == o->process && !strcmp(l->client, o->client);
-}
-
-static struct lock *find(const struct node *node, const struct lock_owner *owner)
+/* An owner's in a file; by this open file, if that is given. */
+static struct lock *find(const struct node *node, const struct lock_owner *o,
+			 const struct file *by)
 {
 	struct lock *l = *bucket(node);
 
-	while (l && !is_of(l, node, owner))
+	while (l && ((by && l->by != by) || !node_same(node, &l->file) ||
+		     l->owner.connection != o->connection ||
+		     l->owner.process != o->process || strcmp(l->client, o->client)))
 		l = l->next;
 	return l;
-}
-
-static unsigned int owners(const void *connection)
-{
-	unsigned int count = 0, i;
-	const struct lock *l;
-
-	for (i = 0; i < 256; i++)
-		for (l = buckets[i]; l; l = l->next)
-			count += l->owner.connection == connection;
-	return count;
 }
 
 /*
  * For both kinds of lock, where the file's mode allows it; as the fid has it, if not.
  * Only regular files are opened for more than the fid was: a FIFO would see a writer.
  */
-static int describe(const struct node *node, const struct file *file)
+static int describe(const struct file *file, const struct node *node)
 {
 	const int mode = fcntl(file->fd, F_GETFL) & (O_ACCMODE | O_DIRECTORY);
-	char path[FILE_PROC];
-	long fd = -1;
+	long fd;
 
-	file_proc(path, node->fd);
 	if (S_ISREG(node->stat.stx_mode)) {
-		fd = call(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
+		fd = call(SYS_openat, AT_FDCWD, node->path, O_RDWR | O_CLOEXEC, 0);
 		if (fd == -1 && errno != SAFE_ERESTARTSYS)
-			fd = call(SYS_openat, AT_FDCWD, path, mode | O_CLOEXEC, 0);
+			fd = call(SYS_openat, AT_FDCWD, node->path, mode | O_CLOEXEC, 0);
 		if (fd != -1 || errno == SAFE_ERESTARTSYS)
 			return (int)fd;
 	}
 	return fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
 }
 
-static struct lock *lock_new(const struct node *node, const struct lock_owner *owner, int fd)
+/* With the mutex.  A description that the owner has already is used instead of this one. */
+static int insert(struct file *by, const struct node *node, const struct lock_owner *owner,
+		  int *fd)
 {
-	struct lock *l = calloc(1, sizeof *l + strlen(owner->client) + 1);
+	struct lock *l = find(node, owner, NULL);
 
+	if (l && dup3(l->fd, *fd, O_CLOEXEC) == -1)
+		return errno;
+	if (*owner->connection >= LOCKS_MOST)
+		return ENOLCK;
+	l = calloc(1, sizeof *l + strlen(owner->client) + 1);
 	if (!l)
-		return NULL;
-	strcpy(l->client, owner->client);
-	l->owner = *owner;
-	l->owner.client = l->client;
-	l->file = node->stat;
-	l->fd = fd;
-	return l;
-}
-
-static bool held(const struct lock_hold *hold, const struct lock *l)
-{
-	while (hold && hold->lock != l)
-		hold = hold->next;
-	return hold;
-}
-
-static int hold_it(struct lock_hold **holds, struct lock *l)
-{
-	struct lock_hold *hold;
-
-	if (held(*holds, l))
-		return 0;
-	hold = malloc(sizeof *hold);
-	if (!hold)
 		return ENOMEM;
-	hold->lock = l;
-	hold->next = *holds;
-	*holds = hold;
-	l->refs++;
+	l->next = *bucket(node);
+	*bucket(node) = l;
+	l->by = by;
+	l->owner = *owner;
+	l->owner.client = strcpy(l->client, owner->client);
+	l->file = node->stat;
+	l->fd = *fd;
+	by->locked = true;
+	++*owner->connection;
 	return 0;
 }
 
-/* With the mutex.  Takes the descriptor over. */
-static int insert(struct lock_hold **holds, const struct node *node,
-		  const struct lock_owner *owner, int fd, struct lock **lock)
+/* The owner's descriptor in the file, made when it isn't there. */
+static int get(struct file *by, const struct node *node, const struct lock_owner *owner, int *fd)
 {
-	struct lock *l = find(node, owner);
-	int error = 0;
-
-	if (l)				/* a request beside this one was faster */
-		close(fd);
-	else if (owners(owner->connection) >= OWNERS_MOST)
-		error = ENOLCK;
-	else if (!(l = lock_new(node, owner, fd)))
-		error = ENOMEM;
-	else
-		l->next = *bucket(node), *bucket(node) = l;
-	if (error)
-		close(fd);
-	*lock = l;
-	return error ? error : hold_it(holds, l);
-}
-
-/* The owner's lock in the file, made when it isn't there and it is to be. */
-static int get(struct lock_hold **holds, const struct node *node, const struct file *file,
-	       const struct lock_owner *owner, bool make, struct lock **lock)
-{
-	int fd, error;
+	const struct lock *l;
+	int error;
 
 	pthread_mutex_lock(&mutex);
-	*lock = find(node, owner);
-	error = *lock ? hold_it(holds, *lock) : 0;
+	l = find(node, owner, by);
+	*fd = l ? l->fd : -1;
 	pthread_mutex_unlock(&mutex);
-	if (*lock || !make)
-		return error;
-	fd = describe(node, file);
-	if (fd == -1)
+	if (l)
+		return 0;
+	*fd = describe(by, node);
+	if (*fd == -1)
 		return errno;
 	pthread_mutex_lock(&mutex);
-	error = insert(holds, node, owner, fd, lock);
+	error = insert(by, node, owner, fd);
 	pthread_mutex_unlock(&mutex);
+	if (error)
+		close(*fd);
 	return error;
 }
 
@@ -183,30 +128,14 @@ static long control(int fd, int command, struct flock64 *range)
 #endif
 }
 
-static int to_flock(const struct lock_range *range, struct flock64 *f)
+int lock_set(struct file *by, const struct node *node, const struct lock_owner *owner,
+	     struct flock64 *range, bool wait)
 {
-	memset(f, 0, sizeof *f);
-	f->l_type = range->type;
-	f->l_whence = SEEK_SET;
-	f->l_start = (off64_t)range->start;
-	f->l_len = (off64_t)range->length;
-	return range->start > INT64_MAX || range->length > INT64_MAX ? EINVAL : 0;
-}
+	int fd, error = get(by, node, owner, &fd);
 
-int lock_set(struct lock_hold **holds, const struct node *node, const struct file *file,
-	     const struct lock_owner *owner, const struct lock_range *range, bool wait)
-{
-	struct flock64 f;
-	struct lock *l;
-	int error = to_flock(range, &f);
-
-	if (!error)
-		error = get(holds, node, file, owner, range->type != F_UNLCK, &l);
-	if (error || !l)
-		return error;
-	if (control(l->fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &f) == -1)
-		return errno == EACCES ? EAGAIN : errno;
-	return 0;
+	if (!error && control(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, range) == -1)
+		error = errno == EACCES ? EAGAIN : errno;
+	return error;
 }
 
 /* Is this what the kernel tells of?  Then it is not in the way of whoever has it. */
@@ -221,72 +150,43 @@ static bool has(const struct lock *l, const struct flock64 *found)
 		 f.l_len != found->l_len);
 }
 
-static void tell_owner(const struct node *node, const struct lock *mine,
-		       const struct flock64 *found, uint32_t *process, char *client,
-		       size_t room)
+int lock_test(struct file *by, const struct node *node, struct lock_owner *owner,
+	      struct flock64 *range, char *client, size_t room)
 {
 	const struct lock *l;
+	int fd, error = get(by, node, owner, &fd);
 
-	*process = (uint32_t)found->l_pid;
-	gethostname(client, room - 1);
-	client[room - 1] = 0;
-	if (found->l_pid != -1)
-		return;			/* a process of this machine */
+	if (!error && control(fd, F_OFD_GETLK, range) == -1)
+		error = errno;
+	if (error || range->l_type == F_UNLCK)
+		return error;
+	gethostname(client, room);	/* for a process of this machine */
+	if (range->l_pid != -1) {
+		owner->process = range->l_pid;
+		return 0;
+	}
 	pthread_mutex_lock(&mutex);
-	for (l = *bucket(node); l; l = l->next)
-		if (l != mine && node_same(node, &l->file) && has(l, found))
-			break;
-	*process = l ? l->owner.process : 0;
+	for (l = *bucket(node); l && !(node_same(node, &l->file) && has(l, range));)
+		l = l->next;
+	owner->process = l ? l->owner.process : 0;
 	if (l)
 		snprintf(client, room, "%s", l->client);
 	pthread_mutex_unlock(&mutex);
-}
-
-int lock_test(struct lock_hold **holds, const struct node *node, const struct file *file,
-	      const struct lock_owner *owner, struct lock_range *range, uint32_t *process,
-	      char *client, size_t room)
-{
-	struct flock64 f;
-	struct lock *l;
-	int error = to_flock(range, &f);
-
-	if (!error)
-		error = get(holds, node, file, owner, true, &l);
-	if (error)
-		return error;
-	f.l_pid = 0;
-	if (control(l->fd, F_OFD_GETLK, &f) == -1)
-		return errno;
-	range->type = f.l_type;
-	if (f.l_type == F_UNLCK)
-		return 0;
-	range->start = (uint64_t)f.l_start;
-	range->length = (uint64_t)f.l_len;
-	tell_owner(node, l, &f, process, client, room);
 	return 0;
 }
 
-static void lock_free(struct lock *lock)
+void lock_drop(const struct file *by, const struct node *node)
 {
-	struct lock **link = &buckets[lock->file.stx_ino % 256];
+	struct lock **link = bucket(node), *l;
 
-	while (*link != lock)
-		link = &(*link)->next;
-	*link = lock->next;
-	close(lock->fd);
-	free(lock);
-}
-
-void lock_drop(struct lock_hold *hold)
-{
-	struct lock_hold *next;
-
-	for (; hold; hold = next) {
-		next = hold->next;
-		pthread_mutex_lock(&mutex);
-		if (!--hold->lock->refs)
-			lock_free(hold->lock);
-		pthread_mutex_unlock(&mutex);
-		free(hold);
-	}
+	pthread_mutex_lock(&mutex);
+	while ((l = *link))
+		if (l->by == by) {
+			*link = l->next;
+			--*l->owner.connection;
+			close(l->fd);
+			free(l);
+		} else
+			link = &l->next;
+	pthread_mutex_unlock(&mutex);
 }

@@ -3,38 +3,32 @@
 #ifndef LOCK_H
 #define LOCK_H
 
+#include <fcntl.h>
+
 #include "file.h"
 
-/* Whose a lock is. */
+/* Whose a lock is: of a connection, which is known by its count of them, a process. */
 struct lock_owner {
-	const void *connection;
+	unsigned int *connection;
 	uint32_t process;
 	const char *client;
 };
 
-struct lock_range {
-	short type;			/* F_RDLCK, F_WRLCK, F_UNLCK */
-	uint64_t start, length;
-};
-
-struct lock_hold;			/* what the locks of a fid are known by; null: none */
-
 /*
  * Lock, or unlock, a range of an open file, for an owner; wait for it or not.  0, EAGAIN,
- * or another error's number.  The locks taken by way of a hold are gone when all holds
- * are by which their owner took any of that file's.
+ * or another error's number.  An owner's locks are gone when all files are closed by which
+ * it asked for any.
  */
-int lock_set(struct lock_hold **, const struct node *, const struct file *,
-	     const struct lock_owner *, const struct lock_range *, bool wait);
+int lock_set(struct file *, const struct node *, const struct lock_owner *, struct flock64 *,
+	     bool wait);
 
 /*
- * What stands in the way of a range: changes it, and tells the owner, for whom the name is
- * put into client.  F_UNLCK: nothing does.
+ * What stands in the way of a range, as F_GETLK tells it; and the owner, for whom the name
+ * is put into client.
  */
-int lock_test(struct lock_hold **, const struct node *, const struct file *,
-	      const struct lock_owner *, struct lock_range *, uint32_t *process,
+int lock_test(struct file *, const struct node *, struct lock_owner *, struct flock64 *,
 	      char *client, size_t room);
 
-void lock_drop(struct lock_hold *);	/* all of one fid's */
+void lock_drop(const struct file *, const struct node *);
 
 #endif

@@ -1,110 +1,70 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * operation.c - from messages to operations on files, and back.
+ * operation.c - what each message does with files; knows descriptors, and no wire format.
  *
  * Each function here is one message.  It runs on a worker, as the fid's user, and may be
  * interrupted in any call; then it undoes nothing, as there is nothing to be undone: what
- * it had made so far only it knew.  A fid becomes known to the client by fids_add() or
- * fids_replace(), of which neither fails for an interrupt.
+ * it had made so far only it knew.  A fid becomes known to the client when all else is
+ * done, by publish(), which does not fail for an interrupt.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
 
+#include "call.h"
 #include "request.h"
 
 #define XATTR_MOST	65536		/* the kernel's own limit */
 
-static struct qid qid_of(const struct statx *s)
+/* The three numbers of a qid. */
+#define QID(s)	qid_type((s)->stx_mode),						\
+	(uint32_t)((s)->stx_mtime.tv_sec ^ (int64_t)(s)->stx_mtime.tv_nsec),		\
+	(s)->stx_ino ^ (uint64_t)(s)->stx_dev_minor << 44 ^ (uint64_t)(s)->stx_dev_major << 56
+
+static uint64_t qid_type(mode_t mode)
 {
-	struct qid qid = { 0, (uint32_t)(s->stx_mtime.tv_sec ^ (int64_t)s->stx_mtime.tv_nsec),
-		s->stx_ino ^ (uint64_t)s->stx_dev_minor << 44 ^
-		(uint64_t)s->stx_dev_major << 56 };
-
-	if (S_ISDIR(s->stx_mode))
-		qid.type = 0x80;
-	else if (S_ISLNK(s->stx_mode))
-		qid.type = 0x02;
-	return qid;
-}
-
-static void put_qid(struct request *r, const struct statx *s)
-{
-	const struct qid qid = qid_of(s);
-
-	wire_qid(&r->wire, &qid);
-}
-
-/* A new fid gets its number; or, behind that of the request's, takes its place. */
-static int publish(struct request *r, struct fid *fid, uint64_t number, bool replace)
-{
-	struct session *s = r->session;
-	int error;
-
-	pthread_mutex_lock(&s->lock);
-	if (replace)
-		error = fids_replace(&s->fids, r->fid, fid);
-	else
-		error = fids_add(&s->fids, fid, (uint32_t)number);
-	pthread_mutex_unlock(&s->lock);
-	if (error)
-		fid_put(fid);
-	return error;
+	return S_ISDIR(mode) ? 0x80 : S_ISLNK(mode) ? 0x02 : 0;
 }
 
 /* ---- from the root to a file -------------------------------------------- */
 
+/* A session begins; or the connection is closed, where nobody waits for a reply. */
 static int version(struct request *r)
 {
 	const struct message *m = &r->message;
-	bool known = !strcmp(m->version, "9P2000.L");
-	uint32_t msize = m->msize < request_msize ? (uint32_t)m->msize : request_msize;
+	const bool known = m->version && !strcmp(m->version, "9P2000.L");
+	const uint32_t msize = m->msize < request_msize ? m->msize : request_msize;
 
 	fids_clear(&r->session->fids);
-	r->session->msize = 0;
-	if (msize < WIRE_SMALLEST)
-		return EMSGSIZE;
-	if (known)
-		r->session->msize = msize;
-	wire_number(&r->wire, msize, 4);
+	if (!m->type)
+		return 0;
+	r->session->msize = known && msize >= WIRE_SMALLEST ? msize : 0;
+	wire_numbers(&r->wire, msize);
 	wire_string(&r->wire, known ? m->version : "unknown");
-	return 0;
-}
-
-/* The connection is closed.  Nobody waits for a reply. */
-static int farewell(struct request *r)
-{
-	fids_clear(&r->session->fids);
-	return 0;
+	return msize < WIRE_SMALLEST ? EMSGSIZE : 0;
 }
 
 static int attach(struct request *r)
 {
 	const struct message *m = &r->message;
-	struct node *root = NULL;
 	struct user *user;
-	struct fid *fid;
-	int error = user_find((uint32_t)m->n_uname, m->uname, &user);
+	int error = m->afid == WIRE_NOFID ? user_find(m->n_uname, m->uname, &user) : EBADF;
 
 	if (error)
 		return error;
+	r->made->user = user;
 	error = user_become(user, USER_GROUP);
 	if (!error)
-		error = file_attach(m->aname, &root);
-	fid = error ? NULL : fid_new(root, user);
-	if (fid) {
-		put_qid(r, &root->stat);
-		error = publish(r, fid, m->fid, false);
-	} else if (!error)
-		error = ENOMEM;
-	node_put(root);
-	user_put(user);
+		error = file_attach(m->aname, &r->made->node);
+	if (!error)
+		wire_numbers(&r->wire, QID(&r->made->node->stat));
 	return error;
 }
 
@@ -113,28 +73,23 @@ static int walk(struct request *r)
 {
 	const struct message *m = &r->message;
 	struct node *node = node_get(r->fid->node), *next;
-	struct fid *fid = NULL;
+	uint64_t numbers[1 + 3 * WIRE_NAMES] = { 0 };
 	unsigned int i;
 	int error = 0;
 
-	wire_number(&r->wire, 0, 2);
-	for (i = 0; i < m->names; i++) {
-		error = file_walk(node, m->walk[i], &next);
-		if (error)
-			break;
-		put_qid(r, &next->stat);
+	for (i = 0; i < m->names && !(error = file_walk(node, m->walk[i], &next)); i++) {
+		memcpy(&numbers[1 + 3 * i], (uint64_t[]){ QID(&next->stat) }, 3 * sizeof *numbers);
 		node_put(node);
 		node = next;
 	}
-	r->wire.data[WIRE_HEADER] = (unsigned char)i;
-	if (i < m->names) {
-		if (i && error != SAFE_ERESTARTSYS)
-			error = 0;
-	} else if ((fid = fid_new(node, r->fid->user)))
-		error = publish(r, fid, m->newfid, m->newfid == m->fid);
-	else
-		error = ENOMEM;
-	node_put(node);
+	numbers[0] = i;
+	wire_put(&r->wire, numbers, 1 + 3 * i);
+	r->made->node = node;
+	if (i && error && error != SAFE_ERESTARTSYS) {
+		fid_put(r->made);
+		r->made = NULL;
+		return 0;
+	}
 	return error;
 }
 
@@ -162,87 +117,75 @@ static int open_flags(uint64_t wire)
 	return host;
 }
 
-/* Behind the number is now an open file; takes it over. */
-static int opened(struct request *r, struct node *node, const struct file *file)
-{
-	struct fid *fid = fid_new(node, r->fid->user);
-
-	if (fid && !(fid->file = malloc(sizeof *file)))
-		fid_put(fid), fid = NULL;
-	if (!fid) {
-		file_close((struct file *)(uintptr_t)file);
-		return ENOMEM;
-	}
-	*fid->file = *file;
-	put_qid(r, &node->stat);
-	wire_number(&r->wire, r->session->msize - 24, 4);
-	return publish(r, fid, 0, true);
-}
-
-static int lopen(struct request *r)
-{
-	int flags = open_flags(r->message.flags), error;
-	struct file file;
-
-	if (!fid_quick(r->fid))
-		return EBADF;
-	error = flags == -1 ? EINVAL : file_open(r->fid->node, flags, &file);
-	return error ? error : opened(r, r->fid->node, &file);
-}
-
-static int lcreate(struct request *r)
+/* Tlopen and Tlcreate. */
+static int do_open(struct request *r)
 {
 	const struct message *m = &r->message;
-	int flags = open_flags(m->flags), error;
-	struct node *node;
-	struct file file;
+	struct fid *made = r->made;
+	const int flags = open_flags(m->flags);
+	int error = EINVAL;
 
-	if (!fid_quick(r->fid))
-		return EBADF;
-	error = flags == -1 ? EINVAL : file_create(r->fid->node, m->name, flags,
-						   (mode_t)m->mode, &node, &file);
-	if (error)
-		return error;
-	error = opened(r, node, &file);
-	node_put(node);
+	if (flags != -1 && m->type == TLCREATE)
+		error = file_create(r->fid->node, m->name, flags, m->mode, &made->node,
+				    &made->file);
+	else if (flags != -1) {
+		made->node = node_get(r->fid->node);
+		error = file_open(made->node, flags, &made->file);
+	}
+	if (!error)
+		wire_numbers(&r->wire, QID(&made->node->stat), r->session->msize - 24);
 	return error;
 }
 
-/* What a client wants at most, and can be told in one message. */
-static uint32_t limit(const struct request *r)
+/*
+ * The offset as two words, of which the second is for 32-bit kernels; others shift it
+ * away.  preadv, unlike pread64, wants no even register for it anywhere.
+ */
+static long transfer(long vector, long plain, const struct file *file, const void *data,
+		     size_t count, uint64_t offset)
 {
-	uint32_t most = r->session->msize - WIRE_READ;
+	const struct iovec iov = { (void *)(uintptr_t)data, count };
 
-	return r->message.count < most ? (uint32_t)r->message.count : most;
+	if (!file->seekable)
+		return call(plain, file->fd, data, count);
+	if (offset <= INT64_MAX)
+		return call(vector, file->fd, &iov, 1, (safe_syscall_word)offset,
+			    (safe_syscall_word)(offset >> 32));
+	errno = EINVAL;
+	return -1;
 }
 
-static int read_xattr(const struct xattr *x, void *data, uint32_t count, uint64_t offset,
-		      size_t *done)
+static long read_xattr(const struct xattr *x, void *data, uint64_t offset, size_t room)
 {
-	if (x->name)
-		return EBADF;
-	*done = 0;
-	if (offset < x->size)
-		*done = x->size - offset < count ? x->size - (size_t)offset : count;
-	memcpy(data, x->data + (*done ? offset : 0), *done);
-	return 0;
+	const size_t left = offset < x->size ? x->size - offset : 0;
+
+	if (x->name) {
+		errno = EBADF;
+		return -1;
+	}
+	if (room > left)
+		room = left;
+	memcpy(data, x->data + (left ? offset : 0), room);
+	return room;
 }
 
 static int do_read(struct request *r)
 {
-	const struct fid *fid = r->fid;
+	const uint64_t offset = r->message.offset;
 	struct wire *w = &r->wire;
+	size_t room = w->room - WIRE_READ;
 	void *data = w->data + WIRE_READ;
-	size_t done = 0;
-	int error = EBADF;
+	long n;
 
-	if (fid->xattr)
-		error = read_xattr(fid->xattr, data, limit(r), r->message.offset, &done);
-	else if (fid->file)
-		error = file_read(fid->file, data, limit(r), r->message.offset, &done);
-	wire_number(w, done, 4);
-	w->size += (uint32_t)done;
-	return error;
+	if (r->fid->xattr)
+		n = read_xattr(r->fid->xattr, data, offset, room);
+	else
+		n = transfer(SYS_preadv, SYS_read, &r->fid->file, data, room, offset);
+	if (n == -1)
+		return errno;
+	w->size = WIRE_READ + n;
+	wire_end_data(w);
+	return 0;
 }
 
 /* In order, so that what is there at the end has no hole. */
@@ -258,364 +201,561 @@ static int write_xattr(struct session *s, struct xattr *x, const struct message 
 	else if (m->count > x->size - m->offset)
 		error = ENOSPC;
 	else {
-		memcpy(x->data + m->offset, m->data, (size_t)m->count);
+		memcpy(x->data + m->offset, m->data, m->count);
 		if (m->offset + m->count > x->have)
-			x->have = (size_t)(m->offset + m->count);
+			x->have = m->offset + m->count;
 	}
 	pthread_mutex_unlock(&s->lock);
 	return error;
+}
+
+/*
+ * A signal may end a write in the middle; as nobody has asked for that, the rest is
+ * written too.  If somebody has, the next call says SAFE_ERESTARTSYS, and what was
+ * written is the result.
+ */
+static int write_file(const struct file *file, const struct message *m, size_t *done)
+{
+	long n;
+
+	for (*done = 0; *done < m->count || !*done; *done += n) {
+		n = transfer(SYS_pwritev, SYS_write, file, m->data + *done, m->count - *done,
+			     m->offset + *done);
+		if (n <= 0)
+			return n && !*done ? errno : 0;
+	}
+	return 0;
 }
 
 static int do_write(struct request *r)
 {
 	const struct message *m = &r->message;
-	size_t done = (size_t)m->count;
-	int error = EBADF;
+	size_t done = m->count;
+	int error = r->fid->xattr ? write_xattr(r->session, r->fid->xattr, m) :
+		write_file(&r->fid->file, m, &done);
 
-	if (r->fid->xattr)
-		error = write_xattr(r->session, r->fid->xattr, m);
-	else if (r->fid->file)
-		error = file_write(r->fid->file, m->data, done, m->offset, &done);
-	wire_number(&r->wire, done, 4);
+	wire_numbers(&r->wire, done);
 	return error;
 }
 
 static int do_fsync(struct request *r)
 {
-	return r->fid->file ? file_sync(r->fid->file, r->message.datasync) : EBADF;
+	return attempt(r->message.datasync ? SYS_fdatasync : SYS_fsync, r->fid->file.fd);
 }
 
+/* An attribute is written at once.  None in the place of one: that is how clients say remove. */
 static int clunk(struct request *r)
 {
 	const struct xattr *x = r->fid->xattr;
+	const char *path = r->fid->node->path;
 
 	if (!x || !x->name)
 		return 0;
 	if (x->have != x->size)
 		return EINVAL;
-	return file_set_xattr(r->fid->node, x->name, x->data, x->size, x->flags);
-}
-
-/* The fid is gone, also if the file is not; but not by what had no effect. */
-static int do_remove(struct request *r)
-{
-	struct session *s = r->session;
-	struct fid *fid;
-	int error = file_remove(r->fid->node);
-
-	if (error == SAFE_ERESTARTSYS)
-		return error;
-	pthread_mutex_lock(&s->lock);
-	fid = fids_remove(&s->fids, r->fid);
-	pthread_mutex_unlock(&s->lock);
-	fid_put(fid);
-	return error;
+	if (!x->size && x->flags == XATTR_REPLACE)
+		return attempt(SYS_removexattr, path, x->name);
+	return attempt(SYS_setxattr, path, x->name, x->data, x->size, x->flags);
 }
 
 /* ---- directories -------------------------------------------------------- */
 
-struct listing {
-	struct request *request;
-	uint32_t limit;
-};
+/* The kernel's struct linux_dirent64. */
+struct entry {
+	uint64_t ino;
+	int64_t next;
+	uint16_t length;
+	uint8_t type;
+	char name[];
+} __attribute__((packed));
 
-static bool list(void *opaque, uint64_t ino, int64_t next, uint8_t type, const char *name)
+static bool tell(struct request *r, const struct entry *e)
 {
-	struct listing *l = opaque;
-	const struct node *node = l->request->fid->node;
+	const struct node *node = r->fid->node;
 	struct statx stat = node->stat;
-	struct qid qid;
 
 	/* of what is above the root nothing is told */
-	if (strcmp(name, "..") || !node_same(node->root, &node->stat))
-		stat.stx_ino = ino;
-	stat.stx_mode = type == DT_DIR ? S_IFDIR : type == DT_LNK ? S_IFLNK : S_IFREG;
+	if (strcmp(e->name, "..") || !node_same(node->root, &node->stat))
+		stat.stx_ino = e->ino;
+	stat.stx_mode = DTTOIF(e->type);
 	stat.stx_mtime.tv_sec = stat.stx_mtime.tv_nsec = 0;
-	qid = qid_of(&stat);
-	return wire_entry(&l->request->wire, l->limit, &qid, (uint64_t)next, type, name);
+	return wire_entry(&r->wire, (uint64_t[]){ QID(&stat), e->next, e->type }, e->name);
 }
 
+/* EINVAL when there are entries and no room for one. */
+static int list(struct request *r, int fd)
+{
+	char buffer[65536];
+	/* an entry for a client is longer than the kernel's, but not by more than a sixth */
+	size_t size = (r->wire.room - WIRE_READ) / 7 * 6;
+	long n, at;
+
+	if (size < 320)
+		size = 320;		/* for one of any length */
+	if (!S_ISDIR(r->fid->node->stat.stx_mode))
+		return ENOTDIR;
+	if (lseek(fd, (off_t)r->message.offset, SEEK_SET) == -1)
+		return errno;
+	n = call(SYS_getdents64, fd, buffer, size < sizeof buffer ? size : sizeof buffer);
+	for (at = 0; at < n; at += ((const struct entry *)(buffer + at))->length)
+		if (!tell(r, (const struct entry *)(buffer + at)))
+			return at ? 0 : EINVAL;
+	return n == -1 ? errno : 0;
+}
+
+/* Two readers of one fid don't wait for each other: the second opens a descriptor. */
 static int do_readdir(struct request *r)
 {
-	struct listing l = { r, limit(r) + WIRE_READ };
-	uint32_t size;
-	int error;
+	struct file *file = &r->fid->file;
+	const bool first = !AO_fetch_and_add1_full(&file->busy);
+	int error, fd = first ? file->fd : file_reopen(r->fid->node, O_RDONLY | O_DIRECTORY);
 
-	if (!r->fid->file)
-		return EBADF;
-	wire_number(&r->wire, 0, 4);
-	error = file_readdir(r->fid->node, r->fid->file, r->message.offset, limit(r), list, &l);
-	size = r->wire.size;
-	r->wire.size = WIRE_HEADER;
-	wire_number(&r->wire, size - WIRE_READ, 4);
-	r->wire.size = size;
+	r->wire.size = WIRE_READ;
+	error = fd == -1 ? errno : list(r, fd);
+	wire_end_data(&r->wire);
+	if (first)
+		AO_store_full(&file->busy, 0);
+	else if (fd != -1)
+		close(fd);
 	return error;
 }
 
 /* ---- attributes --------------------------------------------------------- */
 
+/* As the kernel and its clients have it, which is not quite as makedev() has. */
+static unsigned int device(unsigned int major, unsigned int minor)
+{
+	return (minor & 0xff) | major << 8 | (minor & ~0xffu) << 12;
+}
+
 static int getattr(struct request *r)
 {
-	struct attributes a;
 	struct statx s;
-	int error = file_stat(r->fid->node, &s);
+	int error = file_stat(r->fid->node->fd, "", &s);
 
 	if (error)
 		return error;
-	a = (struct attributes){
-		0x7ff | (s.stx_mask & STATX_BTIME ? r->message.mask & 0x800 : 0),
-		qid_of(&s), s.stx_mode, s.stx_uid, s.stx_gid, s.stx_nlink,
-		/* as the kernel's clients take it apart */
-		(s.stx_rdev_minor & 0xff) | (uint64_t)s.stx_rdev_major << 8 |
-			(uint64_t)(s.stx_rdev_minor & ~0xffu) << 12,
-		s.stx_size, s.stx_blksize, s.stx_blocks, {
-			{ (uint64_t)s.stx_atime.tv_sec, s.stx_atime.tv_nsec },
-			{ (uint64_t)s.stx_mtime.tv_sec, s.stx_mtime.tv_nsec },
-			{ (uint64_t)s.stx_ctime.tv_sec, s.stx_ctime.tv_nsec },
-			{ (uint64_t)s.stx_btime.tv_sec, s.stx_btime.tv_nsec },
-		}
-	};
-	wire_attributes(&r->wire, &a);
+	wire_numbers(&r->wire,
+		0x7ff | (s.stx_mask & STATX_BTIME ? r->message.mask & 0x800 : 0), QID(&s),
+		s.stx_mode, s.stx_uid, s.stx_gid,
+		s.stx_nlink, device(s.stx_rdev_major, s.stx_rdev_minor), s.stx_size,
+		s.stx_blksize, s.stx_blocks,
+		s.stx_atime.tv_sec, s.stx_atime.tv_nsec, s.stx_mtime.tv_sec, s.stx_mtime.tv_nsec,
+		s.stx_ctime.tv_sec, s.stx_ctime.tv_nsec, s.stx_btime.tv_sec, s.stx_btime.tv_nsec,
+		0, 0);			/* gen and data_version: not had */
 	return 0;
 }
 
-/* A time that is not to be set, or to be now, or this one. */
-static int time_of(bool change, bool given, uint64_t seconds, uint64_t nanoseconds,
-		   struct timespec *t)
+/* Not to be set, or to be now, or this one: bits of atime, with which those of mtime line up. */
+static struct timespec time_of(uint64_t valid, uint64_t seconds, uint64_t nanoseconds)
 {
-	t->tv_sec = (time_t)seconds;
-	t->tv_nsec = !change ? UTIME_OMIT : !given ? UTIME_NOW : (long)nanoseconds;
-	return change && given && nanoseconds > 999999999 ? EINVAL : 0;
+	struct timespec t = { (time_t)seconds, UTIME_NOW };
+
+	if (valid & SETATTR_ATIME_SET)
+		t.tv_nsec = nanoseconds > 999999999 ? -1 : (long)nanoseconds;
+	if (!(valid & SETATTR_ATIME))
+		t.tv_nsec = UTIME_OMIT;
+	return t;
 }
 
+/* A 64-bit argument: one word, or two in the host's order; on o32 from an even place on. */
+#if defined _ABIO32 && _MIPS_SIM == _ABIO32
+# if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#  define WORDS(x)	0, (long)((x) >> 32), (long)(x)
+# else
+#  define WORDS(x)	0, (long)(x), (long)((x) >> 32)
+# endif
+# define TRUNCATE(kind)	SYS_##kind##64
+#else
+# define WORDS(x)	(safe_syscall_word)(x)
+# define TRUNCATE(kind)	SYS_##kind
+#endif
+
+static int resize(const struct fid *fid, uint64_t size)
+{
+	if (size > INT64_MAX)
+		return EINVAL;
+	/* who has it open may do it whatever its mode says by now */
+	if (fid->file.fd != -1 && fcntl(fid->file.fd, F_GETFL) & O_ACCMODE)
+		return change(TRUNCATE(ftruncate), fid->file.fd, WORDS(size));
+	return change(TRUNCATE(truncate), fid->node->path, WORDS(size));
+}
+
+static int set_times(const struct node *node, const struct timespec times[2])
+{
+	/* 32-bit ABIs have their own with 64-bit seconds */
+#ifdef SYS_utimensat_time64
+	const int64_t wide[4] = { times[0].tv_sec, times[0].tv_nsec,
+		times[1].tv_sec, times[1].tv_nsec };
+	const long number = SYS_utimensat_time64;
+#else
+	const struct timespec *wide = times;
+	const long number = SYS_utimensat;
+#endif
+	return change(number, AT_FDCWD, node->path, wide, 0);
+}
+
+/* In the kernel's order: a new owner takes the set-user-ID bit, and a new mode gives it. */
 static int setattr(struct request *r)
 {
 	const struct message *m = &r->message;
-	struct change c = {
-		m->valid & SETATTR_MODE, m->valid & SETATTR_SIZE,
-		m->valid & (SETATTR_ATIME | SETATTR_MTIME), (mode_t)m->mode,
-		m->valid & SETATTR_UID ? (uid_t)m->uid : (uid_t)-1,
-		m->valid & SETATTR_GID ? (gid_t)m->gid : (gid_t)-1, m->length, { { 0, 0 } }
-	};
+	const struct node *node = r->fid->node;
+	const uint64_t valid = m->valid;
+	const struct timespec times[2] = { time_of(valid, m->atime, m->atime_nsec),
+		time_of(valid >> 1, m->mtime, m->mtime_nsec) };
+	int error = times[0].tv_nsec == -1 || times[1].tv_nsec == -1 ? EINVAL : 0;
 
-	if (time_of(m->valid & SETATTR_ATIME, m->valid & SETATTR_ATIME_SET, m->atime,
-		    m->atime_nsec, &c.times[0]) ||
-	    time_of(m->valid & SETATTR_MTIME, m->valid & SETATTR_MTIME_SET, m->mtime,
-		    m->mtime_nsec, &c.times[1]))
-		return EINVAL;
-	return file_change(r->fid->node, r->fid->file, &c);
+	if (!error && valid & (SETATTR_UID | SETATTR_GID))
+		error = change(SYS_fchownat, node->fd, "",
+			       valid & SETATTR_UID ? (uid_t)m->uid : (uid_t)-1,
+			       valid & SETATTR_GID ? (gid_t)m->gid : (gid_t)-1, AT_EMPTY_PATH);
+	if (!error && valid & SETATTR_MODE)
+		error = S_ISLNK(node->stat.stx_mode) ? EOPNOTSUPP :
+			change(SYS_fchmodat, AT_FDCWD, node->path, (mode_t)m->mode & 07777);
+	if (!error && valid & SETATTR_SIZE)
+		error = resize(r->fid, m->length);
+	if (!error && valid & (SETATTR_ATIME | SETATTR_MTIME))
+		error = set_times(node, times);
+	return error;
 }
 
-static int statfs(struct request *r)
+static int statfs_of(struct request *r)
 {
-	static const int width[9] = { 4, 4, 8, 8, 8, 8, 8, 8, 4 };
-	uint64_t numbers[9];
-	int i, error = file_statfs(r->fid->node, numbers);
+#ifdef SYS_fstatfs64
+	struct statfs64 s;
+	int error = attempt(SYS_fstatfs64, r->fid->node->fd, sizeof s, &s);
+#else
+	struct statfs s;
+	int error = attempt(SYS_fstatfs, r->fid->node->fd, &s);
+#endif
+	unsigned int fsid[2];
 
-	for (i = 0; !error && i < 9; i++)
-		wire_number(&r->wire, numbers[i], width[i]);
-	return error;
+	if (error)
+		return error;
+	memcpy(fsid, &s.f_fsid, sizeof fsid);
+	wire_numbers(&r->wire, s.f_type, s.f_bsize, s.f_blocks, s.f_bfree, s.f_bavail, s.f_files,
+		     s.f_ffree, fsid[0] | (uint64_t)fsid[1] << 32, s.f_namelen);
+	return 0;
 }
 
 static int do_readlink(struct request *r)
 {
 	char target[PATH_MAX];
-	int error = file_readlink(r->fid->node, target, sizeof target);
+	long n = call(SYS_readlinkat, r->fid->node->fd, "", target, sizeof target - 1);
 
-	if (!error)
-		wire_string(&r->wire, target);
-	return error;
+	if (n == -1)
+		return errno == ENOENT ? EINVAL : errno;	/* no link */
+	target[n] = 0;
+	wire_string(&r->wire, target);
+	return 0;
 }
 
-/* A fid for an attribute: what it has, or is to have, so many bytes of it. */
-static int xattr_new(const struct request *r, const char *name, size_t size, struct fid **fid)
+/* The new fid is an attribute of the old one's file: of so many bytes, to be written or read. */
+static struct xattr *make_xattr(struct request *r, size_t size, bool write)
 {
-	struct xattr *x = calloc(1, sizeof *x);
+	const char *name = r->message.name;
+	struct xattr *x = calloc(1, sizeof *x + size + strlen(name) + 1);
 
-	*fid = fid_new(r->fid->node, r->fid->user);
-	if (x && *fid) {
-		(*fid)->xattr = x;
-		x->data = malloc(size + 1);
-		x->name = name ? strdup(name) : NULL;
-		x->size = size;
-		if (x->data && (x->name || !name))
-			return 0;
-		x = NULL;
-	}
-	free(x);
-	fid_put(*fid);
-	return ENOMEM;
+	r->made->node = node_get(r->fid->node);
+	r->made->xattr = x;
+	if (!x)
+		return NULL;
+	x->size = size;
+	if (write)
+		x->name = strcpy(x->data + size, name);
+	return x;
 }
 
+/* One; or without a name the list of them. */
 static int xattrwalk(struct request *r)
 {
-	const struct message *m = &r->message;
-	size_t size = XATTR_MOST;
-	struct fid *fid;
-	char *less;
-	int error = xattr_new(r, NULL, size, &fid);
+	const char *name = r->message.name, *path = r->fid->node->path;
+	struct xattr *x = make_xattr(r, XATTR_MOST, false);
+	long n;
 
-	if (error)
-		return error;
-	error = file_get_xattr(r->fid->node, m->name, fid->xattr->data, &size);
-	if (error) {
-		fid_put(fid);
-		return error;
-	}
-	fid->xattr->size = size;
-	less = realloc(fid->xattr->data, size + 1);
-	if (less)
-		fid->xattr->data = less;
-	wire_number(&r->wire, size, 8);
-	return publish(r, fid, m->newfid, false);
+	if (!x)
+		return ENOMEM;
+	n = *name ? call(SYS_getxattr, path, name, x->data, x->size) :
+		call(SYS_listxattr, path, x->data, x->size);
+	if (n == -1)
+		return errno;
+	x->size = n;
+	wire_numbers(&r->wire, n);
+	x = realloc(x, sizeof *x + n);
+	if (x)
+		r->made->xattr = x;
+	return 0;
 }
 
 static int xattrcreate(struct request *r)
 {
 	const struct message *m = &r->message;
-	struct fid *fid;
-	int error = 0;
 
-	if (!fid_quick(r->fid))
-		error = EBADF;
-	else if (file_read_only())
-		error = EROFS;
-	else if (m->length > XATTR_MOST)
-		error = E2BIG;
-	else if (m->flags > 2)		/* XATTR_CREATE, XATTR_REPLACE */
-		error = EINVAL;
-	if (!error)
-		error = xattr_new(r, m->name, (size_t)m->length, &fid);
-	if (error)
-		return error;
-	fid->xattr->flags = (int)m->flags;
-	return publish(r, fid, 0, true);
+	if (m->length > XATTR_MOST)
+		return E2BIG;
+	if (m->flags > XATTR_REPLACE)
+		return EINVAL;
+	if (!make_xattr(r, m->length, true))
+		return ENOMEM;
+	r->made->xattr->flags = (int)m->flags;
+	return 0;
 }
 
 /* ---- names -------------------------------------------------------------- */
 
-static int made(struct request *r, int error, const struct statx *stat)
+/* May this name be made here?  A read-only mount tells first of what is there. */
+static int may_make(const struct request *r)
 {
-	if (!error)
-		put_qid(r, stat);
-	return error;
+	struct statx stat;
+	int error = file_bad_name(r->message.name);
+
+	if (error || !file_read_only)
+		return error;
+	error = file_stat(r->dfid->node->fd, r->message.name, &stat);
+	return !error ? EEXIST : error == ENOENT ? EROFS : error;
 }
 
-static int do_mkdir(struct request *r)
+/* Tmkdir, Tmknod and Tsymlink. */
+static int make(struct request *r)
 {
 	const struct message *m = &r->message;
+	const int dir = r->dfid->node->fd;
+	const mode_t mode = m->mode;
 	struct statx stat;
+	int error = may_make(r);
 
-	return made(r, file_mkdir(r->dfid->node, m->name, (mode_t)m->mode, &stat), &stat);
-}
-
-static int do_mknod(struct request *r)
-{
-	const struct message *m = &r->message;
-	struct statx stat;
-
-	return made(r, file_mknod(r->dfid->node, m->name, (mode_t)m->mode,
-				  (unsigned int)m->major, (unsigned int)m->minor, &stat), &stat);
-}
-
-static int do_symlink(struct request *r)
-{
-	const struct message *m = &r->message;
-	struct statx stat;
-
-	return made(r, file_symlink(r->dfid->node, m->name, m->target, &stat), &stat);
+	if (!error && (m->major > 0xfff || m->minor > 0xfffff))
+		error = EINVAL;
+	if (error)
+		return error;
+	if (m->type == TSYMLINK)
+		error = change(SYS_symlinkat, m->target, dir, m->name);
+	else if (m->type == TMKDIR)
+		error = change(SYS_mkdirat, dir, m->name, mode & 07777);
+	else
+		error = change(SYS_mknodat, dir, m->name, mode, device(m->major, m->minor));
+	if (error)
+		return error;
+	if (file_stat(dir, m->name, &stat))	/* somebody was quick to take it away */
+		stat = (struct statx){ .stx_mode = m->type == TMKDIR ? S_IFDIR :
+			m->type == TSYMLINK ? S_IFLNK : 0 };
+	wire_numbers(&r->wire, QID(&stat));
+	return 0;
 }
 
 static int do_link(struct request *r)
 {
-	return file_link(r->dfid->node, r->fid->node, r->message.name);
+	int error = may_make(r);
+
+	return error ? error : change(SYS_linkat, AT_FDCWD, r->fid->node->path,
+				      r->dfid->node->fd, r->message.name, AT_SYMLINK_FOLLOW);
 }
 
-static int do_rename(struct request *r)
+static int move(int dir, const char *name, const struct request *r, const char *newname)
 {
-	return file_rename(r->fid->node, r->dfid->node, r->message.name);
+	if (file_special(name) || file_special(newname))
+		return EBUSY;
+	if (file_bad_name(name) || file_bad_name(newname))
+		return ENOENT;
+	return change(SYS_renameat2, dir, name, r->dfid->node->fd, newname, 0);
 }
 
 static int do_renameat(struct request *r)
 {
-	return file_rename_at(r->fid->node, r->message.name, r->dfid->node,
-			      r->message.newname);
+	return move(r->fid->node->fd, r->message.name, r, r->message.newname);
+}
+
+static int do_rename(struct request *r)
+{
+	char path[PATH_MAX], *name;
+	struct node *dir;
+	int error = file_locate(r->fid->node, &dir, path, &name);
+
+	if (error)
+		return error;
+	error = move(dir->fd, name, r, r->message.name);
+	node_put(dir);
+	return error;
 }
 
 static int do_unlinkat(struct request *r)
 {
-	return file_unlink_at(r->dfid->node, r->message.name, r->message.flags & 0x200);
+	const char *name = r->message.name;
+	const bool directory = r->message.flags & 0x200;
+
+	if (file_special(name))
+		return !directory ? EISDIR : name[1] ? ENOTEMPTY : EINVAL;
+	return file_bad_name(name) ? ENOENT :
+		change(SYS_unlinkat, r->dfid->node->fd, name, directory ? AT_REMOVEDIR : 0);
+}
+
+/* The fid is gone, also if the file is not; but not by what had no effect. */
+static int do_remove(struct request *r)
+{
+	const struct node *node = r->fid->node;
+	struct session *s = r->session;
+	char path[PATH_MAX], *name;
+	struct node *dir;
+	int error = file_read_only ? EROFS : file_locate(node, &dir, path, &name);
+
+	if (!error) {
+		error = change(SYS_unlinkat, dir->fd, name,
+			       S_ISDIR(node->stat.stx_mode) ? AT_REMOVEDIR : 0);
+		node_put(dir);
+	}
+	if (error == SAFE_ERESTARTSYS)
+		return error;
+	pthread_mutex_lock(&s->lock);
+	fids_remove(&s->fids, r->fid);
+	pthread_mutex_unlock(&s->lock);
+	return error;
 }
 
 /* ---- locks -------------------------------------------------------------- */
 
 static const short lock_types[] = { F_RDLCK, F_WRLCK, F_UNLCK };
 
+/* What both are about; of so many types. */
+static int range_of(const struct request *r, unsigned int types, struct flock64 *f)
+{
+	const struct message *m = &r->message;
+
+	if (m->kind >= types || m->start > INT64_MAX || m->length > INT64_MAX)
+		return EINVAL;
+	*f = (struct flock64){ .l_type = lock_types[m->kind], .l_whence = SEEK_SET,
+		.l_start = (off64_t)m->start, .l_len = (off64_t)m->length };
+	return 0;
+}
+
 static int lock(struct request *r)
 {
 	const struct message *m = &r->message;
-	const struct lock_owner owner = { r->session, (uint32_t)m->process, m->client };
-	struct lock_range range = { 0, m->start, m->length };
-	int error;
+	const struct lock_owner owner = { &r->session->locks, m->process, m->client };
+	struct flock64 range;
+	int error = range_of(r, 3, &range);
 
-	if (!r->fid->file)
-		return EBADF;
-	if (m->kind > WIRE_UNLCK)
-		return EINVAL;
-	range.type = lock_types[m->kind];
-	error = lock_set(&r->fid->locks, r->fid->node, r->fid->file, &owner, &range,
-			 m->flags & WIRE_LOCK_WAIT);
-	wire_number(&r->wire, error == EAGAIN ? WIRE_BLOCKED : WIRE_SUCCESS, 1);
+	if (!error)
+		error = lock_set(&r->fid->file, r->fid->node, &owner, &range, m->flags & 1);
+	wire_numbers(&r->wire, error == EAGAIN);
 	return error == EAGAIN ? 0 : error;
 }
 
 static int getlock(struct request *r)
 {
 	const struct message *m = &r->message;
-	const struct lock_owner owner = { r->session, (uint32_t)m->process, m->client };
-	struct lock_range range = { 0, m->start, m->length };
-	uint32_t process = owner.process;
+	struct lock_owner owner = { &r->session->locks, m->process, m->client };
+	struct flock64 range;
 	char client[PATH_MAX];
-	int error, kind = WIRE_UNLCK;
+	int kind = 2, error = range_of(r, 2, &range);
 
-	if (!r->fid->file)
-		return EBADF;
-	if (m->kind > WIRE_WRLCK)
-		return EINVAL;
-	range.type = lock_types[m->kind];
-	strcpy(client, m->client);	/* shorter, as all strings of a message */
-	error = lock_test(&r->fid->locks, r->fid->node, r->fid->file, &owner, &range, &process,
-			  client, sizeof client);
-	while (!error && lock_types[kind] != range.type)
+	strcpy(client, m->client);
+	if (!error)
+		error = lock_test(&r->fid->file, r->fid->node, &owner, &range, client,
+				  sizeof client);
+	if (error)
+		return error;
+	while (lock_types[kind] != range.l_type)
 		kind--;
-	wire_number(&r->wire, (uint64_t)kind, 1);
-	wire_number(&r->wire, range.start, 8);
-	wire_number(&r->wire, range.length, 8);
-	wire_number(&r->wire, process, 4);
+	wire_numbers(&r->wire, kind, range.l_start, range.l_len, owner.process);
 	wire_string(&r->wire, client);
+	return 0;
+}
+
+/* ---- what a message is about -------------------------------------------- */
+
+enum {
+	FID = 1, DFID = 2,		/* has these */
+	OPEN = 4,			/* the fid is open */
+	NEW = 8, REPLACE = 16,		/* makes newfid; another of fid, which is closed */
+	GROUP = 32,			/* what it creates has this group */
+	CHANGES = 64			/* what is read-only */
+};
+
+static const struct operation {
+	int (*run)(struct request *);
+	unsigned int needs;
+} operations[256] = {
+	[0] = { version, 0 },
+	[TVERSION] = { version, 0 },
+	[TATTACH] = { attach, NEW },
+	[TWALK] = { walk, FID | NEW },
+	[TLOPEN] = { do_open, FID | REPLACE },
+	[TLCREATE] = { do_open, FID | REPLACE | GROUP },
+	[TREAD] = { do_read, FID },
+	[TWRITE] = { do_write, FID },
+	[TFSYNC] = { do_fsync, FID | OPEN },
+	[TCLUNK] = { clunk, FID },
+	[TREMOVE] = { do_remove, FID },
+	[TREADDIR] = { do_readdir, FID | OPEN },
+	[TGETATTR] = { getattr, FID },
+	[TSETATTR] = { setattr, FID | CHANGES },
+	[TSTATFS] = { statfs_of, FID },
+	[TREADLINK] = { do_readlink, FID },
+	[TXATTRWALK] = { xattrwalk, FID | NEW },
+	[TXATTRCREATE] = { xattrcreate, FID | REPLACE | CHANGES },
+	[TMKDIR] = { make, DFID | GROUP },
+	[TMKNOD] = { make, DFID | GROUP },
+	[TSYMLINK] = { make, DFID | GROUP },
+	[TLINK] = { do_link, FID | DFID },
+	[TRENAME] = { do_rename, FID | DFID | CHANGES },
+	[TRENAMEAT] = { do_renameat, FID | DFID | CHANGES },
+	[TUNLINKAT] = { do_unlinkat, DFID | CHANGES },
+	[TLOCK] = { lock, FID | OPEN },
+	[TGETLOCK] = { getlock, FID | OPEN },
+};
+
+int operation_find(struct request *r)
+{
+	const struct message *m = &r->message;
+	const unsigned int needs = operations[m->type].needs;
+	const struct fids *fids = &r->session->fids;
+	struct fid *there;
+
+	if (needs & FID && !(r->fid = fid_get(fids_find(fids, m->fid))))
+		return EBADF;
+	if (needs & DFID && !(r->dfid = fid_get(fids_find(fids, m->dfid))))
+		return EBADF;
+	if ((needs & OPEN && r->fid->file.fd == -1) || (needs & REPLACE && !fid_quick(r->fid)))
+		return EBADF;
+	if (!(needs & NEW))
+		return 0;
+	/* a walk may be one in place */
+	there = fids_find(fids, m->newfid);
+	return m->newfid == WIRE_NOFID || (there && (there != r->fid || m->type != TWALK)) ?
+		EBADF : 0;
+}
+
+static int publish(struct request *r)
+{
+	struct session *s = r->session;
+	int error;
+
+	pthread_mutex_lock(&s->lock);
+	if (r->fid && (operations[r->message.type].needs & REPLACE ||
+		       r->message.newfid == r->message.fid))
+		error = fids_replace(&s->fids, r->fid, r->made);
+	else
+		error = fids_add(&s->fids, r->made, r->message.newfid);
+	pthread_mutex_unlock(&s->lock);
 	return error;
 }
 
-/* ------------------------------------------------------------------------- */
-
 int operation_run(struct request *r)
 {
-	static int (*const table[256])(struct request *) = {
-		[0] = farewell, [TVERSION] = version, [TATTACH] = attach, [TWALK] = walk,
-		[TLOPEN] = lopen, [TLCREATE] = lcreate, [TREAD] = do_read,
-		[TWRITE] = do_write, [TFSYNC] = do_fsync, [TCLUNK] = clunk,
-		[TREMOVE] = do_remove, [TREADDIR] = do_readdir, [TGETATTR] = getattr,
-		[TSETATTR] = setattr, [TSTATFS] = statfs, [TREADLINK] = do_readlink,
-		[TXATTRWALK] = xattrwalk, [TXATTRCREATE] = xattrcreate, [TMKDIR] = do_mkdir,
-		[TMKNOD] = do_mknod, [TSYMLINK] = do_symlink, [TLINK] = do_link,
-		[TRENAME] = do_rename, [TRENAMEAT] = do_renameat,
-		[TUNLINKAT] = do_unlinkat, [TLOCK] = lock, [TGETLOCK] = getlock,
-	};
-	const struct message *m = &r->message;
+	const struct operation *o = &operations[r->message.type];
 	const struct fid *fid = r->fid ? r->fid : r->dfid;
-	const bool group = m->type == TLCREATE || m->type == TMKDIR || m->type == TMKNOD ||
-		m->type == TSYMLINK;
-	int error = fid ? user_become(fid->user, group ? (gid_t)m->gid : USER_GROUP) : 0;
+	int error = 0;
 
-	return error ? error : table[m->type](r);
+	if (fid)
+		error = user_become(fid->user, o->needs & GROUP ? r->message.gid : USER_GROUP);
+	if (o->needs & (NEW | REPLACE) && !(r->made = fid_new(fid ? fid->user : NULL)))
+		error = ENOMEM;
+	if (!error && o->needs & CHANGES && file_read_only)
+		error = EROFS;
+	if (!error)
+		error = o->run(r);
+	if (!error && r->made)
+		error = publish(r);
+	fid_put(r->made);
+	return error;
 }

@@ -19,41 +19,33 @@
  *
  * WHY A CLIENT CAN'T BE FOOLED
  *
- * A client that flushes wants to know whether its request has happened.  It looks at what
- * comes before Rflush.  Wherever the flush finds the request, that is the truth:
+ * A client that flushes looks at what comes before Rflush, to know whether its request has
+ * happened.  Wherever the flush finds the request, that is the truth:
  *
- * RECEIVED.  The request is taken from the queue, and no worker has seen it.  (A
- * worker that takes it from the queue at the same time does it under the queue's lock: one
- * of the two gets it.  If it is the worker, this is the next case.)
+ * RECEIVED.  The flush takes it from the queue, under the queue's lock, and no worker has
+ * seen it.  If a worker was faster, this is the next case.
  *
  * RUNNING, its scope not entered yet.  An interrupt is sticky: the first call fails.
  *
  * RUNNING, in a call or between two.  The call returns SAFE_ERESTARTSYS, and then it had
- * no effect, or it returns its result, and then it had.  This is what the library is for.
- * An operation fails with SAFE_ERESTARTSYS exactly when none of its calls had an effect:
- * the first that has one settles the request (request_settle()), and leaves the scope.
- * An operation ends in one way only, and that one decides: SAFE_ERESTARTSYS, no reply;
- * a result or an error of its own, which it would have had without a flush too: its reply.
+ * no effect, or its result, and then it had.  This is what the library is for.  The first
+ * call of an operation that has an effect leaves the scope (request_settle()).  So an
+ * operation fails with SAFE_ERESTARTSYS exactly when none of its calls had an effect: no
+ * reply.  Any other end it would have had without a flush too: its reply.
  *
- * RUNNING, after its last call.  The interrupt comes too late and changes nothing; its
- * scope is left before the request is looked at again, and after that no signal
- * that was meant for it can reach the thread, which has the next request to run.
+ * RUNNING, after its last call.  The interrupt comes too late and changes nothing; once the
+ * scope is left it can't reach the thread, which has the next request to run.
  *
  * ANSWERED.  The tag is free from the moment in which the reply is put in the way to the
- * client, so the flush finds none, and its Rflush is behind that reply.  The tag belongs to a
- * flushed request until its Rflush is in the way: only then may the client use it again.
+ * client, so the flush finds none, and its Rflush is behind that reply.
  *
  * CANCELLED.  Another flush, or a flush of the flush, is put behind the first one; all are
- * answered in order, when the request is over.
+ * answered in order, when the request is over.  Their tags are taken until then.
  *
  * A session that ends (Tversion, a closed connection) cancels all of its requests, waits
  * for their end, and then for that of the fids.  Nothing of it is left when Rversion is sent.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -65,6 +57,7 @@
 
 uint32_t request_msize = 1 << 20;
 bool request_trace;
+int request_threads = 64;
 
 /* ---- queues ------------------------------------------------------------- */
 
@@ -92,36 +85,23 @@ static void queue_remove(struct request *r)
 /* ---- threads ------------------------------------------------------------ */
 
 struct pool {
+	int *limit;
 	pthread_mutex_t lock;
-	pthread_cond_t wake;
+	pthread_cond_t wake;		/* all zero: as PTHREAD_COND_INITIALIZER */
 	struct queue queue;
-	int threads, limit;
+	int threads;
 	int idle;			/* of these, waiting for work */
-	int coming;			/* woken or started, and not at the queue yet */
+	bool coming;			/* one is woken or started, and not at the queue yet */
 };
 
 /*
  * Two of them.  What closes files may block too, but must get its turn while all
  * others block: a client that clunks has nothing else to wait for.
  */
-static struct pool working, closing;
-
-static void pool_init(struct pool *pool, int limit)
-{
-	pthread_condattr_t attr;
-
-	pool->limit = limit;
-	pthread_mutex_init(&pool->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&pool->wake, &attr);
-}
-
-void request_init(int threads)
-{
-	pool_init(&working, threads);
-	pool_init(&closing, 4);
-}
+static int closers = 4;
+static struct pool
+	working = { .limit = &request_threads, .lock = PTHREAD_MUTEX_INITIALIZER },
+	closing = { .limit = &closers, .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static void *work(void *opaque);
 
@@ -136,6 +116,7 @@ static int start_thread(struct pool *pool)
 	pthread_attr_setstacksize(&attr, STACK);
 	error = pthread_create(&thread, &attr, work, pool);
 	pthread_attr_destroy(&attr);
+	pool->threads += !error;
 	return error;
 }
 
@@ -152,11 +133,9 @@ static int send_for_thread(struct pool *pool)
 		return 0;
 	if (pool->idle)
 		pthread_cond_signal(&pool->wake);
-	else if (pool->threads == pool->limit || (error = start_thread(pool)))
+	else if (pool->threads >= *pool->limit || (error = start_thread(pool)))
 		return error;
-	else
-		pool->threads++;
-	pool->coming++;
+	pool->coming = true;
 	return 0;
 }
 
@@ -166,16 +145,13 @@ static bool wait_for_work(struct pool *pool)
 	struct timespec until;
 	int error = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
+	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += IDLE;
 	pool->idle++;
 	while (!pool->coming && !error)
 		error = pthread_cond_timedwait(&pool->wake, &pool->lock, &until);
 	pool->idle--;
-	if (!pool->coming)
-		return false;
-	pool->coming--;			/* maybe another was sent for, and finds nothing */
-	return true;
+	return pool->coming;
 }
 
 static void run(struct request *r);
@@ -186,9 +162,8 @@ static void *work(void *opaque)
 	struct request *r;
 
 	pthread_mutex_lock(&pool->lock);
-	if (pool->coming)
-		pool->coming--;
-	do
+	do {
+		pool->coming = false;	/* maybe another was sent for, and finds nothing */
 		while ((r = pool->queue.first)) {
 			queue_remove(r);
 			send_for_thread(pool);
@@ -196,7 +171,7 @@ static void *work(void *opaque)
 			run(r);
 			pthread_mutex_lock(&pool->lock);
 		}
-	while (wait_for_work(pool));
+	} while (wait_for_work(pool));
 	pool->threads--;
 	pthread_mutex_unlock(&pool->lock);
 	return NULL;
@@ -233,70 +208,40 @@ static bool take_back(struct request *r)
 
 /* ---- replies ------------------------------------------------------------ */
 
-static struct reply *reply_new(uint32_t room)
+static struct reply *begin_reply(struct wire *w, uint32_t room, int type, uint16_t tag)
 {
 	struct reply *reply = malloc(sizeof *reply + room);
 
-	if (reply) {
-		reply->sent = 0;
-		reply->next = NULL;
-	}
+	if (!reply)
+		return NULL;
+	reply->sent = 0;
+	wire_begin(w, reply->data, room, type, tag);
 	return reply;
 }
 
-static void trace(const unsigned char *data, uint32_t size, const struct message *m)
+static void send_reply(struct session *s, struct reply *reply, struct wire *w)
 {
-	char line[1024];
-
-	if (!request_trace)
-		return;
-	wire_describe(data, size, m, line, sizeof line);
-	fprintf(stderr, "%s\n", line);
-}
-
-static void send_reply(struct session *s, struct reply *reply, struct wire *wire)
-{
-	wire_end(wire);
-	reply->size = wire->size;
+	wire_end(w);
+	reply->size = w->size;
 	s->held += reply->size + sizeof *reply;		/* until it is sent */
-	trace(reply->data, reply->size, NULL);
+	if (request_trace)
+		wire_describe(stderr, reply->data, reply->size, NULL);
 	session_send(s, reply);
 }
 
 /* One without contents, or an error.  Without memory even for that, the session ends. */
 static void send_short(struct session *s, int type, uint16_t tag, int error)
 {
-	struct reply *reply = reply_new(16);
-	struct wire wire;
+	struct wire w;
+	struct reply *reply = begin_reply(&w, 16, error ? RLERROR : type, tag);
 
 	if (!reply) {
 		session_end(s);
 		return;
 	}
-	wire_begin(&wire, reply->data, 16, error ? RLERROR : type, tag);
 	if (error)
-		wire_number(&wire, wire_error(error), 4);
-	send_reply(s, reply, &wire);
-}
-
-/* ---- tags --------------------------------------------------------------- */
-
-static struct request **tag_place(struct session *s, uint64_t tag)
-{
-	struct request **link = &s->tags[tag % TAGS];
-
-	while (*link && (*link)->message.tag != tag)
-		link = &(*link)->tag_next;
-	return link;
-}
-
-static void tag_add(struct request *r)
-{
-	struct request **link = tag_place(r->session, r->message.tag);
-
-	r->tag_next = NULL;
-	*link = r;
-	r->session->live++;
+		wire_numbers(&w, wire_error(error));
+	send_reply(s, reply, &w);
 }
 
 /* ---- the life ----------------------------------------------------------- */
@@ -316,10 +261,9 @@ struct request *request_new(struct session *s, uint32_t size)
 /* What ends it is had from the beginning: there may be no memory then. */
 int session_init(struct session *s)
 {
-	memset(s, 0, sizeof *s);
 	pthread_mutex_init(&s->lock, NULL);
 	s->farewell = request_new(s, 0);
-	return s->farewell ? 0 : ENOMEM;
+	return s->farewell ? 0 : -1;
 }
 
 static void charge(struct request *r, uint32_t bytes)
@@ -328,9 +272,21 @@ static void charge(struct request *r, uint32_t bytes)
 	r->session->held += bytes;
 }
 
+static void begin_life(struct request *r)
+{
+	r->session->tags[r->message.tag] = r;
+	r->session->live++;
+}
+
 static void forget(struct request *r)
 {
-	r->session->held -= r->charged;
+	struct session *s = r->session;
+
+	if (s->tags[r->message.tag] == r) {
+		s->tags[r->message.tag] = NULL;
+		s->live--;
+	}
+	s->held -= r->charged;
 	fid_put(r->fid);
 	fid_put(r->dfid);
 	free(r->reply);
@@ -346,10 +302,8 @@ static void start_last(struct session *s);
 static void end(struct request *r, bool answered, int error)
 {
 	struct session *s = r->session;
-	struct request **link = tag_place(s, r->message.tag), *f;
+	struct request *f;
 
-	if (*link == r)
-		*link = r->tag_next;
 	if (answered && r->reply && !error) {
 		send_reply(s, r->reply, &r->wire);
 		r->reply = NULL;
@@ -357,15 +311,13 @@ static void end(struct request *r, bool answered, int error)
 		send_short(s, 0, r->message.tag, error);
 	while ((f = r->flushes.first)) {
 		queue_remove(f);
-		*tag_place(s, f->message.tag) = f->tag_next;
 		send_short(s, RFLUSH, f->message.tag, 0);
-		s->live--;
 		forget(f);
 	}
-	s->live--;
-	s->ending = s->last || (s->ending && r->message.type != TVERSION);
-	if (!r->message.type || r->message.type == TVERSION)
-		session_ended(s, !r->message.type);
+	if (r->message.type == TVERSION)
+		s->ending = s->last;
+	else if (!r->message.type)
+		session_ended(s);
 	forget(r);
 	session_relieved(s, 0);
 	start_last(s);
@@ -375,46 +327,49 @@ static __thread struct request *running;
 
 void request_settle(void)
 {
-	if (running->settled)
-		return;
-	safe_syscall_leave(&running->scope);
+	if (!running->settled)
+		safe_syscall_leave(&running->scope);
 	running->settled = true;
 }
 
-static int prepare_reply(struct request *r)
+static uint32_t reply_room(const struct request *r)
 {
-	const uint32_t msize = r->session->msize ? r->session->msize : WIRE_SMALLEST;
-	uint32_t room = wire_reply_room(&r->message, msize);
+	const uint32_t msize = r->session->msize;
 
-	r->reply = reply_new(room);
-	if (!r->reply)
-		return ENOMEM;
-	wire_begin(&r->wire, r->reply->data, room, r->message.type + 1, r->message.tag);
-	return 0;
+	return wire_reply_room(&r->message, msize ? msize : WIRE_SMALLEST);
 }
 
-static void run(struct request *r)
+static int carry_out(struct request *r)
 {
-	struct session *s = r->session;
 	struct reply *whole;
 	int error;
 
-	running = r;
-	if (!r->settled)
-		safe_syscall_enter(&r->scope);
-	error = prepare_reply(r);
-	if (!error)
-		error = operation_run(r);
-	if (!r->settled)
-		safe_syscall_leave(&r->scope);
-	/* from here on no flush of it reaches this thread */
+	r->reply = begin_reply(&r->wire, reply_room(r), r->message.type + 1, r->message.tag);
+	if (!r->reply)
+		return ENOMEM;
+	error = operation_run(r);
 	if (!error && r->wire.full)
 		error = EMSGSIZE;
 	/* memory that was not needed is given back: the reply may wait for long */
 	if (!error && r->wire.size < r->wire.room / 2 &&
 	    (whole = realloc(r->reply, sizeof *whole + r->wire.size)))
 		r->reply = whole, r->wire.data = whole->data;
-	/* files are closed, if they are by this, before the client hears of it */
+	return error;
+}
+
+static void run(struct request *r)
+{
+	struct session *s = r->session;
+	int error;
+
+	running = r;
+	if (!r->settled)
+		safe_syscall_enter(&r->scope);
+	error = carry_out(r);
+	if (!r->settled)
+		safe_syscall_leave(&r->scope);
+	/* from here on no flush of it reaches this thread; files are closed, if they are by
+	   this, before the client hears of it */
 	fid_put(r->fid);
 	fid_put(r->dfid);
 	r->fid = r->dfid = NULL;
@@ -426,7 +381,7 @@ static void run(struct request *r)
 /* Small requests don't wait behind large ones, and one can always be had. */
 static bool affordable(const struct session *s, const struct request *r)
 {
-	return s->held + r->cost <= HELD_MOST + (r->cost < 65536 ? HELD_SMALL : 0) ||
+	return s->held + r->cost <= (r->cost < 8192 ? HELD_SMALL : HELD_LARGE) ||
 		s->held <= r->charged || r->settled;
 }
 
@@ -435,8 +390,8 @@ static void start(struct request *r)
 	struct session *s = r->session;
 	int error;
 
-	if (!affordable(s, r)) {
-		r->starved = true;
+	r->starved = !affordable(s, r);
+	if (r->starved) {
 		queue_add(&s->starved, r);
 		return;
 	}
@@ -453,45 +408,41 @@ void session_relieved(struct session *s, size_t bytes)
 	s->held -= bytes;
 	while ((r = s->starved.first) && affordable(s, r)) {
 		queue_remove(r);
-		r->starved = false;
 		start(r);
 	}
 }
 
 /* ---- its end before the time -------------------------------------------- */
 
-/* True: it had not begun, and is over by this.  A Tclunk has had its effect. */
-static bool cancel(struct request *r)
+/* If it had not begun, it is over by this.  What closes fids is never cancelled. */
+static void cancel(struct request *r)
 {
-	if (r->cancelled || r->message.type == TCLUNK)
-		return false;
+	if (r->cancelled || r->message.type == TCLUNK || r->message.type == TVERSION)
+		return;
 	r->cancelled = true;
 	if (r->starved)			/* r->queue is the workers' to look at, if not */
 		queue_remove(r);
 	else if (!take_back(r)) {
 		safe_syscall_interrupt(&r->scope);
-		return false;
+		return;
 	}
-	return true;
+	end(r, false, 0);
 }
 
+/* A flush of a flush waits with it: that does its work, and then both are answered. */
 static void flush(struct request *f)
 {
-	struct session *s = f->session;
-	struct request *r = *tag_place(s, f->message.oldtag);
+	struct request *r = f->session->tags[f->message.oldtag];
 
 	if (!r) {
-		send_short(s, RFLUSH, f->message.tag, 0);
+		send_short(f->session, RFLUSH, f->message.tag, 0);
 		forget(f);
 		return;
 	}
-	tag_add(f);
-	if (r->flushed)
-		r = r->flushed;		/* it does its work, and then both are answered */
-	f->flushed = r;
-	queue_add(&r->flushes, f);
-	if (cancel(r))
-		end(r, false, 0);
+	begin_life(f);
+	f->flushed = r->flushed ? r->flushed : r;
+	queue_add(&f->flushed->flushes, f);
+	cancel(f->flushed);
 }
 
 /* When nothing else is left: the Tversion, or what closes the fids of a connection. */
@@ -502,28 +453,24 @@ static void start_last(struct session *s)
 	if (!r || s->live)
 		return;
 	s->last = NULL;
-	s->live++;
+	begin_life(r);
 	r->settled = true;
-	if (submit(&closing, r))
-		run(r);			/* so be it */
+	if (submit(&closing, r))	/* no thread is to be had: so be it */
+		end(r, r->message.type, carry_out(r));
 }
 
 static void end_with(struct session *s, struct request *last)
 {
-	struct request *r, *next;
 	int i;
 
 	if (s->last)
 		forget(s->last);	/* a Tversion that the end of the connection overtook */
 	s->last = last;
 	s->ending = true;
-	for (i = 0; i < TAGS; i++)
-		for (r = s->tags[i]; r; r = next) {
-			next = r->tag_next;
-			/* flushes go with what they are about, and maybe the next one here */
-			if (!r->flushed && cancel(r))
-				end(r, false, 0), next = s->tags[i];
-		}
+	for (i = 0; i < TAGS && s->live; i++)
+		/* flushes go with what they are about */
+		if (s->tags[i] && !s->tags[i]->flushed)
+			cancel(s->tags[i]);
 	start_last(s);
 }
 
@@ -538,72 +485,23 @@ void session_end(struct session *s)
 
 /* ---- its beginning ------------------------------------------------------ */
 
-static struct fid *referred(struct session *s, uint64_t number, int *error)
-{
-	struct fid *fid = fids_find(&s->fids, (uint32_t)number);
-
-	if (!fid)
-		*error = EBADF;
-	return fid ? fid_get(fid) : NULL;
-}
-
-/* From now on the request keeps them, whatever becomes of their numbers. */
-static int find_fids(struct request *r)
-{
-	const struct message *m = &r->message;
-	struct session *s = r->session;
-	int error = 0;
-
-	switch (m->type) {
-	case TATTACH:
-		return fids_find(&s->fids, (uint32_t)m->fid) || m->fid == WIRE_NOFID ||
-			m->afid != WIRE_NOFID ? EBADF : 0;
-	case TWALK:
-	case TXATTRWALK:
-		if ((m->newfid != m->fid || m->type == TXATTRWALK) &&
-		    fids_find(&s->fids, (uint32_t)m->newfid))
-			return EBADF;
-		if (m->newfid == WIRE_NOFID)
-			return EBADF;
-		break;
-	case TLINK:
-	case TRENAME:
-	case TRENAMEAT:
-		r->dfid = referred(s, m->dfid, &error);
-		break;
-	case TSYMLINK:
-	case TMKNOD:
-	case TMKDIR:
-	case TUNLINKAT:
-		r->dfid = referred(s, m->dfid, &error);
-		return error;
-	}
-	if (!error)
-		r->fid = referred(s, m->fid, &error);
-	return error;
-}
-
 /*
  * The number is free at once, whatever else goes on with the fid.  Where closing it
  * may take its time, a thread does it.
  */
-static int clunk(struct request *r)
+static void clunk(struct request *r)
 {
 	struct session *s = r->session;
-	struct fid *fid = fids_find(&s->fids, (uint32_t)r->message.fid);
 
-	if (!fid)
-		return EBADF;
-	r->fid = fids_remove(&s->fids, fid);
+	fids_remove(&s->fids, r->fid);
 	if (fid_quick(r->fid)) {
 		send_short(s, RCLUNK, r->message.tag, 0);
 		forget(r);
-		return 0;
+		return;
 	}
 	r->settled = true;
-	tag_add(r);
+	begin_life(r);
 	start(r);
-	return 0;
 }
 
 static int begin(struct request *r)
@@ -617,37 +515,37 @@ static int begin(struct request *r)
 	}
 	if (!s->msize)
 		return EPROTO;
-	if (*tag_place(s, r->message.tag))
+	if (s->tags[r->message.tag])
 		return EBUSY;
 	if (r->message.type == TAUTH)
 		return EOPNOTSUPP;
-	if (r->message.type == TFLUSH) {
-		flush(r);
-		return 0;
-	}
-	if (r->message.type == TCLUNK)
-		return clunk(r);
-	error = find_fids(r);
+	error = operation_find(r);
 	if (error)
 		return error;
-	tag_add(r);
-	start(r);
+	if (r->message.type == TFLUSH)
+		flush(r);
+	else if (r->message.type == TCLUNK)
+		clunk(r);
+	else {
+		begin_life(r);
+		start(r);
+	}
 	return 0;
 }
 
 void request_received(struct request *r)
 {
-	struct session *s = r->session;
 	const uint16_t tag = (uint16_t)(r->data[5] | r->data[6] << 8);
 	int error = wire_parse(&r->message, r->data, r->size);
 
-	trace(r->data, r->size, &r->message);
+	if (request_trace)
+		wire_describe(stderr, r->data, r->size, &r->message);
 	charge(r, r->size + (uint32_t)sizeof *r);
-	r->cost = wire_reply_room(&r->message, s->msize ? s->msize : WIRE_SMALLEST);
+	r->cost = reply_room(r);
 	if (!error)
 		error = begin(r);
 	if (!error)
 		return;
-	send_short(s, 0, tag, error);
+	send_short(r->session, 0, tag, error);
 	forget(r);
 }

@@ -11,9 +11,6 @@
  * There is no authentication: whoever can connect can be any user.  So a server that
  * is not root has just one.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -27,8 +24,6 @@
 
 #include "user.h"
 
-#define NOBODY		65534
-
 struct user {
 	AO_t refs, serial;
 	uid_t uid;
@@ -41,23 +36,6 @@ struct user {
 static __thread AO_t acting;
 static __thread gid_t acting_group;
 
-/* Of the C library's databases: up to 64 KiB of text about one user. */
-static int look_up(uint32_t number, const char *name, struct passwd *entry, char **text)
-{
-	const size_t size = 65536;
-	struct passwd *found = NULL;
-	int error;
-
-	*text = malloc(size);
-	if (!*text)
-		return ENOMEM;
-	if (number != (uint32_t)-1)
-		error = getpwuid_r(number, entry, *text, size, &found);
-	else
-		error = getpwnam_r(name, entry, *text, size, &found);
-	return found ? 0 : error ? error : ENOENT;
-}
-
 static struct user *user_new(uid_t uid, const struct passwd *entry)
 {
 	static AO_t serial;
@@ -66,13 +44,13 @@ static struct user *user_new(uid_t uid, const struct passwd *entry)
 
 	if (entry)
 		getgrouplist(entry->pw_name, entry->pw_gid, NULL, &count);
-	user = calloc(1, sizeof *user + (size_t)count * sizeof(gid_t));
+	user = calloc(1, sizeof *user + count * sizeof(gid_t));
 	if (!user)
 		return NULL;
 	user->refs = 1;
 	user->serial = AO_fetch_and_add1_full(&serial) + 1;
 	user->uid = uid;
-	user->gid = entry ? entry->pw_gid : uid ? NOBODY : 0;
+	user->gid = entry ? entry->pw_gid : uid ? 65534 : 0;	/* nobody's */
 	user->count = count;
 	if (entry && getgrouplist(entry->pw_name, entry->pw_gid, user->groups, &count) == -1)
 		count = 0;		/* it has more than a moment ago */
@@ -83,27 +61,28 @@ static struct user *user_new(uid_t uid, const struct passwd *entry)
 
 int user_find(uint32_t number, const char *name, struct user **user)
 {
-	struct passwd entry;
-	char *text = NULL;
-	int error;
+	const uint32_t none = -1;
+	char text[65536];		/* what the C library's databases have about one user */
+	struct passwd entry, *found = NULL;
 
-	if (number == (uint32_t)-1 && !*name)
+	if (number == none && !*name)
 		number = geteuid();
-	error = look_up(number, name, &entry, &text);
-	if (!error && number == (uint32_t)-1)
+	if (number != none)
+		getpwuid_r(number, &entry, text, sizeof text, &found);
+	else
+		getpwnam_r(name, &entry, text, sizeof text, &found);
+	if (found)
 		number = entry.pw_uid;
-	if (number == (uint32_t)-1 || (geteuid() && number != geteuid())) {
-		free(text);
+	if (number == none || (geteuid() && number != geteuid()))
 		return EPERM;
-	}
-	*user = user_new(number, error ? NULL : &entry);
-	free(text);
+	*user = user_new(number, found);
 	return *user ? 0 : ENOMEM;
 }
 
 struct user *user_get(struct user *user)
 {
-	AO_fetch_and_add1_full(&user->refs);
+	if (user)
+		AO_fetch_and_add1_full(&user->refs);
 	return user;
 }
 

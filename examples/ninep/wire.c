@@ -5,9 +5,6 @@
  * One table tells of each request what it consists of.  A field is read only after it
  * was seen to be inside the message, and whoever adds a message adds a line.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -28,49 +25,55 @@ struct field {
 #define F(member, width)	{ #member, offsetof(struct message, member), width }
 #define FIELDS			11
 
+#define QID			"148"
+#define QIDS			QID QID QID QID
+
 static const struct format {
 	const char *name;
 	struct field field[FIELDS + 1];		/* to the first without a width */
+	const char *reply;			/* the widths of its reply's numbers */
 } formats[256] = {
-	[TVERSION] = { "Tversion", { F(msize, 4), F(version, STRING) } },
-	[TAUTH] = { "Tauth", { F(afid, 4), F(uname, STRING), F(aname, STRING),
-		F(n_uname, 4) } },
-	[TATTACH] = { "Tattach", { F(fid, 4), F(afid, 4), F(uname, STRING),
-		F(aname, STRING), F(n_uname, 4) } },
-	[TFLUSH] = { "Tflush", { F(oldtag, 2) } },
-	[TWALK] = { "Twalk", { F(fid, 4), F(newfid, 4), F(walk, NAMES) } },
-	[TLOPEN] = { "Tlopen", { F(fid, 4), F(flags, 4) } },
-	[TLCREATE] = { "Tlcreate", { F(fid, 4), F(name, STRING), F(flags, 4), F(mode, 4),
-		F(gid, 4) } },
-	[TREAD] = { "Tread", { F(fid, 4), F(offset, 8), F(count, 4) } },
-	[TWRITE] = { "Twrite", { F(fid, 4), F(offset, 8), F(data, DATA) } },
-	[TCLUNK] = { "Tclunk", { F(fid, 4) } },
-	[TREMOVE] = { "Tremove", { F(fid, 4) } },
-	[TSTATFS] = { "Tstatfs", { F(fid, 4) } },
-	[TGETATTR] = { "Tgetattr", { F(fid, 4), F(mask, 8) } },
-	[TSETATTR] = { "Tsetattr", { F(fid, 4), F(valid, 4), F(mode, 4), F(uid, 4),
+	[TLERROR] = { "lerror", { { NULL, 0, 0 } }, "4" },
+	[TVERSION] = { "version", { F(msize, 4), F(version, STRING) }, "4" },
+	[TAUTH] = { "auth", { F(afid, 4), F(uname, STRING), F(aname, STRING),
+		F(n_uname, 4) }, "" },
+	[TATTACH] = { "attach", { F(newfid, 4), F(afid, 4), F(uname, STRING),
+		F(aname, STRING), F(n_uname, 4) }, QID },
+	[TFLUSH] = { "flush", { F(oldtag, 2) }, "" },
+	[TWALK] = { "walk", { F(fid, 4), F(newfid, 4), F(walk, NAMES) }, "2" QIDS QIDS QIDS QIDS },
+	[TLOPEN] = { "lopen", { F(fid, 4), F(flags, 4) }, QID "4" },
+	[TLCREATE] = { "lcreate", { F(fid, 4), F(name, STRING), F(flags, 4), F(mode, 4),
+		F(gid, 4) }, QID "4" },
+	[TREAD] = { "read", { F(fid, 4), F(offset, 8), F(count, 4) }, "" },
+	[TWRITE] = { "write", { F(fid, 4), F(offset, 8), F(data, DATA) }, "4" },
+	[TCLUNK] = { "clunk", { F(fid, 4) }, "" },
+	[TREMOVE] = { "remove", { F(fid, 4) }, "" },
+	[TSTATFS] = { "statfs", { F(fid, 4) }, "448888884" },
+	[TGETATTR] = { "getattr", { F(fid, 4), F(mask, 8) },
+		"8" QID "444" "88888" "88888888" "88" },
+	[TSETATTR] = { "setattr", { F(fid, 4), F(valid, 4), F(mode, 4), F(uid, 4),
 		F(gid, 4), F(length, 8), F(atime, 8), F(atime_nsec, 8), F(mtime, 8),
-		F(mtime_nsec, 8) } },
-	[TREADDIR] = { "Treaddir", { F(fid, 4), F(offset, 8), F(count, 4) } },
-	[TFSYNC] = { "Tfsync", { F(fid, 4), F(datasync, 4 | OPTIONAL) } },
-	[TLOCK] = { "Tlock", { F(fid, 4), F(kind, 1), F(flags, 4), F(start, 8),
-		F(length, 8), F(process, 4), F(client, STRING) } },
-	[TGETLOCK] = { "Tgetlock", { F(fid, 4), F(kind, 1), F(start, 8), F(length, 8),
-		F(process, 4), F(client, STRING) } },
-	[TLINK] = { "Tlink", { F(dfid, 4), F(fid, 4), F(name, STRING) } },
-	[TSYMLINK] = { "Tsymlink", { F(dfid, 4), F(name, STRING), F(target, STRING),
-		F(gid, 4) } },
-	[TMKNOD] = { "Tmknod", { F(dfid, 4), F(name, STRING), F(mode, 4), F(major, 4),
-		F(minor, 4), F(gid, 4) } },
-	[TMKDIR] = { "Tmkdir", { F(dfid, 4), F(name, STRING), F(mode, 4), F(gid, 4) } },
-	[TRENAME] = { "Trename", { F(fid, 4), F(dfid, 4), F(name, STRING) } },
-	[TRENAMEAT] = { "Trenameat", { F(fid, 4), F(name, STRING), F(dfid, 4),
-		F(newname, STRING) } },
-	[TUNLINKAT] = { "Tunlinkat", { F(dfid, 4), F(name, STRING), F(flags, 4) } },
-	[TREADLINK] = { "Treadlink", { F(fid, 4) } },
-	[TXATTRWALK] = { "Txattrwalk", { F(fid, 4), F(newfid, 4), F(name, STRING) } },
-	[TXATTRCREATE] = { "Txattrcreate", { F(fid, 4), F(name, STRING), F(length, 8),
-		F(flags, 4) } },
+		F(mtime_nsec, 8) }, "" },
+	[TREADDIR] = { "readdir", { F(fid, 4), F(offset, 8), F(count, 4) }, "" },
+	[TFSYNC] = { "fsync", { F(fid, 4), F(datasync, 4 | OPTIONAL) }, "" },
+	[TLOCK] = { "lock", { F(fid, 4), F(kind, 1), F(flags, 4), F(start, 8),
+		F(length, 8), F(process, 4), F(client, STRING) }, "1" },
+	[TGETLOCK] = { "getlock", { F(fid, 4), F(kind, 1), F(start, 8), F(length, 8),
+		F(process, 4), F(client, STRING) }, "1884" },
+	[TLINK] = { "link", { F(dfid, 4), F(fid, 4), F(name, STRING) }, "" },
+	[TSYMLINK] = { "symlink", { F(dfid, 4), F(name, STRING), F(target, STRING),
+		F(gid, 4) }, QID },
+	[TMKNOD] = { "mknod", { F(dfid, 4), F(name, STRING), F(mode, 4), F(major, 4),
+		F(minor, 4), F(gid, 4) }, QID },
+	[TMKDIR] = { "mkdir", { F(dfid, 4), F(name, STRING), F(mode, 4), F(gid, 4) }, QID },
+	[TRENAME] = { "rename", { F(fid, 4), F(dfid, 4), F(name, STRING) }, "" },
+	[TRENAMEAT] = { "renameat", { F(fid, 4), F(name, STRING), F(dfid, 4),
+		F(newname, STRING) }, "" },
+	[TUNLINKAT] = { "unlinkat", { F(dfid, 4), F(name, STRING), F(flags, 4) }, "" },
+	[TREADLINK] = { "readlink", { F(fid, 4) }, "" },
+	[TXATTRWALK] = { "xattrwalk", { F(fid, 4), F(newfid, 4), F(name, STRING) }, "8" },
+	[TXATTRCREATE] = { "xattrcreate", { F(fid, 4), F(name, STRING), F(length, 8),
+		F(flags, 4) }, "" },
 };
 
 /* ---- requests ----------------------------------------------------------- */
@@ -89,102 +92,95 @@ uint32_t wire_size(const unsigned char *data)
 	return (uint32_t)number(data, 4);
 }
 
-/* What is left of a message. */
+/* What is left of a message; nothing is after the first error. */
 struct cursor {
 	unsigned char *at, *end;
+	int error;
 };
 
-static size_t left(const struct cursor *c)
+static uint64_t spoilt(struct cursor *c, int error)
 {
-	return (size_t)(c->end - c->at);
+	c->at = c->end;
+	c->error = error;
+	return 0;
 }
 
-static int get_number(struct cursor *c, int bytes, uint64_t *value)
+/* So many bytes are there? */
+static bool has(struct cursor *c, uint64_t bytes)
 {
-	if (left(c) < (size_t)bytes)
-		return EINVAL;
-	*value = number(c->at, bytes);
+	if (!c->error && bytes > (uint64_t)(c->end - c->at))
+		spoilt(c, EINVAL);
+	return !c->error;
+}
+
+static uint64_t take_number(struct cursor *c, int bytes)
+{
+	if (!has(c, bytes))
+		return 0;
 	c->at += bytes;
-	return 0;
+	return number(c->at - bytes, bytes);
 }
 
 /* The string goes to where its length was: that leaves two bytes for its end. */
-static int get_string(struct cursor *c, const char **string)
+static const char *take_string(struct cursor *c)
 {
-	unsigned char *p = c->at;
-	uint64_t length;
-	int error = get_number(c, 2, &length);
+	unsigned char *string = c->at;
+	uint64_t length = take_number(c, 2);
 
-	if (error)
-		return error;
-	if (left(c) < length || memchr(c->at, 0, length))
-		return EINVAL;
-	if (length >= PATH_MAX)
-		return ENAMETOOLONG;
-	memmove(p, c->at, length);
-	p[length] = 0;
+	if (!has(c, length))
+		return NULL;
+	if (memchr(c->at, 0, length) || length >= PATH_MAX) {
+		spoilt(c, length >= PATH_MAX ? ENAMETOOLONG : EINVAL);
+		return NULL;
+	}
+	memmove(string, c->at, length);
+	string[length] = 0;
 	c->at += length;
-	*string = (const char *)p;
-	return 0;
+	return (const char *)string;
 }
 
-static int get_names(struct cursor *c, struct message *m)
-{
-	uint64_t names;
-	int error = get_number(c, 2, &names);
-
-	if (!error && names > WIRE_NAMES)
-		error = EINVAL;
-	while (!error && m->names < names)
-		error = get_string(c, &m->walk[m->names++]);
-	return error;
-}
-
-static int get_data(struct cursor *c, struct message *m)
-{
-	int error = get_number(c, 4, &m->count);
-
-	if (error)
-		return error;
-	if (left(c) != m->count)
-		return EINVAL;
-	m->data = c->at;
-	c->at = c->end;
-	return 0;
-}
-
-static int get(struct cursor *c, const struct field *f, struct message *m)
+static void take_field(struct cursor *c, const struct field *f, struct message *m)
 {
 	void *member = (char *)m + f->offset;
+	uint64_t names;
 
 	switch (f->width) {
 	case STRING:
-		return get_string(c, member);
+		*(const char **)member = take_string(c);
+		break;
 	case NAMES:
-		return get_names(c, m);
+		names = take_number(c, 2);
+		if (names > WIRE_NAMES)
+			spoilt(c, EINVAL);
+		while (!c->error && m->names < names)
+			m->walk[m->names++] = take_string(c);
+		break;
 	case DATA:
-		return get_data(c, m);
+		m->count = take_number(c, 4);
+		m->data = c->at;
+		if (has(c, m->count))
+			c->at += m->count;
+		break;
+	default:
+		if (f->width < OPTIONAL || c->at != c->end)
+			*(uint64_t *)member = take_number(c, f->width & ~OPTIONAL);
 	}
-	if (f->width & OPTIONAL && c->at == c->end)
-		return 0;
-	return get_number(c, f->width & ~OPTIONAL, member);
 }
 
 int wire_parse(struct message *m, unsigned char *data, uint32_t size)
 {
-	struct cursor c = { data + WIRE_HEADER, data + size };
+	struct cursor c = { data + WIRE_HEADER, data + size, 0 };
 	const struct field *f = formats[data[4]].field;
-	int error = 0;
 
 	memset(m, 0, sizeof *m);
 	m->size = size;
 	m->type = data[4];
 	m->tag = (uint16_t)number(data + 5, 2);
-	if (!formats[m->type].name)
+	if (!f->width)
 		return EOPNOTSUPP;
-	for (; !error && f->width; f++)
-		error = get(&c, f, m);
-	return !error && c.at != c.end ? EINVAL : error;
+	for (; f->width; f++)
+		take_field(&c, f, m);
+	return c.at != c.end ? EINVAL : c.error;
 }
 
 uint32_t wire_reply_room(const struct message *m, uint32_t msize)
@@ -228,66 +224,46 @@ static bool fits(struct wire *w, size_t bytes)
 	return !w->full;
 }
 
-void wire_number(struct wire *w, uint64_t value, int bytes)
+static void put_numbers(struct wire *w, const char *widths, const uint64_t *numbers, size_t n)
 {
-	if (!fits(w, (size_t)bytes))
-		return;
-	put(w->data + w->size, value, bytes);
-	w->size += (uint32_t)bytes;
+	for (; n-- && fits(w, *widths - '0'); widths++) {
+		put(w->data + w->size, *numbers++, *widths - '0');
+		w->size += *widths - '0';
+	}
+}
+
+void wire_put(struct wire *w, const uint64_t *numbers, size_t count)
+{
+	put_numbers(w, formats[w->data[4] - 1].reply, numbers, count);
 }
 
 void wire_string(struct wire *w, const char *string)
 {
 	size_t length = strlen(string);
 
-	if (length > UINT16_MAX || !fits(w, length + 2)) {
-		w->full = true;
+	if (!fits(w, length + 2))
 		return;
-	}
-	wire_number(w, length, 2);
+	put_numbers(w, "2", (const uint64_t[]){ length }, 1);
 	memcpy(w->data + w->size, string, length);
-	w->size += (uint32_t)length;
+	w->size += length;
 }
 
-void wire_qid(struct wire *w, const struct qid *qid)
+bool wire_entry(struct wire *w, const uint64_t numbers[5], const char *name)
 {
-	wire_number(w, qid->type, 1);
-	wire_number(w, qid->version, 4);
-	wire_number(w, qid->path, 8);
-}
+	const uint32_t before = w->size;
 
-void wire_attributes(struct wire *w, const struct attributes *a)
-{
-	int i;
-
-	wire_number(w, a->valid, 8);
-	wire_qid(w, &a->qid);
-	wire_number(w, a->mode, 4);
-	wire_number(w, a->uid, 4);
-	wire_number(w, a->gid, 4);
-	wire_number(w, a->nlink, 8);
-	wire_number(w, a->rdev, 8);
-	wire_number(w, a->size, 8);
-	wire_number(w, a->blksize, 8);
-	wire_number(w, a->blocks, 8);
-	for (i = 0; i < 4; i++) {
-		wire_number(w, a->time[i][0], 8);
-		wire_number(w, a->time[i][1], 8);
-	}
-	wire_number(w, 0, 8);		/* gen and data_version: not had */
-	wire_number(w, 0, 8);
-}
-
-bool wire_entry(struct wire *w, uint32_t limit, const struct qid *qid, uint64_t offset,
-		uint8_t type, const char *name)
-{
-	if (w->size + 13 + 8 + 1 + 2 + strlen(name) > limit)
-		return false;
-	wire_qid(w, qid);
-	wire_number(w, offset, 8);
-	wire_number(w, type, 1);
+	put_numbers(w, QID "81", numbers, 5);
 	wire_string(w, name);
-	return true;
+	if (!w->full)
+		return true;
+	w->full = false;
+	w->size = before;
+	return false;
+}
+
+void wire_end_data(struct wire *w)
+{
+	put(w->data + WIRE_HEADER, w->size - WIRE_READ, 4);
 }
 
 void wire_end(struct wire *w)
@@ -325,50 +301,46 @@ uint32_t wire_error(int error)
 /* ---- the trace ---------------------------------------------------------- */
 
 /* Bytes that could do harm to a terminal are not shown. */
-static size_t describe_string(char *line, size_t room, const char *name, const char *s)
+static void describe_string(FILE *out, const char *name, const char *s)
 {
-	size_t n = (size_t)snprintf(line, room, " %s \"", name);
-
-	for (; s && *s && n + 2 < room; s++)
-		line[n++] = *s < ' ' || *s == 127 || *s == '"' ? '?' : *s;
-	if (n + 1 < room)
-		line[n++] = '"';
-	line[n < room ? n : room - 1] = 0;
-	return n;
+	fprintf(out, " %s \"", name);
+	for (; s && *s; s++)
+		putc(*s < ' ' || *s == 127 || *s == '"' ? '?' : *s, out);
+	putc('"', out);
 }
 
-static size_t describe_field(char *line, size_t room, const struct field *f,
-			     const struct message *m)
+static void describe_request(FILE *out, const struct message *m)
 {
-	const void *member = (const char *)m + f->offset;
-	size_t n = 0;
+	const struct field *f;
+	const void *member;
 	unsigned int i;
 
-	if (f->width == STRING)
-		return describe_string(line, room, f->name, *(const char *const *)member);
-	if (f->width == DATA)
-		return (size_t)snprintf(line, room, " count %" PRIu64, m->count);
-	if (f->width != NAMES)
-		return (size_t)snprintf(line, room, " %s %" PRIu64, f->name,
-					*(const uint64_t *)member);
-	for (i = 0; i < m->names && n < room; i++)
-		n += describe_string(line + n, room - n, "name", m->walk[i]);
-	return n;
+	for (f = formats[m->type].field; f->width; f++) {
+		member = (const char *)m + f->offset;
+		if (f->width == STRING)
+			describe_string(out, f->name, *(const char *const *)member);
+		else if (f->width == DATA)
+			fprintf(out, " count %" PRIu64, m->count);
+		else if (f->width != NAMES)
+			fprintf(out, " %s %" PRIu64, f->name, *(const uint64_t *)member);
+		else
+			for (i = 0; i < m->names; i++)
+				describe_string(out, "name", m->walk[i]);
+	}
 }
 
-void wire_describe(const unsigned char *data, uint32_t size, const struct message *m,
-		   char *line, size_t room)
+void wire_describe(FILE *out, const unsigned char *data, uint32_t size,
+		   const struct message *m)
 {
-	const struct format *format = &formats[m ? m->type : data[4] - 1];
-	const struct field *f = format->field;
-	const bool failed = !m && data[4] == RLERROR;
-	const char *name = failed ? "Tlerror" : format->name;
-	size_t n = (size_t)snprintf(line, room, "%c%s tag %u size %" PRIu32, m ? 'T' : 'R',
-		name ? name + 1 : "(unknown)", (unsigned int)number(data + 5, 2), size);
+	const char *name = formats[m ? m->type : data[4] - 1].name;
 
-	if (failed)
-		n += (size_t)snprintf(line + n, room - n, " error %u",
-				      (unsigned int)number(data + 7, 4));
-	for (; m && f->width && n < room; f++)
-		n += describe_field(line + n, room - n, f, m);
+	flockfile(out);
+	fprintf(out, "%c%s tag %u size %" PRIu32, m ? 'T' : 'R', name ? name : "(unknown)",
+		(unsigned int)number(data + 5, 2), size);
+	if (m)
+		describe_request(out, m);
+	else if (data[4] == RLERROR)
+		fprintf(out, " error %u", (unsigned int)number(data + 7, 4));
+	putc('\n', out);
+	funlockfile(out);
 }

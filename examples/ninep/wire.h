@@ -6,10 +6,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define WIRE_HEADER	7u		/* size[4] type[1] tag[2] */
 #define WIRE_NOFID	0xffffffffu
-#define WIRE_NOUID	0xffffffffu
 #define WIRE_NAMES	16		/* of one Twalk */
 #define WIRE_READ	11u		/* the head of an Rread and an Rreaddir */
 #define WIRE_SMALLEST	256u		/* no msize below that: each fixed reply fits */
@@ -32,19 +32,15 @@ enum {
 	SETATTR_ATIME_SET = 0x80, SETATTR_MTIME_SET = 0x100
 };
 
-enum { WIRE_RDLCK, WIRE_WRLCK, WIRE_UNLCK };	/* a lock's type */
-enum { WIRE_SUCCESS, WIRE_BLOCKED };			/* Rlock's status */
-#define WIRE_LOCK_WAIT	1
-
 /*
- * A request.  What a message of its type has not got is 0 or null.  Strings are C
- * strings, in the message's own memory.
+ * A request.  What a message of its type has not got is 0 or null.  Strings are C strings,
+ * in the message's own memory and shorter than PATH_MAX.
  */
 struct message {
 	uint32_t size;
 	uint8_t type;
 	uint16_t tag;
-	/* numbers: fid is what most are about, dfid a second one or a directory's */
+	/* fid is what most are about, dfid a second one or a directory's, newfid a free one */
 	uint64_t fid, dfid, newfid, afid, oldtag, msize, n_uname, gid, uid, mode, flags;
 	uint64_t major, minor, mask, valid, length, offset, count, datasync;
 	uint64_t atime, atime_nsec, mtime, mtime_nsec, kind, start, process;
@@ -52,20 +48,6 @@ struct message {
 	unsigned int names;
 	const char *walk[WIRE_NAMES];
 	const unsigned char *data;	/* count bytes */
-};
-
-struct qid {
-	uint8_t type;
-	uint32_t version;
-	uint64_t path;
-};
-
-struct attributes {
-	uint64_t valid;
-	struct qid qid;
-	uint32_t mode, uid, gid;
-	uint64_t nlink, rdev, size, blksize, blocks;
-	uint64_t time[4][2];		/* atime, mtime, ctime, btime: seconds, nanoseconds */
 };
 
 /* A reply that is being built.  What does not fit is left out and sets full. */
@@ -88,21 +70,24 @@ int wire_parse(struct message *, unsigned char *data, uint32_t size);
 /* What a request may need for its reply, at most, where messages have msize bytes. */
 uint32_t wire_reply_room(const struct message *, uint32_t msize);
 
+/*
+ * Replies.  The numbers are those of the reply's type, or of an entry of Rreaddir, in their
+ * order, a qid being three; how wide they are on the wire is wire.c's affair.
+ */
+#define wire_numbers(wire, ...)							\
+	wire_put(wire, (const uint64_t[]){ __VA_ARGS__ },			\
+		 sizeof (uint64_t[]){ __VA_ARGS__ } / sizeof(uint64_t))
 void wire_begin(struct wire *, unsigned char *data, uint32_t room, int type, uint16_t tag);
-void wire_number(struct wire *, uint64_t value, int bytes);
+void wire_put(struct wire *, const uint64_t *numbers, size_t count);
 void wire_string(struct wire *, const char *);
-void wire_qid(struct wire *, const struct qid *);
-void wire_attributes(struct wire *, const struct attributes *);
-/* One of Rreaddir's entries, if it fits into limit bytes of reply. */
-bool wire_entry(struct wire *, uint32_t limit, const struct qid *, uint64_t offset,
-		uint8_t type, const char *name);
+bool wire_entry(struct wire *, const uint64_t numbers[5], const char *name);	/* if it fits */
+void wire_end_data(struct wire *);	/* all behind the head of an Rread is there */
 void wire_end(struct wire *);		/* now the size is known */
 
 /* Linux's number for an error, where this host's own differs. */
 uint32_t wire_error(int error);
 
-/* One line about a message, of either direction, for -d. */
-void wire_describe(const unsigned char *data, uint32_t size, const struct message *,
-		   char *line, size_t room);
+/* One line about a message, for -d; of a reply only what is the same in all: no message. */
+void wire_describe(FILE *, const unsigned char *data, uint32_t size, const struct message *);
 
 #endif
