@@ -979,6 +979,9 @@ static void copy_pipes(void)
 
 	for (l = 0; l < LEVELS; l++) {
 		NEED(!ioctl(in[l], FIONREAD, &n) && !pipe(fd));
+		/* above this level the parent goes on, in handlers, with the same pipes */
+		if (l > s.level)
+			n = fed[l] = 0;
 		MUST(dup2(fd[0], in[l]) == in[l] && dup2(fd[1], out[l]) == out[l]);
 		close(fd[0]);
 		close(fd[1]);
