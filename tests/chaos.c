@@ -61,7 +61,7 @@
  *	SAFE_SYSCALL_CHAOS_SHRINK	0: print the events as they are
  */
 /* Trees are walked by recursion; the analyzer does not know what wrong() and MUST() end. */
-/* NOLINTBEGIN(misc-no-recursion,readability-redundant-declaration,bugprone-suspicious-string-compare,clang-analyzer-*) */
+/* NOLINTBEGIN(misc-no-recursion,readability-redundant-declaration,bugprone-suspicious-string-compare,bugprone-branch-clone,clang-analyzer-*) */
 #undef _FORTIFY_SOURCE		/* its siglongjmp() knows no stacks but two */
 #include <limits.h>
 #include <pthread.h>
@@ -2155,4 +2155,4 @@ int main(int argc, char **argv)
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
-/* NOLINTEND(misc-no-recursion,readability-redundant-declaration,bugprone-suspicious-string-compare,clang-analyzer-*) */
+/* NOLINTEND(misc-no-recursion,readability-redundant-declaration,bugprone-suspicious-string-compare,bugprone-branch-clone,clang-analyzer-*) */
