@@ -155,6 +155,7 @@ static gpointer notifies(gpointer unused)
 static void on_alarm(int sig)
 {
 	(void)sig;
+	/* NOLINTNEXTLINE(bugprone-signal-handler,cert-sig30-c): it is made for handlers */
 	loop_notify(l);
 }
 
