@@ -165,8 +165,8 @@ static SS_COLD int look_at_mark(safe_syscall_scope *scope)
 	return 0;
 }
 
-/* A deadline has passed, maybe, and nobody has been told, or will be. */
-static void expire(void)
+/* The signal of a deadline may have come when its scope seemed to have none. */
+static void look_at_deadlines(void)
 {
 	sigset_t old;
 
@@ -199,9 +199,8 @@ static SS_COLD int enter_slowly(safe_syscall_scope *scope)	/* NOLINT(misc-no-rec
 
 	ss_thread.entering = NULL;
 	if (ss_thread.current != &ss_not_started) {
-		/* the signal of its deadline may have come when it seemed to have none */
 		if (ss_is_ours(scope))
-			expire();
+			look_at_deadlines();
 		return ss_fail(EBUSY);
 	}
 	ss_library_start();
@@ -347,7 +346,7 @@ static SS_COLD int take_back(safe_syscall_scope *scope)
 
 	ss_fork_check();
 	if (ours && AO_load(&scope->ss_state) & SS_DEADLINE)
-		expire();
+		ss_timer_look();
 	was = how_interrupted(ss_change(scope, SS_INTERRUPTED | SS_SENT | SS_BY_DEADLINE,
 					SS_REARMED));
 	ss_wait_for_senders(scope, patience());
@@ -403,10 +402,12 @@ static int set_deadline(safe_syscall_scope *scope, const struct timespec *when)
 		ss_timer_set();
 		return EAGAIN;
 	}
-	if (had)
+	if (had) {
 		ss_drain();
-	ss_timer_expire();
-	ss_set_flag();
+	} else {
+		ss_timer_expire();
+		ss_set_flag();
+	}
 	return 0;
 }
 

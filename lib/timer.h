@@ -14,7 +14,7 @@ SS_HIDDEN int ss_timer_again(void);
 SS_HIDDEN void ss_timer_off(void);
 /* Marks each scope of the thread whose deadline has come.  Were there any? */
 SS_HIDDEN int ss_timer_expire(void);
-/* The same for a call, while signals are not blocked; the flag too. */
+/* The same, and the flag, for a call or a rearm, while signals are not blocked. */
 SS_HIDDEN void ss_timer_look(void);
 /* The scopes' deadlines are not what they were.  -1: there is no timer. */
 SS_HIDDEN int ss_timer_set(void);

@@ -105,16 +105,21 @@ static inline void send_all(int fd, const void *data, size_t size)
 	}
 }
 
-static inline void tell(struct client *c, int type, int tag, const char *format, ...)
+static inline void tell_list(struct client *c, int type, int tag, const char *format,
+			     va_list arguments)
 {
 	static unsigned char out[70000];
+
+	send_all(c->fd, out, build(out, type, tag, format, arguments));
+}
+
+static inline void tell(struct client *c, int type, int tag, const char *format, ...)
+{
 	va_list arguments;
-	size_t n;
 
 	va_start(arguments, format);
-	n = build(out, type, tag, format, arguments);
+	tell_list(c, type, tag, format, arguments);
 	va_end(arguments);
-	send_all(c->fd, out, n);
 }
 
 /* False: the connection is at its end. */
@@ -151,16 +156,13 @@ static inline int hear(struct client *c, int *type)
 /* One request and its reply: 0, or the error's number; then the reply is at c->at. */
 static inline int ask(struct client *c, int type, const char *format, ...)
 {
-	static unsigned char out[70000];
 	const int tag = type == Tversion ? NOTAG : 1;
 	va_list arguments;
-	size_t n;
 	int answer;
 
 	va_start(arguments, format);
-	n = build(out, type, tag, format, arguments);
+	tell_list(c, type, tag, format, arguments);
 	va_end(arguments);
-	send_all(c->fd, out, n);
 	ck_assert_int_eq(hear(c, &answer), tag);
 	if (answer == Rlerror)
 		return (int)get(c, 4);
