@@ -229,7 +229,6 @@ END_TEST
 
 /* The C library's; but one stops when it has set the handler of interrupts, until it may go on. */
 int __sigaction(int signum, const struct sigaction *act, struct sigaction *old);
-int sigaction(int signum, const struct sigaction *act, struct sigaction *old);
 static volatile int stops, is_stopped, goes_on;
 
 int sigaction(int signum, const struct sigaction *act, struct sigaction *old)
