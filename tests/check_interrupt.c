@@ -536,10 +536,16 @@ static void *interrupt_ending(void *unused)
 	return NULL;
 }
 
-START_TEST(no_stale_eintr)
+static int cancels_wanted(void)
 {
 	const char *wanted = getenv("SAFE_SYSCALL_CANCELS");
-	int cancels = wanted ? atoi(wanted) : 20000;
+
+	return wanted ? atoi(wanted) : 20000;
+}
+
+START_TEST(no_stale_eintr)
+{
+	int cancels = cancels_wanted();
 	int i, caught = 0, stale = 0, late = 0;
 	double end = now() + 40;
 	struct timespec ts;
@@ -578,9 +584,10 @@ START_TEST(no_stale_eintr)
 }
 END_TEST
 
-/* After rearm likewise. */
+/* After rearm likewise; a quarter as often. */
 START_TEST(no_stale_eintr_after_rearm)
 {
+	int cancels = cancels_wanted() / 4;
 	double end = now() + 20;
 	struct timespec ts;
 	pthread_t thread;
@@ -590,7 +597,7 @@ START_TEST(no_stale_eintr_after_rearm)
 	ending = NEW_SCOPE;
 	ck_assert_int_eq(safe_syscall_enter(&ending), 0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, interrupt_ending, NULL), 0);
-	for (i = 0; i < 5000 && now() < end; i++) {
+	for (i = 0; i < cancels && now() < end; i++) {
 		phase = 1;
 		while (!safe_syscall_interrupted(&ending))
 			if (i % 2 || alone)
@@ -610,7 +617,7 @@ START_TEST(no_stale_eintr_after_rearm)
 	ck_assert_int_eq(safe_syscall_leave(&ending), 0);
 	ck_assert_int_eq(stale, 0);
 	ck_assert_int_eq(was, i);
-	ck_assert_int_ge(i, 250);
+	ck_assert_int_ge(i, cancels / 20);
 }
 END_TEST
 
