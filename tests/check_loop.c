@@ -1689,8 +1689,9 @@ START_TEST(storm_of_pushes)
 	join(a);
 	join(b);
 	ck_assert_int_eq(setitimer(ITIMER_REAL, &never, NULL), 0);
-	ck_assert_int_ge(loop_step(l, 0), 0);
-	ck_assert_int_eq(loop_step(l, 0), 0);
+	/* the last time may have been an idle one, which could be due later */
+	loop_bh_schedule(shared_bh);
+	ck_assert_int_ge(loop_step(l, 0), 1);
 	expect_rest();
 	/* one that was lost on its way can't be scheduled any more */
 	loop_bh_schedule(shared_bh);
