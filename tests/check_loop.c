@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* check_loop.c - the event loop of the examples, sentence by sentence of its contract. */
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -43,6 +47,44 @@ static void new_loop(void)
 static void free_loop(void)
 {
 	loop_free(l);
+}
+
+#ifndef SYS_epoll_pwait2
+# define SYS_epoll_pwait2 (-1)
+#endif
+
+/* From now on a call fails with that, as on an older kernel.  Returns whether it does. */
+static int deny(int number, int error)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+	};
+	struct sock_fprog program = { sizeof code / sizeof *code, code };
+
+	return !emulated() && !prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) &&
+		!prctl(PR_SET_SECCOMP, (long)SECCOMP_MODE_FILTER, &program);
+}
+
+static int has_one_call_for_it(void)
+{
+	return syscall(SYS_epoll_pwait2, -1, NULL, 0, NULL, NULL, 0) == -1 && errno != ENOSYS &&
+		errno != EPERM;
+}
+
+/* Where there are no filters the kernel is as new as before, which does no harm. */
+static void new_old_loop(void)
+{
+	deny(SYS_epoll_pwait2, ENOSYS);
+	new_loop();
+}
+
+static void new_filtered_loop(void)
+{
+	deny(SYS_epoll_pwait2, EPERM);
+	new_loop();
 }
 
 static void plus_1(void *n)
@@ -364,6 +406,34 @@ START_TEST(interrupted)
 	expect_rest();
 	ck_assert_int_eq(safe_syscall_leave(&scope), 0);
 	expect_rest();
+}
+END_TEST
+
+/* Nothing but what the interrupted step was told of says that there is something to do. */
+START_TEST(interrupted_and_nothing_lost)
+{
+	int n = 0;
+	long long start;
+	safe_syscall_scope scope = NEW_SCOPE;
+	struct loop_bh *bh = loop_bh_new(l, plus_1, &n);
+
+	ck_assert_int_eq(safe_syscall_enter(&scope), 0);
+	ck_assert_int_eq(safe_syscall_interrupt(&scope), 0);
+	(_i ? loop_bh_schedule_idle : loop_bh_schedule)(bh);
+	ck_assert_int_eq(loop_step(l, FOR_EVER), -1);
+	ck_assert_int_eq(errno, SAFE_ERESTARTSYS);
+	ck_assert_int_eq(safe_syscall_rearm(&scope), 1);
+	start = ns();
+	ck_assert_int_eq(loop_step(l, 30000 * MS), 1);
+	ck_assert_int_eq(n, 1);
+	ck_assert_int_eq(safe_syscall_interrupt(&scope), 0);
+	loop_notify(l);
+	ck_assert_int_eq(loop_step(l, FOR_EVER), -1);
+	ck_assert_int_eq(safe_syscall_rearm(&scope), 1);
+	ck_assert_int_eq(loop_step(l, 30000 * MS), 0);
+	ck_assert_int_lt(ns() - start, 30000 * MS);
+	expect_rest();
+	ck_assert_int_eq(safe_syscall_leave(&scope), 0);
 }
 END_TEST
 
@@ -920,13 +990,19 @@ START_TEST(timers_in_callbacks)
 	static int zero = 0, one = 1, two = 2;
 	struct loop_timer *x, *y;
 
-	/* the same time: in order; long ago: at once */
+	/* long ago: at once */
 	timers[0] = loop_timer_new(l, notes, "a");
 	timers[1] = loop_timer_new(l, notes, "b");
 	loop_timer_set(timers[1], 5);
-	loop_timer_set(timers[0], 5);
+	loop_timer_set(timers[0], 6);
 	ck_assert_int_eq(loop_step(l, FOR_EVER), 2);
 	expect("ba");
+	/* the same time */
+	loop_timer_set(timers[1], 5);
+	loop_timer_set(timers[0], 5);
+	ck_assert_int_eq(loop_step(l, FOR_EVER), 2);
+	ck_assert_int_eq((int)strlen(order), 2);
+	memset(order, 0, sizeof order);
 	/* it deletes another that is due */
 	x = loop_timer_new(l, deletes_timer, &one);
 	loop_timer_set(timers[1], 2);
@@ -1980,11 +2056,20 @@ static void polls(void)
 # define PPOLL SYS_ppoll
 #endif
 
+START_TEST(has_not_one_call_for_it)
+{
+	if (!deny(SYS_getppid, ENOSYS))
+		SKIP("no filters");
+	ck_assert_int_eq(has_one_call_for_it(), 0);
+}
+END_TEST
+
 START_TEST(system_calls)
 {
 	static void (*const body[])(void) = { woken_by_own_handler, woken_by_own_signal,
 					      wakes_another, does_not_wait, polls };
-	int wait[] = { PPOLL, -1, -1 }, calls[64], i;
+	int new = has_one_call_for_it(), wait[] = { new ? SYS_epoll_pwait2 : PPOLL, -1, -1 };
+	int calls[64], i;
 
 	if (emulated())
 		SKIP("no tracer");
@@ -1992,7 +2077,7 @@ START_TEST(system_calls)
 		wait[0] = SYS_write;
 	if (_i == 3)
 		wait[0] = -1;
-	if (_i == 4)
+	if (_i == 4 && !new)
 		wait[1] = SYS_epoll_pwait;
 	calls_of(body[_i], calls, 64);
 	for (i = 0; i < 3 && calls[i] == wait[i]; i++)
@@ -2010,6 +2095,25 @@ static TCase *new_case(Suite *suite, const char *name, void (*before)(void))
 	tcase_add_checked_fixture(tc, before, free_loop);
 	suite_add_tcase(suite, tc);
 	return tc;
+}
+
+/* What depends on how it waits. */
+static void add_waits(TCase *tc)
+{
+	tcase_add_test(tc, has_not_one_call_for_it);
+	tcase_add_test(tc, time_out);
+	tcase_add_test(tc, notify);
+	tcase_add_loop_test(tc, notify_in_a_handler, 0, 4);
+	tcase_add_loop_test(tc, signals_of_others, 0, 4);
+	tcase_add_test(tc, stopped_and_continued);
+	tcase_add_test(tc, interrupted);
+	tcase_add_loop_test(tc, interrupted_and_nothing_lost, 0, 2);
+	tcase_add_test(tc, level_triggered);
+	tcase_add_test(tc, regular_files);
+	tcase_add_test(tc, never_early);
+	tcase_add_loop_test(tc, set_while_it_waits, 0, 8);
+	tcase_add_loop_test(tc, storm_of_wake_ups, 0, 6);
+	tcase_add_loop_test(tc, system_calls, 0, 5);
 }
 
 int main(void)
@@ -2030,6 +2134,7 @@ int main(void)
 	tcase_add_loop_test(tc, signals_of_others, 0, 4);
 	tcase_add_test(tc, stopped_and_continued);
 	tcase_add_test(tc, interrupted);
+	tcase_add_loop_test(tc, interrupted_and_nothing_lost, 0, 2);
 	tc = new_case(suite, "descriptors", new_loop);
 	tcase_add_test(tc, level_triggered);
 	tcase_add_loop_test(tc, errors, 0, 6);
@@ -2077,6 +2182,13 @@ int main(void)
 	tcase_add_loop_test(tc, handler_at_every_instruction, 0, 12);
 	tcase_add_loop_test(tc, handler_at_every_instruction, PUSHED, PUSHED + 1);
 	tc = new_case(suite, "system calls", new_loop);
+	tcase_add_loop_test(tc, system_calls, 0, 5);
+	tc = new_case(suite, "before Linux 5.11", new_old_loop);
+	add_waits(tc);
+	tc = new_case(suite, "filtered", new_filtered_loop);
+	tcase_add_test(tc, has_not_one_call_for_it);
+	tcase_add_test(tc, time_out);
+	tcase_add_loop_test(tc, notify_in_a_handler, 0, 4);
 	tcase_add_loop_test(tc, system_calls, 0, 5);
 	return run_suite(suite);
 }
