@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* check_action.c - layer 3: handlers that are replaced while their signal is being delivered */
+/* check_action.c - layer 3: handlers that are replaced while their signal is delivered; init */
 #include "scopes.h"
 
 static volatile int stop;
@@ -225,13 +225,109 @@ START_TEST(no_signal_is_free)
 }
 END_TEST
 
+/* ---- in the middle of init ------------------------------------------------------------------ */
+
+/* The C library's; but one stops when it has set the handler of interrupts, until it may go on. */
+int __sigaction(int signum, const struct sigaction *act, struct sigaction *old);
+static volatile int stops, is_stopped, goes_on;
+
+int sigaction(int signum, const struct sigaction *act, struct sigaction *old)
+{
+	int result = __sigaction(signum, act, old);
+
+	if (stops && act && signum == SIGURG) {
+		stops = 0;
+		is_stopped = 1;
+		while (!goes_on)
+			sched_yield();
+	}
+	return result;
+}
+
+static void *inits(void *unused)
+{
+	ck_assert_int_eq(safe_syscall_init(0), 0);
+	ck_assert_int_eq(safe_syscall_signal(), SIGURG);
+	return unused;
+}
+
+static pthread_t start_init(void)
+{
+	pthread_t thread;
+
+	stops = 1;
+	thread = start(inits, NULL);
+	while (!is_stopped)
+		sched_yield();
+	return thread;
+}
+
+static int can_be_interrupted(void)
+{
+	safe_syscall_scope scope = NEW_SCOPE;
+
+	return !pipe(fd) && !safe_syscall_enter(&scope) && !safe_syscall_interrupt(&scope) &&
+		block() == -SAFE_ERESTARTSYS && safe_syscall_leave(&scope) == 1;
+}
+
+/* The child has the handler, and nobody who finishes: the signal is for nobody there. */
+START_TEST(fork_while_another_thread_inits)
+{
+	pthread_t thread = start_init();
+	pid_t child = fork();
+
+	if (!child) {
+		die_after(10);
+		raise(SIGURG);
+		_exit(safe_syscall_init(0) || safe_syscall_signal() != SIGURG ||
+		      !can_be_interrupted());
+	}
+	ck_assert_int_eq(end_of(child), 0);
+	goes_on = 1;
+	join(thread);
+	ck_assert(can_be_interrupted());
+}
+END_TEST
+
+static volatile pid_t setter;
+static volatile int its_error;
+
+static void *sets_sigurg(void *unused)
+{
+	struct sigaction sa;
+
+	memset(&sa, 0, sizeof sa);
+	sa.sa_handler = nothing;
+	setter = own_tid();
+	its_error = safe_syscall_sigaction(SIGURG, &sa, NULL) ? errno : -1;
+	return unused;
+}
+
+/* Which signal is taken is known when init is over. */
+START_TEST(sigaction_while_another_thread_inits)
+{
+	pthread_t thread = start_init(), other = start(sets_sigurg, NULL);
+
+	while (!setter || (!its_error && state_of(getpid(), setter) != 'S'))
+		sched_yield();
+	goes_on = 1;
+	join(thread);
+	join(other);
+	ck_assert_int_eq(its_error, EINVAL);
+	ck_assert(can_be_interrupted());
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("action");
 	TCase *tc = tcase_create("handlers");
 	TCase *without = tcase_create("before init");
 
+	limit_time(without, 30);
 	tcase_add_test(without, no_signal_is_free);
+	tcase_add_test(without, fork_while_another_thread_inits);
+	tcase_add_test(without, sigaction_while_another_thread_inits);
 	suite_add_tcase(suite, without);
 
 	limit_time(tc, 30);

@@ -415,6 +415,33 @@ START_TEST(three_senders)
 }
 END_TEST
 
+/* Or the other can't send, and is gone before the first one says that it has. */
+START_TEST(one_of_two_fails)
+{
+	pthread_t thread, first;
+
+	handle(SIGUSR1, rearms_when_sent, SA_RESTART, 0);
+	thread = start_victim();
+	after_syscall = linger;
+	signal_thread(victim, SIGUSR1);
+	while (!in_handler)
+		sched_yield();
+	first = start(send_and_linger, NULL);
+	while (!rearmed || in_handler)
+		sched_yield();
+	wait_state(getpid(), victim, 'S');
+	before_syscall = refuse_to_send;
+	refusal = EPERM;
+	refused = 1;
+	expect_not_sent(EPERM);
+	may_go_on = 1;
+	join(first);
+	ck_assert_int_eq(state_of(getpid(), victim), 'S');
+	ck_assert_int_eq(safe_syscall_interrupt(&scope), 0);
+	join(thread);
+}
+END_TEST
+
 /* The sender is this thread, which a handler of a fault has interrupted while it sends. */
 static int rearm_while_sending(long number)
 {
@@ -668,6 +695,7 @@ int main(void)
 	/* a handler that the library does not know is taken for the main flow */
 	tcase_add_loop_test(tc, rearm_after_one_in_a_handler, 1, 2);
 	tcase_add_test(tc, three_senders);
+	tcase_add_test(tc, one_of_two_fails);
 	tcase_add_test(tc, rearm_while_sending_oneself);
 	tcase_add_loop_test(tc, many_senders, 0, 2);
 	tcase_add_loop_test(tc, cancelled, 0, 2);

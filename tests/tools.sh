@@ -261,5 +261,6 @@ check gdb gdb_backtrace
 check symbols symbols
 check perf perf_profile
 check rooms rooms_know_those_below
+check "rows of mutants" "$srcdir/tests/mutants/run" --rows
 check abidiff abi_is_the_baseline
 finish
