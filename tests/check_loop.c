@@ -88,6 +88,12 @@ static void new_filtered_loop(void)
 	new_loop();
 }
 
+static void new_older_loop(void)
+{
+	deny(SYS_pidfd_open, ENOSYS);
+	new_loop();
+}
+
 static void plus_1(void *n)
 {
 	++*(int *)n;
@@ -1042,6 +1048,52 @@ START_TEST(timers_in_callbacks)
 }
 END_TEST
 
+static void fires_unless_later(void *which)
+{
+	int i = (int)(intptr_t)which;
+
+	many[i].fired++;
+	wrong |= ns() < many[i].when || many[i].when < 0;
+	/* others, which may be due in this step, too */
+	i = (int)(random_number() % 500);
+	if (!many[i].timer)
+		return;
+	if (random_number() % 4 == 0) {
+		loop_timer_delete(many[i].timer);
+		many[i].timer = NULL;
+		return;
+	}
+	many[i].when = random_number() % 3 ? ns() + random_number() % (4 * MS) : -1;
+	many[i].fired = 0;
+	loop_timer_set(many[i].timer, many[i].when);
+}
+
+/* Set, set again, taken back and deleted at random, in each other's callbacks. */
+START_TEST(timers_at_random)
+{
+	int n = 500, i, left;
+
+	many = calloc((size_t)n, sizeof *many);
+	for (i = 0; i < n; i++) {
+		many[i].timer = loop_timer_new(l, fires_unless_later, (void *)(intptr_t)i);
+		many[i].when = ns() + random_number() % (4 * MS);
+		loop_timer_set(many[i].timer, many[i].when);
+	}
+	do {
+		for (left = i = 0; i < n; i++)
+			left += many[i].timer && many[i].when >= 0 && !many[i].fired;
+		if (left)
+			ck_assert_int_ge(loop_step(l, FOR_EVER), 1);
+	} while (left);
+	ck_assert(!wrong);
+	expect_rest();
+	/* once, each, unless it was set again */
+	for (i = 0; i < n; i++)
+		ck_assert(!many[i].timer || many[i].fired == (many[i].when >= 0));
+	free(many);
+}
+END_TEST
+
 START_TEST(never_early)
 {
 	int n = 0, i;
@@ -1130,6 +1182,28 @@ START_TEST(children)
 }
 END_TEST
 
+/* No signal comes any more that says so.  Two that watch one child: the status is the first one's. */
+START_TEST(dead_children)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		ends[i].pid = child_that_exits(7, 1);
+		wait_state(ends[i].pid, ends[i].pid, 'Z');
+		ck_assert_int_eq(loop_child(l, ends[i].pid, exited, (void *)(intptr_t)i), 0);
+		await_children(i + 1);
+		ck_assert_int_eq(ends[i].status, 7 << 8);
+		expect_rest();
+	}
+	ends[2].pid = ends[3].pid = child_that_exits(5, 1);
+	ck_assert_int_eq(loop_child(l, ends[2].pid, exited, (void *)2), 0);
+	ck_assert_int_eq(loop_child(l, ends[3].pid, exited, (void *)3), 0);
+	await_children(4);
+	ck_assert_int_eq(ends[2].times + ends[3].times, 2);
+	ck_assert_int_eq(ends[2].status + ends[3].status, 5 << 8);
+}
+END_TEST
+
 START_TEST(a_child_that_stops)
 {
 	ends[0].pid = child_that_exits(3, 0);
@@ -1193,7 +1267,12 @@ START_TEST(ignored_children)
 	}
 	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
 	ck_assert_int_eq(errno, ECHILD);
-	/* as it was */
+	/* as it was; where it is by the signal, in the end */
+	if (syscall(SYS_pidfd_open, getpid(), 0) == -1) {
+		loop_free(l);
+		l = NULL;
+		raise(SIGCHLD);
+	}
 	ck_assert_int_eq(sigaction(SIGCHLD, NULL, &sa), 0);
 	ck_assert(sa.sa_handler == (_i == 1 ? counts : SIG_IGN));
 	ck_assert(signals || _i != 1);
@@ -1643,6 +1722,120 @@ START_TEST(freed_with_all_that_is_left)
 }
 END_TEST
 
+/* ---- several loops ------------------------------------------------------------------------ */
+
+static void runs_another(void *another)
+{
+	ck_assert_int_eq(loop_run(another), 4);
+	ck_assert(loop_locked(l) && !loop_locked(another));
+	readable++;
+}
+
+static void *wakes_inner_and_outer(void *another)
+{
+	wait_state(getpid(), getpid(), 'S');
+	loop_notify(l);
+	loop_stop(another, 4);
+	return NULL;
+}
+
+/* One that runs in a callback of another one; the outer one's wake-up waits for it. */
+START_TEST(a_loop_in_a_loop)
+{
+	struct loop *another = loop_new();
+	struct loop_bh *bh = loop_bh_new(l, runs_another, another);
+	pthread_t thread = start(wakes_inner_and_outer, another);
+
+	loop_bh_schedule(bh);
+	ck_assert_int_eq(loop_step(l, FOR_EVER), 1);
+	join(thread);
+	ck_assert_int_eq(readable, 1);
+	ck_assert_int_eq(loop_step(l, FOR_EVER), 0);
+	expect_rest();
+	loop_free(another);
+}
+END_TEST
+
+static void *makes_a_loop(void *n)
+{
+	struct loop *new = loop_new();
+
+	ck_assert_ptr_ne(new, NULL);
+	loop_lock(new);
+	loop_bh_schedule(loop_bh_new(new, plus_1, n));
+	loop_unlock(new);
+	ck_assert_int_eq(loop_step(new, FOR_EVER), 1);
+	loop_bh_schedule(loop_bh_new(new, plus_1, n));
+	loop_timer_set(loop_timer_new(new, plus_1, n), 1);
+	return new;
+}
+
+/* The threads that made and ran them have ended; their numbers may be those of others now. */
+START_TEST(loops_of_other_threads)
+{
+	int before = open_descriptors(), n = 0, i;
+	struct loop *made[20];
+	pthread_t thread;
+	void *new;
+
+	for (i = 0; i < 20; i++) {
+		thread = start(makes_a_loop, &n);
+		ck_assert_int_eq(pthread_join(thread, &new), 0);
+		made[i] = new;
+		ck_assert_int_eq(n, i + 1);
+	}
+	for (i = 0; i < 20; i++) {
+		ck_assert(!loop_locked(made[i]));
+		if (i % 2)
+			ck_assert_int_eq(loop_step(made[i], FOR_EVER), 2);
+		loop_free(made[i]);
+	}
+	ck_assert_int_eq(n, 40);
+	ck_assert_int_eq(open_descriptors(), before);
+}
+END_TEST
+
+static void steps_unlocked(void *unused)
+{
+	(void)unused;
+	loop_unlock(l);
+	ck_assert_int_eq(loop_step(l, 0), -1);
+	ck_assert_int_eq(errno, EBUSY);
+	ck_assert(!loop_locked(l));
+	loop_lock(l);
+	readable++;
+}
+
+/* It is a step all the same, and only one. */
+START_TEST(a_callback_without_the_lock)
+{
+	loop_bh_schedule(loop_bh_new(l, steps_unlocked, NULL));
+	ck_assert_int_eq(loop_step(l, FOR_EVER), 1);
+	ck_assert_int_eq(readable, 1);
+	expect_rest();
+}
+END_TEST
+
+/* One file, two numbers, two loops; one number is forgotten, and closed. */
+START_TEST(a_file_in_two_loops)
+{
+	struct loop *another = loop_new();
+	int copy = dup(fd[0]), n = 0, m = 0, k = 0;
+
+	ck_assert_int_eq(loop_fd(l, fd[0], plus_1, NULL, &n), 0);
+	ck_assert_int_eq(loop_fd(l, copy, plus_1, NULL, &m), 0);
+	ck_assert_int_eq(loop_fd(another, fd[0], plus_1, NULL, &k), 0);
+	ck_assert_int_eq(write(fd[1], "a", 1), 1);
+	ck_assert_int_eq(loop_step(l, FOR_EVER), 2);
+	ck_assert_int_eq(loop_step(another, FOR_EVER), 1);
+	ck_assert_int_eq(loop_fd(l, fd[0], NULL, NULL, NULL), 0);
+	close(fd[0]);
+	ck_assert_int_eq(loop_step(l, FOR_EVER), 1);
+	ck_assert(n == 1 && m == 2 && k == 1);
+	loop_free(another);
+}
+END_TEST
+
 /* ---- at every moment -------------------------------------------------------------------- */
 
 static struct storm {
@@ -2063,6 +2256,50 @@ static void polls(void)
 # define PPOLL SYS_ppoll
 #endif
 
+START_TEST(has_no_descriptors_of_children)
+{
+	if (!deny(SYS_getppid, ENOSYS))
+		SKIP("no filters");
+	ck_assert_int_eq(syscall(SYS_pidfd_open, getpid(), 0), -1);
+	ck_assert_int_eq(errno, ENOSYS);
+}
+END_TEST
+
+/* A function for SIGCHLD and children that are watched by it; then none; as before in the end. */
+START_TEST(children_share_their_signal)
+{
+	int n = 0, i;
+	struct loop *another = loop_new();
+
+	handle(SIGCHLD, counts, 0, 0);
+	ck_assert_int_eq(loop_signal(l, SIGCHLD, on_sigchld, &n), 0);
+	for (i = 0; i < 3; i++) {
+		ends[i].pid = child_that_exits(i, i == 0);
+		ck_assert_int_eq(loop_child(l, ends[i].pid, exited, (void *)(intptr_t)i), 0);
+	}
+	while (!ended || !n)
+		ck_assert_int_ge(loop_step(l, FOR_EVER), 1);
+	/* another loop can't have it */
+	ck_assert_int_eq(loop_child(another, ends[2].pid, exited, NULL), -1);
+	ck_assert_int_eq(errno, EBUSY);
+	ck_assert_int_eq(loop_step(another, MS), 0);
+	loop_free(another);
+	ck_assert_int_eq(loop_signal(l, SIGCHLD, NULL, NULL), 0);
+	n = 0;
+	close(fd[1]);
+	await_children(3);
+	expect_rest();
+	ck_assert_int_eq(n, 0);
+	for (i = 0; i < 3; i++)
+		ck_assert_int_eq(ends[i].status, i << 8);
+	ck_assert_int_eq(signals, 0);
+	loop_free(l);
+	raise(SIGCHLD);
+	ck_assert_int_eq(signals, 1);
+	l = NULL;
+}
+END_TEST
+
 START_TEST(has_not_one_call_for_it)
 {
 	if (!deny(SYS_getppid, ENOSYS))
@@ -2102,6 +2339,15 @@ static TCase *new_case(Suite *suite, const char *name, void (*before)(void))
 	tcase_add_checked_fixture(tc, before, free_loop);
 	suite_add_tcase(suite, tc);
 	return tc;
+}
+
+static void add_children(TCase *tc)
+{
+	tcase_add_test(tc, children);
+	tcase_add_test(tc, dead_children);
+	tcase_add_test(tc, a_child_that_stops);
+	tcase_add_test(tc, no_children);
+	tcase_add_loop_test(tc, ignored_children, 0, 3);
 }
 
 /* What depends on how it waits. */
@@ -2163,12 +2409,10 @@ int main(void)
 	tc = new_case(suite, "timers", new_loop);
 	tcase_add_test(tc, many_timers);
 	tcase_add_test(tc, timers_in_callbacks);
+	tcase_add_test(tc, timers_at_random);
 	tcase_add_test(tc, never_early);
 	tc = new_case(suite, "children and signals", new_loop);
-	tcase_add_test(tc, children);
-	tcase_add_test(tc, a_child_that_stops);
-	tcase_add_test(tc, no_children);
-	tcase_add_loop_test(tc, ignored_children, 0, 3);
+	add_children(tc);
 	tcase_add_test(tc, children_and_their_signal);
 	tcase_add_loop_test(tc, loop_signals, 0, 3);
 	tcase_add_test(tc, signal_elsewhere);
@@ -2182,6 +2426,11 @@ int main(void)
 	tc = new_case(suite, "freed", new_loop);
 	tcase_add_loop_test(tc, freed_in_a_child, 0, 3);
 	tcase_add_test(tc, freed_with_all_that_is_left);
+	tc = new_case(suite, "several", new_loop);
+	tcase_add_test(tc, a_loop_in_a_loop);
+	tcase_add_test(tc, loops_of_other_threads);
+	tcase_add_test(tc, a_callback_without_the_lock);
+	tcase_add_test(tc, a_file_in_two_loops);
 	tc = new_case(suite, "storms", new_loop);
 	tcase_add_loop_test(tc, storm_of_wake_ups, 0, 6);
 	tcase_add_test(tc, storm_of_pushes);
@@ -2192,6 +2441,10 @@ int main(void)
 	tcase_add_loop_test(tc, system_calls, 0, 5);
 	tc = new_case(suite, "before Linux 5.11", new_old_loop);
 	add_waits(tc);
+	tc = new_case(suite, "before Linux 5.3", new_older_loop);
+	tcase_add_test(tc, has_no_descriptors_of_children);
+	add_children(tc);
+	tcase_add_test(tc, children_share_their_signal);
 	tc = new_case(suite, "filtered", new_filtered_loop);
 	tcase_add_test(tc, has_not_one_call_for_it);
 	tcase_add_test(tc, time_out);

@@ -5,7 +5,6 @@
  */
 #include "parts.h"
 #include <glib.h>
-
 G_STATIC_ASSERT(sizeof(GPollFD) == sizeof(struct pollfd));
 
 struct glib {

@@ -240,12 +240,11 @@ static void run_bhs(struct loop *l, struct loop_bh *list, int idle_too)
 		bh->earliest = loop_now(l) + IDLE_AT_MOST;
 		bh->latest = 0;
 		old = change(&bh->bits, QUEUED | SOON | IDLE, 0);
-		if (old & DELETED) {
-			free_bh(bh);
-		} else if (old & (SOON | IDLE)) {
-			l->ran++;
+		l->ran += (old & (SOON | IDLE)) != 0;
+		if (old & (SOON | IDLE))
 			bh->run(bh->opaque);
-		}
+		else if (old & DELETED)
+			free_bh(bh);
 	}
 }
 
@@ -258,24 +257,22 @@ struct loop_timer {
 	size_t at;			/* its place in the heap, from 1; 0 where it is not set */
 };
 
-static void place(struct loop *l, size_t at, struct due due)
-{
-	l->heap[at] = due;
-	due.timer->at = at;
-}
-
 /* Place @at is free: others go down or up there, until it is where this one belongs. */
 static void settle(struct loop *l, size_t at, struct due due)
 {
-	size_t i, next;
+	size_t i, next = (at + 2) / 4;
 
-	for (; at > 1 && due.when < l->heap[(at + 2) / 4].when; at = (at + 2) / 4)
-		place(l, at, l->heap[(at + 2) / 4]);
+	for (; at > 1 && due.when < l->heap[next].when; next = (at + 2) / 4) {
+		l->heap[at] = l->heap[next];
+		l->heap[at].timer->at = at;
+		at = next;
+	}
 	for (;; at = next) {
 		l->heap[at] = due;
 		for (next = at, i = 4 * at - 2; i <= MIN(4 * at + 1, l->timers_set); i++)
 			next = l->heap[i].when < l->heap[next].when ? i : next;
-		place(l, at, l->heap[next]);
+		l->heap[at] = l->heap[next];
+		l->heap[at].timer->at = at;
 		if (next == at)
 			return;
 	}
@@ -290,30 +287,27 @@ static void unset(struct loop_timer *timer)
 	timer->at = 0;
 }
 
-/* An array with room for so many; what is new is zero. */
+/* The array, with room for so many, if there is memory; what is new is zero. */
 static void *grow(void *array, size_t *room, size_t wanted, size_t size)
 {
-	size_t old = *room, more = wanted * 3 / 2 + 64;
+	size_t more = wanted * 3 / 2 + 64;
+	char *new = wanted > *room ? reallocarray(array, more, size) : NULL;
 
-	if (wanted <= old)
+	if (!new)
 		return array;
-	array = reallocarray(array, more, size);
-	if (!array)
-		return NULL;
+	memset(new + *room * size, 0, (more - *room) * size);
 	*room = more;
-	memset((char *)array + old * size, 0, (more - old) * size);
-	return array;
+	return new;
 }
 
 /* The heap has room for all, as to set one can't fail. */
 struct loop_timer *loop_timer_new(struct loop *l, void (*run)(void *), void *opaque)
 {
-	struct due *heap = grow(l->heap, &l->heap_room, l->timers + 2, sizeof *heap);
 	struct loop_timer *timer;
 
-	if (!heap)
+	l->heap = grow(l->heap, &l->heap_room, l->timers + 2, sizeof *l->heap);
+	if (l->heap_room < l->timers + 2)
 		return NULL;
-	l->heap = heap;
 	timer = new_bh(l, sizeof *timer, run, opaque);
 	l->timers += timer != NULL;
 	return timer;
@@ -324,11 +318,10 @@ void loop_timer_set(struct loop_timer *timer, long long when)
 	struct loop *l = timer->bh.loop;
 
 	AO_store(&timer->bh.bits, AO_load(&timer->bh.bits) & QUEUED);
-	if (when < 0) {
+	if (when < 0)
 		unset(timer);
-		return;
-	}
-	settle(l, timer->at ? timer->at : ++l->timers_set, (struct due){ when, timer });
+	else
+		settle(l, timer->at ? timer->at : ++l->timers_set, (struct due){ when, timer });
 	if (timer->at == 1 && AO_load(&l->word) & WAITING)
 		loop_wake(l, RELOOK);
 }
@@ -386,15 +379,13 @@ int loop_fd(struct loop *l, int fd, void (*readable)(void *), void (*writable)(v
 	struct epoll_event event = { (readable ? EPOLLIN : 0U) | (writable ? EPOLLOUT : 0U),
 				     { .u64 = (uint64_t)w.change << 32 | (unsigned int)fd } };
 	int forget = !readable && !writable;
-	struct watch *watches;
 
 	/* the table grows for numbers that are open; others might be any */
 	if ((size_t)fd >= l->room && (forget || fcntl(fd, F_GETFD) == -1))
 		return forget ? 0 : -1;
-	watches = grow(l->watches, &l->room, (size_t)fd + 1, sizeof *watches);
-	if (!watches)
+	l->watches = grow(l->watches, &l->room, (size_t)fd + 1, sizeof *l->watches);
+	if ((size_t)fd >= l->room)
 		return -1;
-	l->watches = watches;
 	if (forget) {
 		epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, &event);
 	} else if (epoll_ctl(l->epoll, EPOLL_CTL_MOD, fd, &event) &&
@@ -425,66 +416,38 @@ static void run_fds(struct loop *l, long events)
 	}
 }
 
-#define PIDFD ((idtype_t)3)	/* P_PIDFD, which not all C libraries name */
-
-/* It has a descriptor, which can be read when it is dead. */
+/* Its descriptor can be read when it is dead; one without is looked at after each SIGCHLD. */
 struct child {
-	struct loop_bh bh;		/* only so that it is freed with the loop */
+	struct loop_bh bh;
 	pid_t pid;
 	void (*exited)(void *, pid_t, int);
+	void *opaque;
 };
+
+/* Running or dead, but not waited for: so its number is its own. */
+static int is_there(const struct child *child)
+{
+	int fd = child->bh.fd;
+	siginfo_t info;
+
+	/* 3: P_PIDFD, which not all C libraries name */
+	return !waitid(fd == -1 ? P_PID : (idtype_t)3, (id_t)(fd == -1 ? child->pid : fd), &info,
+		       WEXITED | WNOHANG | WNOWAIT | __WALL);
+}
 
 /* One that is not to be had any more is dead, too. */
 static void reap(void *opaque)
 {
 	struct child *child = opaque;
 	int status = 0;
-	siginfo_t info = { 0 };
 
-	if (!waitid(PIDFD, (id_t)child->bh.fd, &info, WEXITED | WNOHANG | __WALL)) {
-		if (!info.si_pid)
-			return;
-		status = info.si_code == CLD_EXITED ? (info.si_status & 0xff) << 8 :
-			info.si_status | (info.si_code == CLD_DUMPED ? 0x80 : 0);
+	if (is_there(child) && !waitpid(child->pid, &status, WNOHANG | __WALL)) {
+		child->bh.loop->ran--;	/* this was no callback */
+		return;
 	}
 	loop_fd(child->bh.loop, child->bh.fd, NULL, NULL, NULL);
-	child->exited(child->bh.opaque, child->pid, status);
-	free_bh(&child->bh);
-}
-
-/* Where SIGCHLD is ignored nothing is left of a dead child: it was one, if it was at all. */
-static int open_child(pid_t pid)
-{
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	struct sigaction sa;
-	siginfo_t info;
-
-	if (fd == -1 && errno != ESRCH)
-		return -1;
-	if (fd != -1 && !waitid(PIDFD, (id_t)fd, &info, WEXITED | WNOHANG | WNOWAIT | __WALL))
-		return fd;
-	close(fd);
-	sigaction(SIGCHLD, NULL, &sa);
-	if ((sa.sa_handler == SIG_IGN || sa.sa_flags & SA_NOCLDWAIT) && kill(pid, 0) &&
-	    errno == ESRCH)
-		return eventfd(1, EFD_CLOEXEC);
-	errno = ECHILD;
-	return -1;
-}
-
-int loop_child(struct loop *l, pid_t pid, void (*exited)(void *, pid_t, int), void *opaque)
-{
-	struct child *child = new_bh(l, sizeof *child, NULL, opaque);
-
-	if (!child)
-		return -1;
-	child->pid = pid;
-	child->exited = exited;
-	child->bh.fd = open_child(pid);
-	if (child->bh.fd != -1 && !loop_fd(l, child->bh.fd, reap, NULL, child))
-		return 0;
-	free_bh(&child->bh);
-	return -1;
+	child->exited(child->opaque, child->pid, status);
+	loop_bh_delete(&child->bh);
 }
 
 /*
@@ -515,8 +478,16 @@ static void on_signal(int signum, siginfo_t *info, void *ucontext)
 static void run_signal(void *opaque)
 {
 	struct handled *h = opaque;
+	struct loop *l = (struct loop *)AO_load(&h->loop);
+	struct loop_bh *bh = l->bhs;
 
-	h->run(h->opaque, (int)(h - handled));
+	for (; bh; bh = bh->other)
+		if (bh->run == reap && bh->fd == -1 && h == &handled[SIGCHLD])
+			loop_bh_schedule(bh);
+	if (h->run)
+		h->run(h->opaque, (int)(h - handled));
+	else
+		l->ran--;
 }
 
 static int give_back(struct loop *l, int signum, int result)
@@ -545,16 +516,19 @@ int loop_signal(struct loop *l, int signum, void (*function)(void *, int), void 
 	errno = EINVAL;
 	if (signum < 1 || signum >= _NSIG || signum == safe_syscall_signal())
 		return -1;
-	if (!function)
+	if (!function && (signum != SIGCHLD || !l->sigchld))
 		return give_back(l, signum, 0);
 	if (AO_load(&h->loop) != (AO_t)l) {
 		errno = EBUSY;
 		if (!AO_compare_and_swap_full(&h->loop, 0, (AO_t)l))
 			return -1;
 		AO_store(&h->handlers, 0);
+		l->process = getpid();
 		sa.sa_sigaction = on_signal;
 		sigfillset(&sa.sa_mask);
 		sigaction(signum, NULL, &h->before);
+		sa.sa_flags |= h->before.sa_handler == SIG_IGN ? SA_NOCLDWAIT :
+			h->before.sa_flags & SA_NOCLDWAIT;	/* children: as before */
 		AO_store(&h->bh, (AO_t)loop_bh_new(l, run_signal, h));
 		if (!AO_load(&h->bh) || sigaction(signum, &sa, NULL))
 			return give_back(l, signum, -1);
@@ -562,6 +536,43 @@ int loop_signal(struct loop *l, int signum, void (*function)(void *, int), void 
 	h->run = function;
 	h->opaque = opaque;
 	return 0;
+}
+
+/* Only where the kernel, or a filter, knows no pidfd. */
+static int by_signal(struct loop *l, struct loop_bh *child)
+{
+	if (errno != ENOSYS && errno != EPERM)
+		return 0;
+	l->sigchld = 1;
+	loop_bh_schedule(child);
+	return AO_load(&handled[SIGCHLD].loop) == (AO_t)l || !loop_signal(l, SIGCHLD, NULL, NULL);
+}
+
+/* Where SIGCHLD is ignored nothing is left of a dead child: it was one, if it was at all. */
+int loop_child(struct loop *l, pid_t pid, void (*exited)(void *, pid_t, int), void *opaque)
+{
+	struct child *child = new_bh(l, sizeof *child, reap, NULL);
+	struct sigaction sa;
+	int fd;
+
+	if (!child)
+		return -1;
+	*child = (struct child){ child->bh, pid, exited, opaque };
+	child->bh.opaque = child;
+	child->bh.fd = fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (is_there(child)) {
+		if (fd != -1 ? !loop_fd(l, fd, reap, NULL, child) : by_signal(l, &child->bh))
+			return 0;
+	} else if (!sigaction(SIGCHLD, NULL, &sa) &&
+		   (sa.sa_handler == SIG_IGN || sa.sa_flags & SA_NOCLDWAIT) &&
+		   pid > 0 && kill(pid, 0) && errno == ESRCH) {
+		loop_bh_schedule(&child->bh);
+		return 0;
+	} else {
+		errno = pid > 0 ? ECHILD : EINVAL;
+	}
+	loop_bh_delete(&child->bh);
+	return -1;
 }
 
 /* Since the last wait; looked at only when somebody wants to know. */
@@ -579,12 +590,11 @@ int64_t loop_now(struct loop *l)
 /* Two calls where GLib has descriptors, and before Linux 5.11.  Some filters say EPERM. */
 static long wait_in_kernel(struct loop *l)
 {
-	const int room = sizeof l->events / sizeof *l->events;
 	long n;
 
 #ifdef SYS_epoll_pwait2
 	if (l->polled_count == 1 && !l->no_pwait2) {
-		n = safe_syscall(SYS_epoll_pwait2, l->epoll, l->events, room, l->timeout, NULL, 0);
+		n = safe_syscall(SYS_epoll_pwait2, l->epoll, l->events, EVENTS, l->timeout, 0, 0);
 		l->no_pwait2 = n == -1 && (errno == ENOSYS || errno == EPERM);
 		if (!l->no_pwait2)
 			return n;
@@ -593,17 +603,17 @@ static long wait_in_kernel(struct loop *l)
 	n = safe_syscall(PPOLL, l->polled, l->polled_count, l->timeout, NULL, 0);
 	if (n < 0 || !l->polled[0].revents)
 		return MIN(n, 0);
-	return safe_syscall(SYS_epoll_pwait, l->epoll, l->events, room, 0, NULL, 0);
+	return safe_syscall(SYS_epoll_pwait, l->epoll, l->events, EVENTS, 0, NULL, 0);
 }
 
 /*
- * A time-out makes a wait slower, also where there is something: if there was each time, only look.
+ * A time-out makes a wait slower, also where there is something: if there always was, only look.
  * Returns the number of events; or -1 and errno, but not EINTR: then all is as before.
  */
 static long wait_until(struct loop *l, int64_t until)
 {
 	int64_t time = until && until != NEVER ? until - loop_now(l) : until;
-	long n;
+	long n, failed;
 
 	time = l->events_came == BUSY ? 0 : MAX(time, 0);
 	l->timeout[0] = time / SECOND;
@@ -618,13 +628,10 @@ static long wait_until(struct loop *l, int64_t until)
 	loop_lock(l);
 	l->now = 0;
 	l->events_came = n > 0 ? MIN(l->events_came + 1, BUSY) : 0;
-	if (n == -1 && errno != EINTR) {
-		change(&l->word, WAITING, 0);
-		return -1;
-	}
-	if (change(&l->word, WAITING | WOKEN | RELOOK, 0) & (WOKEN | STOPPED))
-		l->woken = 1;
-	return MAX(n, 0);
+	failed = n == -1 && errno != EINTR;
+	l->woken = change(&l->word, failed ? WAITING : WAITING | WOKEN | RELOOK, 0) &
+		(WOKEN | STOPPED);
+	return failed ? -1 : MAX(n, 0);
 }
 
 /* What is due is known before the first callback: what that schedules is for the next step. */
@@ -643,10 +650,6 @@ static void work(struct loop *l, long events)
 	*end = take_bhs(l);
 	run_fds(l, events);
 	run_bhs(l, due, 0);
-	if (l->glib)
-		loop_glib_dispatch(l, 1);
-	if (!l->ran)
-		run_bhs(l, take_bhs(l), 1);
 }
 
 static int step(struct loop *l, long long timeout)
@@ -656,15 +659,17 @@ static int step(struct loop *l, long long timeout)
 
 	l->now = 0;
 	deadline = timeout <= 0 ? timeout : loop_now(l) + MIN(timeout, NEVER - loop_now(l));
-	l->ran = l->woken = 0;
+	l->ran = 0;
 	do {
 		until = MIN(deadline < 0 ? NEVER : deadline, l->idle_until);
 		until = l->timers_set ? MIN(until, l->heap[1].when) : until;
 		n = wait_until(l, l->glib ? loop_glib_prepare(l, until) : until);
 		if (n >= 0)
 			work(l, n);
-		else if (l->glib)
-			loop_glib_dispatch(l, 0);
+		if (l->glib)
+			loop_glib_dispatch(l, n >= 0);
+		if (n >= 0 && !l->ran)
+			run_bhs(l, take_bhs(l), 1);
 	} while (n >= 0 && !l->ran && !l->woken && (deadline < 0 || loop_now(l) < deadline));
 	return n < 0 ? -1 : l->ran;
 }
@@ -708,9 +713,7 @@ struct loop *loop_new(void)
 
 	if (!l)
 		return NULL;
-	pthread_mutex_init(&l->queue, NULL);
-	pthread_mutex_init(&l->lock, NULL);
-	l->process = getpid();
+	l->queue = l->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	l->idle_until = NEVER;
 	l->polled = &l->own;
 	l->polled_count = 1;

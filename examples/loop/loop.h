@@ -17,8 +17,8 @@
  *	locked	a thread that holds the loop's lock, as callbacks do, or the only one that uses
  *		the loop.  Not handlers.  Takes effect in a step that waits already.
  *
- * Times are in nanoseconds.  Functions that return an int return 0, or -1 and set errno; those
- * that return a pointer, NULL and set errno.  An @opaque is for the function before it.
+ * Times are in nanoseconds.  What returns an int returns 0, or -1 and errno; what returns a
+ * pointer, NULL and errno.  An @opaque is for the function before it.
  */
 #ifndef LOOP_H
 #define LOOP_H
@@ -93,8 +93,9 @@ void loop_timer_delete(struct loop_timer *timer);
 /* Waits for a child, running or dead, but not waited for yet: calls a function once, in a step,
  * with the status as waitpid(2) gives it.  Reaps this child and no other.  Where SIGCHLD is
  * ignored, or somebody else reaps it, the status is not to be had: 0.  Takes a descriptor until
- * then.  Locked.  Errors: EINVAL (not positive), ECHILD (no child of this process), ENOMEM,
- * EMFILE, ENFILE, ENOSYS (before Linux 5.4). */
+ * then; where the kernel has none for children, it is by SIGCHLD, as if loop_signal() had been
+ * called.  Locked.  Errors: EINVAL (not positive), ECHILD (no child of this process), ENOMEM,
+ * EMFILE, ENFILE, then EBUSY. */
 int loop_child(struct loop *loop, pid_t pid, void (*exited)(void *opaque, pid_t pid, int status),
 	       void *opaque);
 

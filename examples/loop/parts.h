@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* parts.h - what the files of the loop know of each other */
-#ifndef LOOP_PARTS_H
-#define LOOP_PARTS_H
-
+/* parts.h - what the files of the loop know of each other; loop.c tells of the first few */
+#pragma once
 #define AO_REQUIRE_CAS
 #include <atomic_ops.h>
 #include <errno.h>
@@ -13,17 +11,18 @@
 #include <safe_syscall.h>
 #include "loop.h"
 
+enum { EVENTS = 64 };			/* in a step, at most */
+
 struct loop {
-	/* For anybody, at any time; loop.c tells how. */
 	AO_t word, thread, owner, busy, status;
 	volatile int64_t timeout[2];	/* the kernel's timespec: seconds and nanoseconds */
 	AO_t scheduled;			/* bottom halves, the last one first */
-
 	/* The rest is guarded by the lock; what waits for it, waits for `queue` first. */
 	pthread_mutex_t queue, lock;
 	int epoll, event, no_pwait2;
 	int events_came;		/* in so many waits, the last ones */
-	pid_t process;
+	int sigchld;			/* is needed for children */
+	pid_t process;			/* which has set signals */
 	safe_syscall_scope scope;	/* in which it waits */
 	int64_t now;			/* loop_now() */
 	int ran, woken;			/* in this step */
@@ -37,7 +36,7 @@ struct loop {
 	struct glib *glib;
 	struct pollfd own, *polled;	/* [0] is the epoll set; the others are glib.c's */
 	unsigned int polled_count;
-	struct epoll_event events[64];
+	struct epoll_event events[EVENTS];
 };
 
 /* bits of loop->word */
@@ -53,5 +52,3 @@ int64_t loop_now(struct loop *l);
 __attribute__((weak)) int64_t loop_glib_prepare(struct loop *l, int64_t until);
 __attribute__((weak)) void loop_glib_dispatch(struct loop *l, int go);	/* 0: only ends it */
 __attribute__((weak)) void loop_glib_free(struct loop *l);
-
-#endif
