@@ -1289,6 +1289,29 @@ START_TEST(ignored_children)
 }
 END_TEST
 
+static int last_signal;
+
+static void on_signal_1(void *n, int signum)
+{
+	last_signal = signum;
+	plus_1(n);
+}
+
+/* As many programs find it: from then on there is something to be waited for. */
+START_TEST(ignored_until_handled)
+{
+	int n = 0;
+	pid_t pid;
+
+	ignore_children(0);
+	ck_assert_int_eq(loop_signal(l, SIGCHLD, on_signal_1, &n), 0);
+	pid = child_that_exits(3, 1);
+	ck_assert_int_eq(loop_step(l, FOR_EVER), 1);
+	ck_assert_int_eq(n, 1);
+	ck_assert_int_eq(end_of(pid), 3);
+}
+END_TEST
+
 /* A child's end that adds the next one. */
 static void exited_and_another(void *opaque, pid_t pid, int status)
 {
@@ -1329,14 +1352,6 @@ START_TEST(children_and_their_signal)
 END_TEST
 
 /* ---- signals ------------------------------------------------------------------------ */
-
-static int last_signal;
-
-static void on_signal_1(void *n, int signum)
-{
-	last_signal = signum;
-	plus_1(n);
-}
 
 START_TEST(loop_signals)
 {
@@ -2423,6 +2438,7 @@ int main(void)
 	tcase_add_test(tc, never_early);
 	tc = new_case(suite, "children and signals", new_loop);
 	add_children(tc);
+	tcase_add_test(tc, ignored_until_handled);
 	tcase_add_test(tc, children_and_their_signal);
 	tcase_add_loop_test(tc, loop_signals, 0, 3);
 	tcase_add_test(tc, signal_elsewhere);

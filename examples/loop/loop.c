@@ -527,8 +527,9 @@ int loop_signal(struct loop *l, int signum, void (*function)(void *, int), void 
 		sa.sa_sigaction = on_signal;
 		sigfillset(&sa.sa_mask);
 		sigaction(signum, NULL, &h->before);
-		sa.sa_flags |= h->before.sa_handler == SIG_IGN ? SA_NOCLDWAIT :
-			h->before.sa_flags & SA_NOCLDWAIT;	/* children: as before */
+		if (!function && (h->before.sa_handler == SIG_IGN ||
+				  h->before.sa_flags & SA_NOCLDWAIT))
+			sa.sa_flags |= SA_NOCLDWAIT;	/* others' children: as before */
 		AO_store(&h->bh, (AO_t)loop_bh_new(l, run_signal, h));
 		if (!AO_load(&h->bh) || sigaction(signum, &sa, NULL))
 			return give_back(l, signum, -1);
@@ -538,10 +539,9 @@ int loop_signal(struct loop *l, int signum, void (*function)(void *, int), void 
 	return 0;
 }
 
-/* Only where the kernel, or a filter, knows no pidfd. */
 static int by_signal(struct loop *l, struct loop_bh *child)
 {
-	if (errno != ENOSYS && errno != EPERM)
+	if (errno != ENOSYS && errno != EPERM)	/* the kernel, or a filter, knows no pidfd */
 		return 0;
 	l->sigchld = 1;
 	loop_bh_schedule(child);
