@@ -830,8 +830,7 @@ END_TEST
 
 START_TEST(idle)
 {
-	long long start, took, least = INT64_MAX;
-	int i;
+	long long start, took;
 
 	loop_bh_schedule_idle(bhs[0]);
 	loop_bh_schedule(bhs[1]);
@@ -858,17 +857,16 @@ START_TEST(idle)
 	/* always busy */
 	ck_assert_int_eq(write(fd[1], "a", 1), 1);
 	ck_assert_int_eq(loop_fd(l, fd[0], counts_writable, NULL, NULL), 0);
-	for (i = 0; i < 100 && least > 15 * MS; i++) {
+	/* until it was no later than it should be, which a loaded machine may not let it at once */
+	do {
 		loop_bh_schedule_idle(bhs[0]);
 		start = ns();
 		while (!*order)
 			ck_assert_int_ge(loop_step(l, FOR_EVER), 1);
 		took = ns() - start;
 		ck_assert_int_ge(took, 9 * MS);
-		least = took < least ? took : least;
 		expect("a");
-	}
-	ck_assert_int_lt(least, 15 * MS);
+	} while (took > 15 * MS);
 }
 END_TEST
 
@@ -895,20 +893,20 @@ static void schedules_itself_idle(void *which)
 START_TEST(idle_again_and_again)
 {
 	struct loop_bh *x = loop_bh_new(l, schedules_itself_idle, &x);
-	long long start, took, least = INT64_MAX;
-	int i;
+	long long start = ns(), last, took = INT64_MAX;
+	int runs_wanted;
 
 	loop_bh_schedule_idle(x);
 	ck_assert_int_eq(loop_fd(l, fd[1], NULL, _i ? counts_writable : NULL, NULL), 0);
-	for (i = 0; i < 100 && least > 50 * MS; i++) {
-		start = ns();
-		for (readable = 0; readable < 4; )
+	/* at least 10; and until one was no later than it should be */
+	for (runs_wanted = 1; runs_wanted <= 10 || took > 15 * MS; runs_wanted++) {
+		last = ns();
+		while (readable < runs_wanted)
 			ck_assert_int_ge(loop_step(l, FOR_EVER), 1);
-		took = ns() - start;
-		ck_assert_int_ge(took, 2 * 10 * MS);
-		least = took < least ? took : least;
+		took = ns() - last;
+		if (runs_wanted == 10)
+			ck_assert_int_ge(ns() - start, 9 * 10 * MS);
 	}
-	ck_assert_int_le(least, 50 * MS);
 }
 END_TEST
 
