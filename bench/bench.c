@@ -247,6 +247,7 @@ int main(int argc, char **argv)
 	measure_threads();
 	measure_crowds();
 	measure_deadlines();
+	measure_loops();
 	print_goals();
 	printf("\n%.0f seconds\n", (now(CLOCK_MONOTONIC) - start) / 1e9);
 	if (csv)

@@ -50,5 +50,7 @@ void measure_wake_ups(void);
 void measure_crowds(void);
 /* deadline.c */
 void measure_deadlines(void);
+/* loop.c */
+void measure_loops(void);
 
 #endif

@@ -5,7 +5,6 @@
  */
 #include "parts.h"
 #include <glib.h>
-
 G_STATIC_ASSERT(sizeof(GPollFD) == sizeof(struct pollfd));
 
 struct glib {
@@ -22,7 +21,7 @@ int64_t loop_glib_prepare(struct loop *l, int64_t until)
 	l->polled_count = 1;
 	g->owned = g_main_context_acquire(g->context);
 	if (!g->owned)	/* GLib tells nobody when the owner has gone */
-		return MIN(until, l->now + 1000000);
+		return MIN(until, loop_now(l) + 1000000);
 	g_main_context_prepare(g->context, &g->priority);
 	while ((g->count = g_main_context_query(g->context, g->priority, &ms,
 						(GPollFD *)(l->polled + 1), g->room)) > g->room) {
@@ -30,7 +29,7 @@ int64_t loop_glib_prepare(struct loop *l, int64_t until)
 		l->polled = g_renew(struct pollfd, l->polled, g->room + 1);
 	}
 	l->polled_count += (unsigned int)g->count;
-	return ms < 0 ? until : MIN(until, l->now + (int64_t)ms * 1000000);
+	return ms < 0 ? until : MIN(until, loop_now(l) + (int64_t)ms * 1000000);
 }
 
 void loop_glib_dispatch(struct loop *l, int go)
@@ -62,7 +61,7 @@ int loop_glib(struct loop *l, GMainContext *context)
 		errno = EBUSY;
 		return -1;
 	}
-	l->polled = g_new(struct pollfd, 1);
+	l->polled = g_memdup2(&l->own, sizeof l->own);
 	l->glib = g_new0(struct glib, 1);
 	l->glib->context = g_main_context_ref(context ? context : g_main_context_default());
 	loop_wake(l, RELOOK);
