@@ -626,7 +626,7 @@ END_TEST
 /* A thousand of them, who come and go in the middle of everything. */
 START_TEST(crowd)
 {
-	const int fds = entries(server.pid, "fd"), tasks = 1;
+	const int fds = entries(server.pid, "fd"), tasks = 2;
 	static int fd[300];
 	int i, round;
 

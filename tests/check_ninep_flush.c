@@ -252,7 +252,7 @@ START_TEST(lock_taken_back)
 	must(&client, Tlock, "dbdqqds", 1u, 0u, 0u, (uint64_t)0, (uint64_t)0, 1u, "a");
 	ck_assert_uint_eq(get(&client, 1), 1);
 	close(client.fd);
-	must_come_back(&server, "task", 1);
+	must_come_back(&server, "task", 2);
 }
 END_TEST
 

@@ -30,12 +30,10 @@
 		result_;						\
 	})
 
-/* 0 or the error's number ... */
+/* 0 or the error's number; and the same for the call that has the effect. */
 #define attempt(...)	(call(__VA_ARGS__) == -1 ? errno : 0)
+#define change(...)	(call(__VA_ARGS__) == -1 ? errno : (request_settle(), 0))
 
 void request_settle(void);
-
-/* ... and the same for the call that has the effect. */
-#define change(...)	(call(__VA_ARGS__) == -1 ? errno : (request_settle(), 0))
 
 #endif

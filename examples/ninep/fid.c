@@ -4,18 +4,17 @@
 #include <search.h>
 #include <stdlib.h>
 
-#include "fid.h"
+#include "request.h"
 
 size_t fids_most = 65536;
 
-struct fid *fid_new(struct user *user)
+struct fid *fid_new(void)
 {
 	struct fid *fid = calloc(1, sizeof *fid);
 
 	if (!fid)
 		return NULL;
 	fid->refs = 1;
-	fid->user = user_get(user);
 	fid->file.fd = -1;
 	return fid;
 }
@@ -36,12 +35,11 @@ void fid_put(struct fid *fid)
 {
 	if (!fid || AO_fetch_and_sub1_full(&fid->refs) != 1)
 		return;
-	if (fid->file.locked)
-		lock_drop(&fid->file, fid->node);
-	file_close(&fid->file);
+	file_close(&fid->file, fid->node);
+	if (fid->xattr)
+		AO_fetch_and_sub1_full(fid->xattr->count);
 	free(fid->xattr);
 	node_put(fid->node);
-	user_put(fid->user);
 	free(fid);
 }
 
@@ -52,41 +50,41 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-struct fid *fids_find(const struct fids *fids, uint32_t number)
+struct fid *fids_find(const struct client *c, uint32_t number)
 {
 	const struct fid key = { .number = number };
-	struct fid **found = tfind(&key, &fids->tree, compare);
+	struct fid **found = tfind(&key, &c->fids, compare);
 
 	return found ? *found : NULL;
 }
 
-int fids_add(struct fids *fids, struct fid *fid, uint32_t number)
+int fids_add(struct client *c, struct fid *fid, uint32_t number)
 {
 	struct fid **place;
 
-	if (fids->count >= fids_most)
+	if (c->fid_count >= fids_most)
 		return EMFILE;
 	fid->number = number;
-	place = tsearch(fid, &fids->tree, compare);
+	place = tsearch(fid, &c->fids, compare);
 	if (!place || *place != fid)
 		return place ? EBADF : ENOMEM;
 	fid_get(fid);
-	fids->count++;
+	c->fid_count++;
 	return 0;
 }
 
-void fids_remove(struct fids *fids, struct fid *fid)
+void fids_remove(struct client *c, struct fid *fid)
 {
-	if (fids_find(fids, fid->number) != fid)
+	if (fids_find(c, fid->number) != fid)
 		return;
-	tdelete(fid, &fids->tree, compare);
-	fids->count--;
+	tdelete(fid, &c->fids, compare);
+	c->fid_count--;
 	fid_put(fid);
 }
 
-int fids_replace(struct fids *fids, struct fid *old, struct fid *fid)
+int fids_replace(struct client *c, struct fid *old, struct fid *fid)
 {
-	struct fid **place = tfind(old, &fids->tree, compare);
+	struct fid **place = tfind(old, &c->fids, compare);
 
 	if (old->replaced)
 		return EBADF;
@@ -104,8 +102,9 @@ static void drop(void *fid)
 	fid_put(fid);
 }
 
-void fids_clear(struct fids *fids)
+void fids_clear(struct client *c)
 {
-	tdestroy(fids->tree, drop);
-	*fids = (struct fids){ NULL, 0 };
+	tdestroy(c->fids, drop);
+	c->fids = NULL;
+	c->fid_count = 0;
 }

@@ -19,8 +19,6 @@
  * where the kernel jumps to the object and looks no name up.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,9 +54,11 @@ void node_put(struct node *node)
 		return;
 	root = node->root;
 	close(node->fd);
-	free(node);
-	if (root != node)
+	if (root == node)
+		free(node->user);
+	else
 		node_put(root);
+	free(node);
 }
 
 int file_stat(int dir, const char *name, struct statx *stat)
@@ -180,7 +180,7 @@ static int walk_path(struct node *from, char *path, struct node **to)
 	return error;
 }
 
-int file_attach(const char *name, struct node **root)
+int file_attach(const char *name, struct user *user, struct node **root)
 {
 	char path[PATH_MAX];
 	struct node *node;
@@ -193,6 +193,8 @@ int file_attach(const char *name, struct node **root)
 		error = node_new(fcntl(node->fd, F_DUPFD_CLOEXEC, 0), NULL, root);
 	else
 		error = ENOTDIR;
+	if (!error)
+		(*root)->user = user;
 	node_put(node);
 	return error;
 }
@@ -300,8 +302,10 @@ int file_create(struct node *dir, const char *name, int flags, mode_t mode,
 	return node_new(file->own ? path : fd, dir->root, made);
 }
 
-void file_close(struct file *file)
+void file_close(struct file *file, const struct node *node)
 {
+	if (file->locked)
+		lock_drop(file, node);
 	if (file->fd != -1 && file->own)
 		close(file->fd);
 }

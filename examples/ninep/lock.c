@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "call.h"
-#include "lock.h"
+#include "file.h"
 
 #define LOCKS_MOST	4096		/* of one connection, over all its files */
 
@@ -58,39 +58,34 @@ static struct lock *find(const struct node *node, const struct lock_owner *o,
  */
 static int describe(const struct file *file, const struct node *node)
 {
-	const int mode = fcntl(file->fd, F_GETFL) & (O_ACCMODE | O_DIRECTORY);
+	const int mode = fcntl(file->fd, F_GETFL) & O_ACCMODE;
 	long fd;
 
-	if (S_ISREG(node->stat.stx_mode)) {
-		fd = call(SYS_openat, AT_FDCWD, node->path, O_RDWR | O_CLOEXEC, 0);
-		if (fd == -1 && errno != SAFE_ERESTARTSYS)
-			fd = call(SYS_openat, AT_FDCWD, node->path, mode | O_CLOEXEC, 0);
-		if (fd != -1 || errno == SAFE_ERESTARTSYS)
-			return (int)fd;
-	}
-	return fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
+	if (!S_ISREG(node->stat.stx_mode))
+		return fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
+	fd = call(SYS_openat, AT_FDCWD, node->path, O_RDWR | O_CLOEXEC, 0);
+	if (fd == -1 && errno != SAFE_ERESTARTSYS)
+		fd = call(SYS_openat, AT_FDCWD, node->path, mode | O_CLOEXEC, 0);
+	return fd != -1 || errno == SAFE_ERESTARTSYS ? (int)fd :
+		fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
 }
 
 /* With the mutex.  A description that the owner has already is used instead of this one. */
 static int insert(struct file *by, const struct node *node, const struct lock_owner *owner,
-		  int *fd)
+		  int fd)
 {
 	struct lock *l = find(node, owner, NULL);
 
-	if (l && dup3(l->fd, *fd, O_CLOEXEC) == -1)
+	if (l && dup3(l->fd, fd, O_CLOEXEC) == -1)
 		return errno;
 	if (*owner->connection >= LOCKS_MOST)
 		return ENOLCK;
-	l = calloc(1, sizeof *l + strlen(owner->client) + 1);
+	l = malloc(sizeof *l + strlen(owner->client) + 1);
 	if (!l)
 		return ENOMEM;
-	l->next = *bucket(node);
-	*bucket(node) = l;
-	l->by = by;
-	l->owner = *owner;
+	*l = (struct lock){ *bucket(node), by, *owner, node->stat, fd };
 	l->owner.client = strcpy(l->client, owner->client);
-	l->file = node->stat;
-	l->fd = *fd;
+	*bucket(node) = l;
 	by->locked = true;
 	++*owner->connection;
 	return 0;
@@ -112,19 +107,19 @@ static int get(struct file *by, const struct node *node, const struct lock_owner
 	if (*fd == -1)
 		return errno;
 	pthread_mutex_lock(&mutex);
-	error = insert(by, node, owner, fd);
+	error = insert(by, node, owner, *fd);
 	pthread_mutex_unlock(&mutex);
 	if (error)
 		close(*fd);
 	return error;
 }
 
-static long control(int fd, int command, struct flock64 *range)
+static int control(int fd, int command, struct flock64 *range)
 {
 #ifdef SYS_fcntl64
-	return call(SYS_fcntl64, fd, command, range);
+	return attempt(SYS_fcntl64, fd, command, range);
 #else
-	return call(SYS_fcntl, fd, command, range);
+	return attempt(SYS_fcntl, fd, command, range);
 #endif
 }
 
@@ -133,9 +128,9 @@ int lock_set(struct file *by, const struct node *node, const struct lock_owner *
 {
 	int fd, error = get(by, node, owner, &fd);
 
-	if (!error && control(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, range) == -1)
-		error = errno == EACCES ? EAGAIN : errno;
-	return error;
+	if (!error)
+		error = control(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, range);
+	return error == EACCES ? EAGAIN : error;
 }
 
 /* Is this what the kernel tells of?  Then it is not in the way of whoever has it. */
@@ -156,15 +151,14 @@ int lock_test(struct file *by, const struct node *node, struct lock_owner *owner
 	const struct lock *l;
 	int fd, error = get(by, node, owner, &fd);
 
-	if (!error && control(fd, F_OFD_GETLK, range) == -1)
-		error = errno;
+	if (!error)
+		error = control(fd, F_OFD_GETLK, range);
 	if (error || range->l_type == F_UNLCK)
 		return error;
 	gethostname(client, room);	/* for a process of this machine */
-	if (range->l_pid != -1) {
-		owner->process = range->l_pid;
+	owner->process = range->l_pid;
+	if (range->l_pid != -1)
 		return 0;
-	}
 	pthread_mutex_lock(&mutex);
 	for (l = *bucket(node); l && !(node_same(node, &l->file) && has(l, range));)
 		l = l->next;

@@ -22,7 +22,6 @@
 
 #define STREAM	(SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
 
-static struct loop *loop;
 static int listener = -1, reserve = -1;
 static struct sockaddr_un name = { .sun_family = AF_UNIX };	/* to be removed in the end */
 
@@ -42,7 +41,7 @@ static void fail(int status, const char *format, ...)
 static void accept_client(void *unused)
 {
 	const int one = 1;
-	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)unused;
 	if (fd == -1 && (errno == EMFILE || errno == ENFILE)) {
@@ -52,7 +51,7 @@ static void accept_client(void *unused)
 		reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	} else if (fd != -1) {
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-		if (connection_new(loop, fd, fd))
+		if (client_new(fd, fd))
 			close(fd);
 	}
 }
@@ -62,8 +61,8 @@ static void stop(void *unused, int signum)
 	(void)unused;
 	(void)signum;
 	if (listener != -1)
-		loop_fd(loop, listener, NULL, NULL, NULL);
-	connection_end_all(loop);
+		loop_fd(server_loop, listener, NULL, NULL, NULL);
+	client_end_all();
 }
 
 /* ---- where they come from ----------------------------------------------- */
@@ -141,8 +140,8 @@ static void use_descriptors(const char *numbers)
 		fail(2, "fd:%s: not fd:IN,OUT", numbers);
 	if (fcntl(in, F_GETFD) == -1 || fcntl(out, F_GETFD) == -1)
 		fail(2, "fd:%s: %s", numbers, strerror(errno));
-	connection_stop = true;
-	if (connection_new(loop, in, out))
+	client_last = true;
+	if (client_new_shared(in, out))
 		fail(1, "fd:%s: %s", numbers, strerror(errno));
 }
 
@@ -156,7 +155,7 @@ static void find_clients(const char *where)
 		use_descriptors(where + 3);
 	else
 		fail(2, "%s: not unix:PATH, tcp:HOST:PORT or fd:IN,OUT", where);
-	if (listener != -1 && loop_fd(loop, listener, accept_client, NULL, NULL))
+	if (listener != -1 && loop_fd(server_loop, listener, accept_client, NULL, NULL))
 		fail(1, "%s: %s", where, strerror(errno));
 }
 
@@ -184,9 +183,9 @@ static void start(void)
 		signal(ignored[i], SIG_IGN);
 	for (n = SIGRTMIN; n <= SIGRTMAX; n++)
 		signal(n, SIG_IGN);
-	if (safe_syscall_init(0) || !(loop = loop_new()))
+	if (safe_syscall_init(0) || !(server_loop = loop_new()))
 		fail(1, "the loop: %s", strerror(errno));
-	if (loop_signal(loop, SIGTERM, stop, NULL) || loop_signal(loop, SIGINT, stop, NULL))
+	if (loop_signal(server_loop, SIGTERM, stop, NULL) || loop_signal(server_loop, SIGINT, stop, NULL))
 		fail(1, "loop_signal: %s", strerror(errno));
 }
 
@@ -233,7 +232,7 @@ static void options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	int dir, error, status;
+	int dir, error;
 
 	options(argc, argv);
 	dir = open(argv[optind], O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -245,8 +244,10 @@ int main(int argc, char **argv)
 	start();
 	find_clients(argv[optind + 1]);
 	set_limits();
-	status = loop_run(loop);
+	error = request_work();
+	if (error)
+		fail(1, "threads: %s", strerror(error));
 	if (name.sun_path[0])
 		unlink(name.sun_path);
-	return status;
+	return 0;
 }

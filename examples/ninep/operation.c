@@ -2,15 +2,13 @@
 /*
  * operation.c - what each message does with files; knows descriptors, and no wire format.
  *
- * Each function here is one message.  It runs on a worker, as the fid's user, and may be
- * interrupted in any call; then it undoes nothing, as there is nothing to be undone: what
- * it had made so far only it knew.  A fid becomes known to the client when all else is
- * done, by publish(), which does not fail for an interrupt.
+ * Each function here is one message, or a few that are alike; the table at the end says
+ * what they need.  It runs on a worker, as the fid's user, and may be interrupted in any
+ * call; then it undoes nothing, as there is nothing to be undone: what it had made so far
+ * only it knew.  A fid becomes known to the client when all else is done, by publish(),
+ * which does not fail for an interrupt.
  */
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -22,6 +20,7 @@
 #include "request.h"
 
 #define XATTR_MOST	65536		/* the kernel's own limit */
+#define XATTRS_MOST	128		/* of one connection */
 
 /* The three numbers of a qid. */
 #define QID(s)	qid_type((s)->stx_mode),						\
@@ -42,10 +41,10 @@ static int version(struct request *r)
 	const bool known = m->version && !strcmp(m->version, "9P2000.L");
 	const uint32_t msize = m->msize < request_msize ? m->msize : request_msize;
 
-	fids_clear(&r->session->fids);
+	fids_clear(r->client);
 	if (!m->type)
 		return 0;
-	r->session->msize = known && msize >= WIRE_SMALLEST ? msize : 0;
+	r->client->msize = known && msize >= WIRE_SMALLEST ? msize : 0;
 	wire_numbers(&r->wire, msize);
 	wire_string(&r->wire, known ? m->version : "unknown");
 	return msize < WIRE_SMALLEST ? EMSGSIZE : 0;
@@ -59,12 +58,13 @@ static int attach(struct request *r)
 
 	if (error)
 		return error;
-	r->made->user = user;
 	error = user_become(user, USER_GROUP);
 	if (!error)
-		error = file_attach(m->aname, &r->made->node);
+		error = file_attach(m->aname, user, &r->made->node);
 	if (!error)
 		wire_numbers(&r->wire, QID(&r->made->node->stat));
+	else
+		free(user);
 	return error;
 }
 
@@ -98,10 +98,7 @@ static int walk(struct request *r)
 /* Open flags on the wire are those of most of Linux's architectures.  -1: bad ones. */
 static int open_flags(uint64_t wire)
 {
-	static const struct {
-		uint32_t wire;
-		int host;
-	} table[] = {
+	static const int table[][2] = {
 		{ 01, O_WRONLY }, { 02, O_RDWR }, { 0200, O_EXCL }, { 01000, O_TRUNC },
 		{ 02000, O_APPEND }, { 04000, O_NONBLOCK }, { 010000, O_DSYNC },
 		{ 0200000, O_DIRECTORY }, { 01000000, O_NOATIME }, { 04000000, O_SYNC },
@@ -109,12 +106,10 @@ static int open_flags(uint64_t wire)
 	int host = 0;
 	size_t i;
 
-	if ((wire & 3) == 3)
-		return -1;
 	for (i = 0; i < sizeof table / sizeof table[0]; i++)
-		if (wire & table[i].wire)
-			host |= table[i].host;
-	return host;
+		if (wire & table[i][0])
+			host |= table[i][1];
+	return (wire & 3) == 3 ? -1 : host;
 }
 
 /* Tlopen and Tlcreate. */
@@ -133,7 +128,7 @@ static int do_open(struct request *r)
 		error = file_open(made->node, flags, &made->file);
 	}
 	if (!error)
-		wire_numbers(&r->wire, QID(&made->node->stat), r->session->msize - 24);
+		wire_numbers(&r->wire, QID(&made->node->stat), r->client->msize - 24);
 	return error;
 }
 
@@ -155,58 +150,42 @@ static long transfer(long vector, long plain, const struct file *file, const voi
 	return -1;
 }
 
-static long read_xattr(const struct xattr *x, void *data, uint64_t offset, size_t room)
-{
-	const size_t left = offset < x->size ? x->size - offset : 0;
-
-	if (x->name) {
-		errno = EBADF;
-		return -1;
-	}
-	if (room > left)
-		room = left;
-	memcpy(data, x->data + (left ? offset : 0), room);
-	return room;
-}
-
 static int do_read(struct request *r)
 {
 	const uint64_t offset = r->message.offset;
+	const struct xattr *x = r->fid->xattr;
 	struct wire *w = &r->wire;
-	size_t room = w->room - WIRE_READ;
-	void *data = w->data + WIRE_READ;
+	size_t room = w->room - w->size;
 	long n;
 
-	if (r->fid->xattr)
-		n = read_xattr(r->fid->xattr, data, offset, room);
-	else
-		n = transfer(SYS_preadv, SYS_read, &r->fid->file, data, room, offset);
+	if (x && x->name)
+		return EBADF;
+	if (x) {
+		n = offset < x->size ? x->size - offset : 0;
+		if (n > (long)room)
+			n = room;
+		memcpy(w->data + w->size, x->data + (n ? offset : 0), n);
+	} else
+		n = transfer(SYS_preadv, SYS_read, &r->fid->file, w->data + w->size, room, offset);
 	if (n == -1)
 		return errno;
-	w->size = WIRE_READ + n;
-	wire_end_data(w);
+	w->size += n;
 	return 0;
 }
 
-/* In order, so that what is there at the end has no hole. */
-static int write_xattr(struct session *s, struct xattr *x, const struct message *m)
+/* In order, so that what is there at the end has no hole.  With the lock. */
+static int write_xattr(struct xattr *x, const struct message *m)
 {
-	int error = 0;
-
-	pthread_mutex_lock(&s->lock);
 	if (!x->name)
-		error = EBADF;
-	else if (m->offset > x->have)
-		error = EINVAL;
-	else if (m->count > x->size - m->offset)
-		error = ENOSPC;
-	else {
-		memcpy(x->data + m->offset, m->data, m->count);
-		if (m->offset + m->count > x->have)
-			x->have = m->offset + m->count;
-	}
-	pthread_mutex_unlock(&s->lock);
-	return error;
+		return EBADF;
+	if (m->offset > x->have)
+		return EINVAL;
+	if (m->count > x->size - m->offset)
+		return ENOSPC;
+	memcpy(x->data + m->offset, m->data, m->count);
+	if (m->offset + m->count > x->have)
+		x->have = m->offset + m->count;
+	return 0;
 }
 
 /*
@@ -231,9 +210,14 @@ static int do_write(struct request *r)
 {
 	const struct message *m = &r->message;
 	size_t done = m->count;
-	int error = r->fid->xattr ? write_xattr(r->session, r->fid->xattr, m) :
-		write_file(&r->fid->file, m, &done);
+	int error;
 
+	if (r->fid->xattr) {
+		server_lock();
+		error = write_xattr(r->fid->xattr, m);
+		server_unlock();
+	} else
+		error = write_file(&r->fid->file, m, &done);
 	wire_numbers(&r->wire, done);
 	return error;
 }
@@ -241,21 +225,6 @@ static int do_write(struct request *r)
 static int do_fsync(struct request *r)
 {
 	return attempt(r->message.datasync ? SYS_fdatasync : SYS_fsync, r->fid->file.fd);
-}
-
-/* An attribute is written at once.  None in the place of one: that is how clients say remove. */
-static int clunk(struct request *r)
-{
-	const struct xattr *x = r->fid->xattr;
-	const char *path = r->fid->node->path;
-
-	if (!x || !x->name)
-		return 0;
-	if (x->have != x->size)
-		return EINVAL;
-	if (!x->size && x->flags == XATTR_REPLACE)
-		return attempt(SYS_removexattr, path, x->name);
-	return attempt(SYS_setxattr, path, x->name, x->data, x->size, x->flags);
 }
 
 /* ---- directories -------------------------------------------------------- */
@@ -287,7 +256,7 @@ static int list(struct request *r, int fd)
 {
 	char buffer[65536];
 	/* an entry for a client is longer than the kernel's, but not by more than a sixth */
-	size_t size = (r->wire.room - WIRE_READ) / 7 * 6;
+	size_t size = (r->wire.room - r->wire.size) / 7 * 6;
 	long n, at;
 
 	if (size < 320)
@@ -310,9 +279,7 @@ static int do_readdir(struct request *r)
 	const bool first = !AO_fetch_and_add1_full(&file->busy);
 	int error, fd = first ? file->fd : file_reopen(r->fid->node, O_RDONLY | O_DIRECTORY);
 
-	r->wire.size = WIRE_READ;
 	error = fd == -1 ? errno : list(r, fd);
-	wire_end_data(&r->wire);
 	if (first)
 		AO_store_full(&file->busy, 0);
 	else if (fd != -1)
@@ -333,30 +300,30 @@ static int getattr(struct request *r)
 	struct statx s;
 	int error = file_stat(r->fid->node->fd, "", &s);
 
-	if (error)
-		return error;
-	wire_numbers(&r->wire,
-		0x7ff | (s.stx_mask & STATX_BTIME ? r->message.mask & 0x800 : 0), QID(&s),
-		s.stx_mode, s.stx_uid, s.stx_gid,
-		s.stx_nlink, device(s.stx_rdev_major, s.stx_rdev_minor), s.stx_size,
-		s.stx_blksize, s.stx_blocks,
-		s.stx_atime.tv_sec, s.stx_atime.tv_nsec, s.stx_mtime.tv_sec, s.stx_mtime.tv_nsec,
-		s.stx_ctime.tv_sec, s.stx_ctime.tv_nsec, s.stx_btime.tv_sec, s.stx_btime.tv_nsec,
-		0, 0);			/* gen and data_version: not had */
-	return 0;
+	if (!error)
+		wire_numbers(&r->wire,
+			0x7ff | (s.stx_mask & STATX_BTIME ? r->message.mask & 0x800 : 0), QID(&s),
+			s.stx_mode, s.stx_uid, s.stx_gid,
+			s.stx_nlink, device(s.stx_rdev_major, s.stx_rdev_minor), s.stx_size,
+			s.stx_blksize, s.stx_blocks, s.stx_atime.tv_sec, s.stx_atime.tv_nsec,
+			s.stx_mtime.tv_sec, s.stx_mtime.tv_nsec, s.stx_ctime.tv_sec,
+			s.stx_ctime.tv_nsec, s.stx_btime.tv_sec, s.stx_btime.tv_nsec,
+			0, 0);		/* gen and data_version: not had */
+	return error;
 }
 
 /* Not to be set, or to be now, or this one: bits of atime, with which those of mtime line up. */
-static struct timespec time_of(uint64_t valid, uint64_t seconds, uint64_t nanoseconds)
+static int put_time(int64_t time[2], uint64_t valid, uint64_t seconds, uint64_t nanoseconds)
 {
-	struct timespec t = { (time_t)seconds, UTIME_NOW };
-
-	if (valid & SETATTR_ATIME_SET)
-		t.tv_nsec = nanoseconds > 999999999 ? -1 : (long)nanoseconds;
-	if (!(valid & SETATTR_ATIME))
-		t.tv_nsec = UTIME_OMIT;
-	return t;
+	time[0] = (int64_t)seconds;
+	time[1] = !(valid & SETATTR_ATIME) ? UTIME_OMIT :
+		valid & SETATTR_ATIME_SET ? (int64_t)nanoseconds : UTIME_NOW;
+	return valid & SETATTR_ATIME_SET && nanoseconds > 999999999 ? EINVAL : 0;
 }
+
+#ifndef SYS_utimensat_time64		/* 32-bit ABIs' own with 64-bit seconds */
+# define SYS_utimensat_time64	SYS_utimensat
+#endif
 
 /* A 64-bit argument: one word, or two in the host's order; on o32 from an even place on. */
 #if defined _ABIO32 && _MIPS_SIM == _ABIO32
@@ -381,30 +348,17 @@ static int resize(const struct fid *fid, uint64_t size)
 	return change(TRUNCATE(truncate), fid->node->path, WORDS(size));
 }
 
-static int set_times(const struct node *node, const struct timespec times[2])
-{
-	/* 32-bit ABIs have their own with 64-bit seconds */
-#ifdef SYS_utimensat_time64
-	const int64_t wide[4] = { times[0].tv_sec, times[0].tv_nsec,
-		times[1].tv_sec, times[1].tv_nsec };
-	const long number = SYS_utimensat_time64;
-#else
-	const struct timespec *wide = times;
-	const long number = SYS_utimensat;
-#endif
-	return change(number, AT_FDCWD, node->path, wide, 0);
-}
-
 /* In the kernel's order: a new owner takes the set-user-ID bit, and a new mode gives it. */
 static int setattr(struct request *r)
 {
 	const struct message *m = &r->message;
 	const struct node *node = r->fid->node;
 	const uint64_t valid = m->valid;
-	const struct timespec times[2] = { time_of(valid, m->atime, m->atime_nsec),
-		time_of(valid >> 1, m->mtime, m->mtime_nsec) };
-	int error = times[0].tv_nsec == -1 || times[1].tv_nsec == -1 ? EINVAL : 0;
+	int64_t times[4];
+	int error = put_time(times, valid, m->atime, m->atime_nsec);
 
+	if (!error)
+		error = put_time(times + 2, valid >> 1, m->mtime, m->mtime_nsec);
 	if (!error && valid & (SETATTR_UID | SETATTR_GID))
 		error = change(SYS_fchownat, node->fd, "",
 			       valid & SETATTR_UID ? (uid_t)m->uid : (uid_t)-1,
@@ -415,7 +369,7 @@ static int setattr(struct request *r)
 	if (!error && valid & SETATTR_SIZE)
 		error = resize(r->fid, m->length);
 	if (!error && valid & (SETATTR_ATIME | SETATTR_MTIME))
-		error = set_times(node, times);
+		error = change(SYS_utimensat_time64, AT_FDCWD, node->path, times, 0);
 	return error;
 }
 
@@ -430,12 +384,11 @@ static int statfs_of(struct request *r)
 #endif
 	unsigned int fsid[2];
 
-	if (error)
-		return error;
 	memcpy(fsid, &s.f_fsid, sizeof fsid);
-	wire_numbers(&r->wire, s.f_type, s.f_bsize, s.f_blocks, s.f_bfree, s.f_bavail, s.f_files,
-		     s.f_ffree, fsid[0] | (uint64_t)fsid[1] << 32, s.f_namelen);
-	return 0;
+	if (!error)
+		wire_numbers(&r->wire, s.f_type, s.f_bsize, s.f_blocks, s.f_bfree, s.f_bavail,
+			     s.f_files, s.f_ffree, fsid[0] | (uint64_t)fsid[1] << 32, s.f_namelen);
+	return error;
 }
 
 static int do_readlink(struct request *r)
@@ -454,15 +407,21 @@ static int do_readlink(struct request *r)
 static struct xattr *make_xattr(struct request *r, size_t size, bool write)
 {
 	const char *name = r->message.name;
-	struct xattr *x = calloc(1, sizeof *x + size + strlen(name) + 1);
+	AO_t *count = &r->client->xattrs;
+	struct xattr *x = NULL;
 
-	r->made->node = node_get(r->fid->node);
-	r->made->xattr = x;
-	if (!x)
+	if (AO_fetch_and_add1_full(count) < XATTRS_MOST)
+		x = calloc(1, sizeof *x + size + strlen(name) + 1);
+	if (!x) {
+		AO_fetch_and_sub1_full(count);
 		return NULL;
+	}
+	x->count = count;
 	x->size = size;
 	if (write)
 		x->name = strcpy(x->data + size, name);
+	r->made->node = node_get(r->fid->node);
+	r->made->xattr = x;
 	return x;
 }
 
@@ -470,20 +429,15 @@ static struct xattr *make_xattr(struct request *r, size_t size, bool write)
 static int xattrwalk(struct request *r)
 {
 	const char *name = r->message.name, *path = r->fid->node->path;
-	struct xattr *x = make_xattr(r, XATTR_MOST, false);
-	long n;
+	char data[XATTR_MOST];
+	long n = *name ? call(SYS_getxattr, path, name, data, sizeof data) :
+		call(SYS_listxattr, path, data, sizeof data);
+	struct xattr *x = n == -1 ? NULL : make_xattr(r, n, false);
 
 	if (!x)
-		return ENOMEM;
-	n = *name ? call(SYS_getxattr, path, name, x->data, x->size) :
-		call(SYS_listxattr, path, x->data, x->size);
-	if (n == -1)
-		return errno;
-	x->size = n;
+		return n == -1 ? errno : ENOMEM;
+	memcpy(x->data, data, n);
 	wire_numbers(&r->wire, n);
-	x = realloc(x, sizeof *x + n);
-	if (x)
-		r->made->xattr = x;
 	return 0;
 }
 
@@ -499,6 +453,21 @@ static int xattrcreate(struct request *r)
 		return ENOMEM;
 	r->made->xattr->flags = (int)m->flags;
 	return 0;
+}
+
+/* An attribute is written at once.  None in the place of one: that is how clients say remove. */
+static int clunk(struct request *r)
+{
+	const struct xattr *x = r->fid->xattr;
+	const char *path = r->fid->node->path;
+
+	if (!x || !x->name)
+		return 0;
+	if (x->have != x->size)
+		return EINVAL;
+	if (!x->size && x->flags == XATTR_REPLACE)
+		return attempt(SYS_removexattr, path, x->name);
+	return attempt(SYS_setxattr, path, x->name, x->data, x->size, x->flags);
 }
 
 /* ---- names -------------------------------------------------------------- */
@@ -534,13 +503,12 @@ static int make(struct request *r)
 		error = change(SYS_mkdirat, dir, m->name, mode & 07777);
 	else
 		error = change(SYS_mknodat, dir, m->name, mode, device(m->major, m->minor));
-	if (error)
-		return error;
-	if (file_stat(dir, m->name, &stat))	/* somebody was quick to take it away */
+	if (!error && file_stat(dir, m->name, &stat))	/* somebody was quick to take it away */
 		stat = (struct statx){ .stx_mode = m->type == TMKDIR ? S_IFDIR :
 			m->type == TSYMLINK ? S_IFLNK : 0 };
-	wire_numbers(&r->wire, QID(&stat));
-	return 0;
+	if (!error)
+		wire_numbers(&r->wire, QID(&stat));
+	return error;
 }
 
 static int do_link(struct request *r)
@@ -593,7 +561,6 @@ static int do_unlinkat(struct request *r)
 static int do_remove(struct request *r)
 {
 	const struct node *node = r->fid->node;
-	struct session *s = r->session;
 	char path[PATH_MAX], *name;
 	struct node *dir;
 	int error = file_read_only ? EROFS : file_locate(node, &dir, path, &name);
@@ -603,11 +570,11 @@ static int do_remove(struct request *r)
 			       S_ISDIR(node->stat.stx_mode) ? AT_REMOVEDIR : 0);
 		node_put(dir);
 	}
-	if (error == SAFE_ERESTARTSYS)
-		return error;
-	pthread_mutex_lock(&s->lock);
-	fids_remove(&s->fids, r->fid);
-	pthread_mutex_unlock(&s->lock);
+	if (error != SAFE_ERESTARTSYS) {
+		server_lock();
+		fids_remove(r->client, r->fid);
+		server_unlock();
+	}
 	return error;
 }
 
@@ -616,7 +583,8 @@ static int do_remove(struct request *r)
 static const short lock_types[] = { F_RDLCK, F_WRLCK, F_UNLCK };
 
 /* What both are about; of so many types. */
-static int range_of(const struct request *r, unsigned int types, struct flock64 *f)
+static int range_of(const struct request *r, unsigned int types, struct flock64 *f,
+		    struct lock_owner *owner)
 {
 	const struct message *m = &r->message;
 
@@ -624,31 +592,31 @@ static int range_of(const struct request *r, unsigned int types, struct flock64 
 		return EINVAL;
 	*f = (struct flock64){ .l_type = lock_types[m->kind], .l_whence = SEEK_SET,
 		.l_start = (off64_t)m->start, .l_len = (off64_t)m->length };
+	*owner = (struct lock_owner){ &r->client->locks, m->process, m->client };
 	return 0;
 }
 
 static int lock(struct request *r)
 {
-	const struct message *m = &r->message;
-	const struct lock_owner owner = { &r->session->locks, m->process, m->client };
+	struct lock_owner owner;
 	struct flock64 range;
-	int error = range_of(r, 3, &range);
+	int error = range_of(r, 3, &range, &owner);
 
 	if (!error)
-		error = lock_set(&r->fid->file, r->fid->node, &owner, &range, m->flags & 1);
+		error = lock_set(&r->fid->file, r->fid->node, &owner, &range,
+				 r->message.flags & 1);
 	wire_numbers(&r->wire, error == EAGAIN);
 	return error == EAGAIN ? 0 : error;
 }
 
 static int getlock(struct request *r)
 {
-	const struct message *m = &r->message;
-	struct lock_owner owner = { &r->session->locks, m->process, m->client };
+	struct lock_owner owner;
 	struct flock64 range;
 	char client[PATH_MAX];
-	int kind = 2, error = range_of(r, 2, &range);
+	int kind = 2, error = range_of(r, 2, &range, &owner);
 
-	strcpy(client, m->client);
+	strcpy(client, r->message.client);
 	if (!error)
 		error = lock_test(&r->fid->file, r->fid->node, &owner, &range, client,
 				  sizeof client);
@@ -708,35 +676,33 @@ int operation_find(struct request *r)
 {
 	const struct message *m = &r->message;
 	const unsigned int needs = operations[m->type].needs;
-	const struct fids *fids = &r->session->fids;
-	struct fid *there;
+	const struct fid *there;
 
-	if (needs & FID && !(r->fid = fid_get(fids_find(fids, m->fid))))
+	if (needs & FID && !(r->fid = fid_get(fids_find(r->client, m->fid))))
 		return EBADF;
-	if (needs & DFID && !(r->dfid = fid_get(fids_find(fids, m->dfid))))
+	if (needs & DFID && !(r->dfid = fid_get(fids_find(r->client, m->dfid))))
 		return EBADF;
 	if ((needs & OPEN && r->fid->file.fd == -1) || (needs & REPLACE && !fid_quick(r->fid)))
 		return EBADF;
 	if (!(needs & NEW))
 		return 0;
 	/* a walk may be one in place */
-	there = fids_find(fids, m->newfid);
+	there = fids_find(r->client, m->newfid);
 	return m->newfid == WIRE_NOFID || (there && (there != r->fid || m->type != TWALK)) ?
 		EBADF : 0;
 }
 
 static int publish(struct request *r)
 {
-	struct session *s = r->session;
 	int error;
 
-	pthread_mutex_lock(&s->lock);
+	server_lock();
 	if (r->fid && (operations[r->message.type].needs & REPLACE ||
 		       r->message.newfid == r->message.fid))
-		error = fids_replace(&s->fids, r->fid, r->made);
+		error = fids_replace(r->client, r->fid, r->made);
 	else
-		error = fids_add(&s->fids, r->made, r->message.newfid);
-	pthread_mutex_unlock(&s->lock);
+		error = fids_add(r->client, r->made, r->message.newfid);
+	server_unlock();
 	return error;
 }
 
@@ -747,8 +713,9 @@ int operation_run(struct request *r)
 	int error = 0;
 
 	if (fid)
-		error = user_become(fid->user, o->needs & GROUP ? r->message.gid : USER_GROUP);
-	if (o->needs & (NEW | REPLACE) && !(r->made = fid_new(fid ? fid->user : NULL)))
+		error = user_become(fid->node->root->user,
+				    o->needs & GROUP ? r->message.gid : USER_GROUP);
+	if (o->needs & (NEW | REPLACE) && !(r->made = fid_new()))
 		error = ENOMEM;
 	if (!error && o->needs & CHANGES && file_read_only)
 		error = EROFS;

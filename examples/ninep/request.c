@@ -14,16 +14,16 @@
  *	    +---------------------------+---------------------------------+
  *	                       no effect: no reply, all Rflushes
  *
- * Each arrow is taken with the session's lock; what is put in the way to the client
- * there, is sent in that order.
+ * Each arrow is taken with the lock; what is put in the way to the client there, is sent in
+ * that order.
  *
  * WHY A CLIENT CAN'T BE FOOLED
  *
  * A client that flushes looks at what comes before Rflush, to know whether its request has
  * happened.  Wherever the flush finds the request, that is the truth:
  *
- * RECEIVED.  The flush takes it from the queue, under the queue's lock, and no worker has
- * seen it.  If a worker was faster, this is the next case.
+ * RECEIVED.  The flush takes it from the queue, and no worker has seen it.  If a worker was
+ * faster, this is the next case.
  *
  * RUNNING, its scope not entered yet.  An interrupt is sticky: the first call fails.
  *
@@ -50,14 +50,30 @@
 #include <string.h>
 #include <time.h>
 
+#include "call.h"
 #include "request.h"
 
 #define IDLE		1		/* seconds after which a thread ends */
 #define STACK		(256 << 10)
+#define CLOSERS		4
+#define PIPE_MOST	(64 << 10)	/* of one read of what has no end */
 
 uint32_t request_msize = 1 << 20;
 bool request_trace;
 int request_threads = 64;
+struct loop *server_loop;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+void server_lock(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+void server_unlock(void)
+{
+	pthread_mutex_unlock(&lock);
+}
 
 /* ---- queues ------------------------------------------------------------- */
 
@@ -84,126 +100,150 @@ static void queue_remove(struct request *r)
 
 /* ---- threads ------------------------------------------------------------ */
 
-struct pool {
-	int *limit;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;		/* all zero: as PTHREAD_COND_INITIALIZER */
-	struct queue queue;
-	int threads;
-	int idle;			/* of these, waiting for work */
-	bool coming;			/* one is woken or started, and not at the queue yet */
-};
+/*
+ * All threads are alike.  One leads: it waits in the loop, for all connections.  When
+ * that has brought requests it lets another one lead, and works on a request itself; so
+ * the client does not wait until a thread has been woken.  Whenever nobody leads, or
+ * there are more requests, a thread is on its way; the one that comes sends for the next.
+ * So a request that blocks holds up nobody, and many that don't are done by few threads.
+ */
+static struct thread {
+	struct thread *below;
+	pthread_cond_t wake;
+	bool called;
+} *idle;				/* the one that was busy last is on top */
+static bool coming, led, over;
 
 /*
- * Two of them.  What closes files may block too, but must get its turn while all
- * others block: a client that clunks has nothing else to wait for.
+ * What closes files may block too, but must get its turn while all others block: a client
+ * that clunks has nothing else to wait for.
  */
-static int closers = 4;
-static struct pool
-	working = { .limit = &request_threads, .lock = PTHREAD_MUTEX_INITIALIZER },
-	closing = { .limit = &closers, .lock = PTHREAD_MUTEX_INITIALIZER };
+static struct pool {
+	struct queue queue;
+	int running;
+} working, closing;
 
-static void *work(void *opaque);
+static struct pool *ready(void)
+{
+	if (closing.queue.first && closing.running < CLOSERS)
+		return &closing;
+	return working.queue.first && working.running < request_threads ? &working : NULL;
+}
 
-static int start_thread(struct pool *pool)
+static void *work(void *unused);
+
+/* False: none is to be had. */
+static bool send_for_thread(void)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
-	int error;
 
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, STACK);
-	error = pthread_create(&thread, &attr, work, pool);
-	pthread_attr_destroy(&attr);
-	pool->threads += !error;
-	return error;
+	if (!coming && idle) {
+		idle->called = coming = true;
+		pthread_cond_signal(&idle->wake);
+		idle = idle->below;
+	} else if (!coming) {
+		pthread_attr_init(&attr);
+		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+		pthread_attr_setstacksize(&attr, STACK);
+		coming = !pthread_create(&thread, &attr, work, NULL);
+		pthread_attr_destroy(&attr);
+	}
+	return coming;
 }
 
-/*
- * Whenever there are requests in the queue, a thread is on its way to it; the one that comes
- * sends for the next.  So a request that blocks holds up nobody, and many that don't are
- * done by few threads, without one being woken for each.
- */
-static int send_for_thread(struct pool *pool)
+/* False when nobody has sent for this thread for a while. */
+static bool wait_for_call(struct thread *self)
 {
-	int error = 0;
-
-	if (!pool->queue.first || pool->coming)
-		return 0;
-	if (pool->idle)
-		pthread_cond_signal(&pool->wake);
-	else if (pool->threads >= *pool->limit || (error = start_thread(pool)))
-		return error;
-	pool->coming = true;
-	return 0;
-}
-
-/* With the pool's lock: false when nobody has sent for this thread for a while. */
-static bool wait_for_work(struct pool *pool)
-{
+	struct thread **link = &idle;
 	struct timespec until;
 	int error = 0;
 
+	self->called = false;
+	self->below = idle;
+	idle = self;
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += IDLE;
-	pool->idle++;
-	while (!pool->coming && !error)
-		error = pthread_cond_timedwait(&pool->wake, &pool->lock, &until);
-	pool->idle--;
-	return pool->coming;
+	while (!self->called && !error)
+		error = pthread_cond_timedwait(&self->wake, &lock, &until);
+	if (self->called)
+		return true;
+	while (*link != self)
+		link = &(*link)->below;
+	*link = self->below;
+	return false;
 }
 
 static void run(struct request *r);
 
-static void *work(void *opaque)
+static void take(struct pool *pool)
 {
-	struct pool *pool = opaque;
-	struct request *r;
+	struct request *r = pool->queue.first;
 
-	pthread_mutex_lock(&pool->lock);
-	do {
-		pool->coming = false;	/* maybe another was sent for, and finds nothing */
-		while ((r = pool->queue.first)) {
-			queue_remove(r);
-			send_for_thread(pool);
-			pthread_mutex_unlock(&pool->lock);
-			run(r);
-			pthread_mutex_lock(&pool->lock);
-		}
-	} while (wait_for_work(pool));
-	pool->threads--;
-	pthread_mutex_unlock(&pool->lock);
-	return NULL;
+	queue_remove(r);
+	pool->running++;
+	if (!led || ready())
+		send_for_thread();
+	server_unlock();
+	run(r);
+	server_lock();
+	pool->running--;
 }
 
-/* Without any thread, and none to be had, there is no way on: the error. */
-static int submit(struct pool *pool, struct request *r)
+static void lead(void)
+{
+	led = true;
+	server_unlock();
+	loop_step(server_loop, -1);
+	server_lock();
+	led = false;
+}
+
+static void *work(void *unused)
+{
+	struct thread self = { .wake = PTHREAD_COND_INITIALIZER };
+	struct pool *pool;
+
+	server_lock();
+	do {
+		coming = false;
+		while ((pool = ready()) || !led)
+			/* where no thread is to be had, requests wait for one that is there */
+			if (pool && (led || send_for_thread() || pool == &closing))
+				take(pool);
+			else
+				lead();
+	} while (wait_for_call(&self));
+	server_unlock();
+	return unused;
+}
+
+static pthread_cond_t stopped = PTHREAD_COND_INITIALIZER;
+
+int request_work(void)
 {
 	int error;
 
-	pthread_mutex_lock(&pool->lock);
-	queue_add(&pool->queue, r);
-	error = send_for_thread(pool);
-	if (pool->threads)
-		error = 0;
-	else
-		queue_remove(r);
-	pthread_mutex_unlock(&pool->lock);
+	server_lock();
+	error = send_for_thread() ? 0 : EAGAIN;
+	while (!error && !over)
+		pthread_cond_wait(&stopped, &lock);
+	server_unlock();
 	return error;
 }
 
-/* Before a worker does? */
-static bool take_back(struct request *r)
+void request_stop(void)
 {
-	bool there;
+	over = true;
+	pthread_cond_signal(&stopped);
+}
 
-	pthread_mutex_lock(&working.lock);
-	there = r->queue == &working.queue;
-	if (there)
-		queue_remove(r);
-	pthread_mutex_unlock(&working.lock);
-	return there;
+static void submit(struct pool *pool, struct request *r)
+{
+	/* one of them the thread that leads will take */
+	if (ready())
+		send_for_thread();
+	queue_add(&pool->queue, r);
 }
 
 /* ---- replies ------------------------------------------------------------ */
@@ -219,81 +259,77 @@ static struct reply *begin_reply(struct wire *w, uint32_t room, int type, uint16
 	return reply;
 }
 
-static void send_reply(struct session *s, struct reply *reply, struct wire *w)
+static void send_reply(struct client *c, struct reply *reply, struct wire *w)
 {
 	wire_end(w);
 	reply->size = w->size;
-	s->held += reply->size + sizeof *reply;		/* until it is sent */
+	c->held += reply->size + sizeof *reply;		/* until it is sent */
 	if (request_trace)
 		wire_describe(stderr, reply->data, reply->size, NULL);
-	session_send(s, reply);
+	reply->next = NULL;
+	if (!c->first)
+		c->end = &c->first;
+	*c->end = reply;
+	c->end = &reply->next;
 }
 
 /* One without contents, or an error.  Without memory even for that, the session ends. */
-static void send_short(struct session *s, int type, uint16_t tag, int error)
+static void send_short(struct client *c, int type, uint16_t tag, int error)
 {
 	struct wire w;
 	struct reply *reply = begin_reply(&w, 16, error ? RLERROR : type, tag);
 
 	if (!reply) {
-		session_end(s);
+		request_end_all(c);
 		return;
 	}
 	if (error)
 		wire_numbers(&w, wire_error(error));
-	send_reply(s, reply, &w);
+	send_reply(c, reply, &w);
 }
 
 /* ---- the life ----------------------------------------------------------- */
 
-struct request *request_new(struct session *s, uint32_t size)
+struct request *request_new(struct client *c, uint32_t size)
 {
 	struct request *r = malloc(sizeof *r + size);
 
 	if (!r)
 		return NULL;
 	memset(r, 0, sizeof *r);
-	r->session = s;
+	r->client = c;
 	r->size = size;
 	return r;
-}
-
-/* What ends it is had from the beginning: there may be no memory then. */
-int session_init(struct session *s)
-{
-	pthread_mutex_init(&s->lock, NULL);
-	s->farewell = request_new(s, 0);
-	return s->farewell ? 0 : -1;
 }
 
 static void charge(struct request *r, uint32_t bytes)
 {
 	r->charged += bytes;
-	r->session->held += bytes;
+	r->client->held += bytes;
 }
 
 static void begin_life(struct request *r)
 {
-	r->session->tags[r->message.tag] = r;
-	r->session->live++;
+	r->client->tags[r->message.tag] = r;
+	r->client->live++;
 }
 
 static void forget(struct request *r)
 {
-	struct session *s = r->session;
+	struct client *c = r->client;
 
-	if (s->tags[r->message.tag] == r) {
-		s->tags[r->message.tag] = NULL;
-		s->live--;
+	if (c->tags[r->message.tag] == r) {
+		c->tags[r->message.tag] = NULL;
+		c->live--;
 	}
-	s->held -= r->charged;
+	c->held -= r->charged;
 	fid_put(r->fid);
 	fid_put(r->dfid);
 	free(r->reply);
 	free(r);
 }
 
-static void start_last(struct session *s);
+static void start_last(struct client *c);
 
 /*
  * It is over.  Its reply, if it gets one: what was built, or an error; the flushes; and
@@ -301,26 +337,26 @@ static void start_last(struct session *s);
  */
 static void end(struct request *r, bool answered, int error)
 {
-	struct session *s = r->session;
+	struct client *c = r->client;
 	struct request *f;
 
 	if (answered && r->reply && !error) {
-		send_reply(s, r->reply, &r->wire);
+		send_reply(c, r->reply, &r->wire);
 		r->reply = NULL;
 	} else if (answered)
-		send_short(s, 0, r->message.tag, error);
+		send_short(c, 0, r->message.tag, error);
 	while ((f = r->flushes.first)) {
 		queue_remove(f);
-		send_short(s, RFLUSH, f->message.tag, 0);
+		send_short(c, RFLUSH, f->message.tag, 0);
 		forget(f);
 	}
 	if (r->message.type == TVERSION)
-		s->ending = s->last;
+		c->ending = c->last;
 	else if (!r->message.type)
-		session_ended(s);
+		c->over = true;
 	forget(r);
-	session_relieved(s, 0);
-	start_last(s);
+	request_relieved(c, 0);
+	start_last(c);
 }
 
 static __thread struct request *running;
@@ -332,11 +368,14 @@ void request_settle(void)
 	running->settled = true;
 }
 
+/* A read of a pipe may wait for long, and gets no more at once than this. */
 static uint32_t reply_room(const struct request *r)
 {
-	const uint32_t msize = r->session->msize;
+	const uint32_t msize = r->client->msize;
+	const uint32_t room = wire_reply_room(&r->message, msize ? msize : WIRE_SMALLEST);
+	const bool pipe = r->fid && r->fid->file.fd != -1 && !r->fid->file.seekable;
 
-	return wire_reply_room(&r->message, msize ? msize : WIRE_SMALLEST);
+	return pipe && room > PIPE_MOST ? PIPE_MOST : room;
 }
 
 static int carry_out(struct request *r)
@@ -344,7 +383,7 @@ static int carry_out(struct request *r)
 	struct reply *whole;
 	int error;
 
-	r->reply = begin_reply(&r->wire, reply_room(r), r->message.type + 1, r->message.tag);
+	r->reply = begin_reply(&r->wire, r->cost, r->message.type + 1, r->message.tag);
 	if (!r->reply)
 		return ENOMEM;
 	error = operation_run(r);
@@ -359,7 +398,7 @@ static int carry_out(struct request *r)
 
 static void run(struct request *r)
 {
-	struct session *s = r->session;
+	struct client *c = r->client;
 	int error;
 
 	running = r;
@@ -373,40 +412,37 @@ static void run(struct request *r)
 	fid_put(r->fid);
 	fid_put(r->dfid);
 	r->fid = r->dfid = NULL;
-	pthread_mutex_lock(&s->lock);
+	server_lock();
 	end(r, error != SAFE_ERESTARTSYS && r->message.type, error);
-	session_unlock(s);
+	client_unlock(c);
 }
 
 /* Small requests don't wait behind large ones, and one can always be had. */
-static bool affordable(const struct session *s, const struct request *r)
+static bool affordable(const struct client *c, const struct request *r)
 {
-	return s->held + r->cost <= (r->cost < 8192 ? HELD_SMALL : HELD_LARGE) ||
-		s->held <= r->charged || r->settled;
+	return c->held + r->cost <= (r->cost < 8192 ? HELD_SMALL : HELD_LARGE) ||
+		c->held <= r->charged || r->settled;
 }
 
 static void start(struct request *r)
 {
-	struct session *s = r->session;
-	int error;
+	struct client *c = r->client;
 
-	r->starved = !affordable(s, r);
-	if (r->starved) {
-		queue_add(&s->starved, r);
+	r->cost = reply_room(r);
+	if (!affordable(c, r)) {
+		queue_add(&c->starved, r);
 		return;
 	}
 	charge(r, r->cost);
-	error = submit(r->settled ? &closing : &working, r);
-	if (error)
-		end(r, true, error);
+	submit(r->settled ? &closing : &working, r);
 }
 
-void session_relieved(struct session *s, size_t bytes)
+void request_relieved(struct client *c, size_t bytes)
 {
 	struct request *r;
 
-	s->held -= bytes;
-	while ((r = s->starved.first) && affordable(s, r)) {
+	c->held -= bytes;
+	while ((r = c->starved.first) && affordable(c, r)) {
 		queue_remove(r);
 		start(r);
 	}
@@ -420,22 +456,20 @@ static void cancel(struct request *r)
 	if (r->cancelled || r->message.type == TCLUNK || r->message.type == TVERSION)
 		return;
 	r->cancelled = true;
-	if (r->starved)			/* r->queue is the workers' to look at, if not */
+	if (r->queue) {
 		queue_remove(r);
-	else if (!take_back(r)) {
+		end(r, false, 0);
+	} else
 		safe_syscall_interrupt(&r->scope);
-		return;
-	}
-	end(r, false, 0);
 }
 
 /* A flush of a flush waits with it: that does its work, and then both are answered. */
 static void flush(struct request *f)
 {
-	struct request *r = f->session->tags[f->message.oldtag];
+	struct request *r = f->client->tags[f->message.oldtag];
 
 	if (!r) {
-		send_short(f->session, RFLUSH, f->message.tag, 0);
+		send_short(f->client, RFLUSH, f->message.tag, 0);
 		forget(f);
 		return;
 	}
@@ -446,41 +480,40 @@ static void flush(struct request *f)
 }
 
 /* When nothing else is left: the Tversion, or what closes the fids of a connection. */
-static void start_last(struct session *s)
+static void start_last(struct client *c)
 {
-	struct request *r = s->last;
+	struct request *r = c->last;
 
-	if (!r || s->live)
+	if (!r || c->live)
 		return;
-	s->last = NULL;
+	c->last = NULL;
 	begin_life(r);
 	r->settled = true;
-	if (submit(&closing, r))	/* no thread is to be had: so be it */
-		end(r, r->message.type, carry_out(r));
+	start(r);
 }
 
-static void end_with(struct session *s, struct request *last)
+static void end_with(struct client *c, struct request *last)
 {
 	int i;
 
-	if (s->last)
-		forget(s->last);	/* a Tversion that the end of the connection overtook */
-	s->last = last;
-	s->ending = true;
-	for (i = 0; i < TAGS && s->live; i++)
+	if (c->last)
+		forget(c->last);	/* a Tversion that the end of the connection overtook */
+	c->last = last;
+	c->ending = true;
+	for (i = 0; i < TAGS && c->live; i++)
 		/* flushes go with what they are about */
-		if (s->tags[i] && !s->tags[i]->flushed)
-			cancel(s->tags[i]);
-	start_last(s);
+		if (c->tags[i] && !c->tags[i]->flushed)
+			cancel(c->tags[i]);
+	start_last(c);
 }
 
-void session_end(struct session *s)
+void request_end_all(struct client *c)
 {
-	struct request *last = s->farewell;
+	struct request *last = c->farewell;
 
-	s->farewell = NULL;
+	c->farewell = NULL;
 	if (last)
-		end_with(s, last);
+		end_with(c, last);
 }
 
 /* ---- its beginning ------------------------------------------------------ */
@@ -491,11 +524,11 @@ void session_end(struct session *s)
  */
 static void clunk(struct request *r)
 {
-	struct session *s = r->session;
+	struct client *c = r->client;
 
-	fids_remove(&s->fids, r->fid);
+	fids_remove(c, r->fid);
 	if (fid_quick(r->fid)) {
-		send_short(s, RCLUNK, r->message.tag, 0);
+		send_short(c, RCLUNK, r->message.tag, 0);
 		forget(r);
 		return;
 	}
@@ -506,16 +539,16 @@ static void clunk(struct request *r)
 
 static int begin(struct request *r)
 {
-	struct session *s = r->session;
+	struct client *c = r->client;
 	int error;
 
 	if (r->message.type == TVERSION) {
-		end_with(s, r);
+		end_with(c, r);
 		return 0;
 	}
-	if (!s->msize)
+	if (!c->msize)
 		return EPROTO;
-	if (s->tags[r->message.tag])
+	if (c->tags[r->message.tag])
 		return EBUSY;
 	if (r->message.type == TAUTH)
 		return EOPNOTSUPP;
@@ -541,11 +574,10 @@ void request_received(struct request *r)
 	if (request_trace)
 		wire_describe(stderr, r->data, r->size, &r->message);
 	charge(r, r->size + (uint32_t)sizeof *r);
-	r->cost = reply_room(r);
 	if (!error)
 		error = begin(r);
 	if (!error)
 		return;
-	send_short(r->session, 0, tag, error);
+	send_short(r->client, 0, tag, error);
 	forget(r);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* request.h - requests, and the clients that they come from */
+/* request.h - requests, the clients that they come from, and the files that those know */
 #ifndef REQUEST_H
 #define REQUEST_H
 
@@ -9,8 +9,30 @@
 #include <loop.h>
 #include <safe_syscall.h>
 
-#include "fid.h"
+#include "file.h"
 #include "wire.h"
+
+/* An attribute that is read (it is here whole), or written (until the fid is clunked). */
+struct xattr {
+	AO_t *count;			/* of its client */
+	size_t size, have;
+	int flags;
+	const char *name;		/* written: under this name, behind data; read: null */
+	char data[];
+};
+
+/*
+ * What a number stands for.  A fid is never changed: an open, a create, a walk in place put
+ * a new one behind the number, and a request that runs keeps the one that it began with.
+ */
+struct fid {
+	AO_t refs;
+	uint32_t number;
+	bool replaced;			/* by one of these */
+	struct node *node;
+	struct file file;
+	struct xattr *xattr;		/* null: none */
+};
 
 struct reply {
 	struct reply *next;
@@ -24,11 +46,10 @@ struct queue {
 };
 
 struct request {
-	struct request *next, **link;		/* in the queue that it is in, if any */
-	struct queue *queue;			/* guarded by what guards that */
-	struct session *session;
+	struct request *next, **link;
+	struct queue *queue;			/* that it is in, if any */
+	struct client *client;
 	safe_syscall_scope scope;
-	bool starved;				/* its queue is the session's */
 	bool cancelled;				/* by a flush, or with its session */
 	bool settled;				/* it has had its effect, and left the scope */
 	struct queue flushes;			/* Tflushes that wait for its end */
@@ -44,11 +65,12 @@ struct request {
 
 #define TAGS		65536
 
-/* What belongs to a client, from Tversion on. */
-struct session {
-	pthread_mutex_t lock;			/* of all of this */
-	struct fids fids;
-	unsigned int locks;			/* guarded by lock.c */
+struct client {
+	/* what belongs to it from Tversion on, a session */
+	void *fids;
+	size_t fid_count;
+	AO_t xattrs;
+	unsigned int locks;			/* lock.c counts them */
 	uint32_t msize;				/* 0: no version is agreed on */
 	unsigned int live;			/* requests that aren't forgotten */
 	struct queue starved;			/* no memory for their replies now */
@@ -57,6 +79,19 @@ struct session {
 	struct request *farewell;		/* will be that in the end */
 	bool ending;				/* one of them waits or runs: take no request */
 	struct request *tags[TAGS];		/* who has which */
+
+	/* and for connection.c, its connection */
+	struct client *next, **link;
+	struct loop_bh *attend;			/* something has changed for the loop */
+	int in, out;
+	bool reading, writing;			/* what the loop waits for */
+	bool closed;				/* by the client, or for what it sent */
+	bool sending, blocked, broken, over;
+	struct reply *first, **end;		/* in the way to it */
+	struct request *request;		/* of which so much has come; null: no size yet */
+	uint32_t have;
+	size_t buffered;			/* behind that */
+	unsigned char buffer[32768];
 };
 
 /*
@@ -68,40 +103,56 @@ struct session {
 #define HELD_SMALL	(44u << 20)
 #define HELD_LARGE	(40u << 20)
 
+/* One lock for all that threads share. */
+void server_lock(void);
+void server_unlock(void);
+
+/* request.c */
+extern struct loop *server_loop;
 extern uint32_t request_msize;			/* the largest that is agreed to */
 extern bool request_trace;
 extern int request_threads;			/* so many work, at most */
-
-int session_init(struct session *);		/* all zero before; 0, or -1 */
+int request_work(void);				/* until ...; 0 or an error's number */
+void request_stop(void);			/* with the lock */
 /* A request of so many bytes, still to be put into data; null: no memory. */
-struct request *request_new(struct session *, uint32_t size);
-/* With the session's lock: it is there ... */
+struct request *request_new(struct client *, uint32_t size);
+/* With the lock: it is there; cancel all, and say that the client is over when nothing is
+   left; replies have been sent, and memory is free again. */
 void request_received(struct request *);
-/* ... cancel everything, and call session_ended() when nothing is left ... */
-void session_end(struct session *);
-/* ... replies have been sent, and memory is free again. */
-void session_relieved(struct session *, size_t bytes);
+void request_end_all(struct client *);
+void request_relieved(struct client *, size_t bytes);
 
 /*
- * operation.c.  0 or an error's number.  With the session's lock: find the fids, which the
- * request keeps from now on, whatever becomes of their numbers ...
+ * operation.c.  0 or an error's number.  With the lock: find the fids, which the request
+ * keeps from now on, whatever becomes of their numbers.  Then, on a worker, in its scope,
+ * carry it out.
  */
 int operation_find(struct request *);
-/* ... and carry it out, on a worker, in its scope. */
 int operation_run(struct request *);
 
-/* connection.c.  With the session's lock: put a reply in the way to the client ... */
-void session_send(struct session *, struct reply *);
-/* ... all is over ... */
-void session_ended(struct session *);
-/* ... and let go of the lock.  This is where what is in the way is sent. */
-void session_unlock(struct session *);
+/*
+ * connection.c.  A client writes to one descriptor and reads from another, or the same;
+ * they don't block, or are shared with other programs.  0, or -1 and errno.
+ */
+int client_new(int in, int out);
+int client_new_shared(int in, int out);
+void client_end_all(void);			/* cancel what is under way, close, stop */
+void client_unlock(struct client *);		/* let go of the lock: sends what is in the way */
+extern bool client_last;			/* when there is no other one any more, stop */
 
-/* A client reads from one descriptor and writes to another, or the same.  0, or -1 and errno. */
-int connection_new(struct loop *, int in, int out);
-extern bool connection_stop;			/* the loop, when the last one is gone */
-void connection_end_all(struct loop *);		/* cancel what is under way, close, stop */
-
-void request_settle(void);			/* see call.h */
+/* fid.c */
+struct fid *fid_new(void);
+struct fid *fid_get(struct fid *);		/* null: null, as in fid_put() */
+void fid_put(struct fid *);			/* the last one closes: may block ... */
+bool fid_quick(const struct fid *);		/* ... but not this one: nothing is open */
+/* With the lock.  Those of a client; no reference is taken by the first. */
+struct fid *fids_find(const struct client *, uint32_t number);
+int fids_add(struct client *, struct fid *, uint32_t number);	/* where the number is free */
+/* Behind the number of an old one, unless that was clunked meanwhile: then nobody gets it. */
+int fids_replace(struct client *, struct fid *old, struct fid *);
+/* If it is still there.  Whoever removes or replaces one has another reference. */
+void fids_remove(struct client *, struct fid *);
+void fids_clear(struct client *);		/* needs no lock at the end of a session */
+extern size_t fids_most;			/* of one connection */
 
 #endif

@@ -20,12 +20,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <atomic_ops.h>
-
-#include "user.h"
+#include "file.h"
 
 struct user {
-	AO_t refs, serial;
+	AO_t serial;
 	uid_t uid;
 	gid_t gid;
 	int count;
@@ -39,23 +37,23 @@ static __thread gid_t acting_group;
 static struct user *user_new(uid_t uid, const struct passwd *entry)
 {
 	static AO_t serial;
-	int count = 0;
-	struct user *user;
+	struct user *user = NULL, *larger;
+	int count = 0, error;
 
-	if (entry)
-		getgrouplist(entry->pw_name, entry->pw_gid, NULL, &count);
-	user = calloc(1, sizeof *user + count * sizeof(gid_t));
-	if (!user)
-		return NULL;
-	user->refs = 1;
+	do {
+		larger = realloc(user, sizeof *user + (size_t)count * sizeof(gid_t));
+		if (!larger) {
+			free(user);
+			return NULL;
+		}
+		user = larger;
+		/* without room for them it tells how many there are */
+		error = entry ? getgrouplist(entry->pw_name, entry->pw_gid, user->groups, &count) : 0;
+	} while (error == -1);
 	user->serial = AO_fetch_and_add1_full(&serial) + 1;
 	user->uid = uid;
 	user->gid = entry ? entry->pw_gid : uid ? 65534 : 0;	/* nobody's */
 	user->count = count;
-	if (entry && getgrouplist(entry->pw_name, entry->pw_gid, user->groups, &count) == -1)
-		count = 0;		/* it has more than a moment ago */
-	if (count < user->count)
-		user->count = count;
 	return user;
 }
 
@@ -79,21 +77,8 @@ int user_find(uint32_t number, const char *name, struct user **user)
 	return *user ? 0 : ENOMEM;
 }
 
-struct user *user_get(struct user *user)
-{
-	if (user)
-		AO_fetch_and_add1_full(&user->refs);
-	return user;
-}
-
-void user_put(struct user *user)
-{
-	if (user && AO_fetch_and_sub1_full(&user->refs) == 1)
-		free(user);
-}
-
 /* Of what is permitted put into effect these; all, or the two needed to change again. */
-static int capabilities(int all)
+static int capabilities(bool all)
 {
 	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
 	struct __user_cap_data_struct data[2];
@@ -118,12 +103,10 @@ static gid_t allowed(const struct user *user, gid_t group)
 {
 	int i;
 
-	if (group == USER_GROUP)
-		return user->gid;
-	for (i = 0; i < user->count; i++)
+	for (i = 0; i < user->count && group != USER_GROUP; i++)
 		if (user->groups[i] == group)
 			return group;
-	return user->uid ? user->gid : group;
+	return user->uid || group == USER_GROUP ? user->gid : group;
 }
 
 int user_become(const struct user *user, gid_t group)
@@ -134,10 +117,10 @@ int user_become(const struct user *user, gid_t group)
 	if (acting == user->serial && acting_group == group)
 		return 0;
 	acting = 0;
-	if (capabilities(1) ||
+	if (capabilities(true) ||
 	    syscall(SYS_setgroups, (long)user->count, user->groups) == -1 ||
 	    set_id(SYS_setfsgid, group) || set_id(SYS_setfsuid, user->uid) ||
-	    (user->uid && capabilities(0)))
+	    (user->uid && capabilities(false)))
 		return EPERM;
 	acting = user->serial;
 	acting_group = group;

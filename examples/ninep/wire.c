@@ -16,64 +16,56 @@
 /* A field has so many bytes; or it is one of these. */
 enum { STRING = 16, NAMES, DATA, OPTIONAL = 32 };
 
-struct field {
-	const char *name;
-	size_t offset;
-	int width;
-};
-
 #define F(member, width)	{ #member, offsetof(struct message, member), width }
-#define FIELDS			11
-
+#define B(member)		F(member, 1)
+#define W(member)		F(member, 2)
+#define D(member)		F(member, 4)
+#define Q(member)		F(member, 8)
+#define S(member)		F(member, STRING)
 #define QID			"148"
 #define QIDS			QID QID QID QID
 
 static const struct format {
 	const char *name;
-	struct field field[FIELDS + 1];		/* to the first without a width */
+	struct field {
+		const char *name;
+		size_t offset;
+		int width;
+	} field[12];				/* to the first without a width */
 	const char *reply;			/* the widths of its reply's numbers */
 } formats[256] = {
 	[TLERROR] = { "lerror", { { NULL, 0, 0 } }, "4" },
-	[TVERSION] = { "version", { F(msize, 4), F(version, STRING) }, "4" },
-	[TAUTH] = { "auth", { F(afid, 4), F(uname, STRING), F(aname, STRING),
-		F(n_uname, 4) }, "" },
-	[TATTACH] = { "attach", { F(newfid, 4), F(afid, 4), F(uname, STRING),
-		F(aname, STRING), F(n_uname, 4) }, QID },
-	[TFLUSH] = { "flush", { F(oldtag, 2) }, "" },
-	[TWALK] = { "walk", { F(fid, 4), F(newfid, 4), F(walk, NAMES) }, "2" QIDS QIDS QIDS QIDS },
-	[TLOPEN] = { "lopen", { F(fid, 4), F(flags, 4) }, QID "4" },
-	[TLCREATE] = { "lcreate", { F(fid, 4), F(name, STRING), F(flags, 4), F(mode, 4),
-		F(gid, 4) }, QID "4" },
-	[TREAD] = { "read", { F(fid, 4), F(offset, 8), F(count, 4) }, "" },
-	[TWRITE] = { "write", { F(fid, 4), F(offset, 8), F(data, DATA) }, "4" },
-	[TCLUNK] = { "clunk", { F(fid, 4) }, "" },
-	[TREMOVE] = { "remove", { F(fid, 4) }, "" },
-	[TSTATFS] = { "statfs", { F(fid, 4) }, "448888884" },
-	[TGETATTR] = { "getattr", { F(fid, 4), F(mask, 8) },
-		"8" QID "444" "88888" "88888888" "88" },
-	[TSETATTR] = { "setattr", { F(fid, 4), F(valid, 4), F(mode, 4), F(uid, 4),
-		F(gid, 4), F(length, 8), F(atime, 8), F(atime_nsec, 8), F(mtime, 8),
-		F(mtime_nsec, 8) }, "" },
-	[TREADDIR] = { "readdir", { F(fid, 4), F(offset, 8), F(count, 4) }, "" },
-	[TFSYNC] = { "fsync", { F(fid, 4), F(datasync, 4 | OPTIONAL) }, "" },
-	[TLOCK] = { "lock", { F(fid, 4), F(kind, 1), F(flags, 4), F(start, 8),
-		F(length, 8), F(process, 4), F(client, STRING) }, "1" },
-	[TGETLOCK] = { "getlock", { F(fid, 4), F(kind, 1), F(start, 8), F(length, 8),
-		F(process, 4), F(client, STRING) }, "1884" },
-	[TLINK] = { "link", { F(dfid, 4), F(fid, 4), F(name, STRING) }, "" },
-	[TSYMLINK] = { "symlink", { F(dfid, 4), F(name, STRING), F(target, STRING),
-		F(gid, 4) }, QID },
-	[TMKNOD] = { "mknod", { F(dfid, 4), F(name, STRING), F(mode, 4), F(major, 4),
-		F(minor, 4), F(gid, 4) }, QID },
-	[TMKDIR] = { "mkdir", { F(dfid, 4), F(name, STRING), F(mode, 4), F(gid, 4) }, QID },
-	[TRENAME] = { "rename", { F(fid, 4), F(dfid, 4), F(name, STRING) }, "" },
-	[TRENAMEAT] = { "renameat", { F(fid, 4), F(name, STRING), F(dfid, 4),
-		F(newname, STRING) }, "" },
-	[TUNLINKAT] = { "unlinkat", { F(dfid, 4), F(name, STRING), F(flags, 4) }, "" },
-	[TREADLINK] = { "readlink", { F(fid, 4) }, "" },
-	[TXATTRWALK] = { "xattrwalk", { F(fid, 4), F(newfid, 4), F(name, STRING) }, "8" },
-	[TXATTRCREATE] = { "xattrcreate", { F(fid, 4), F(name, STRING), F(length, 8),
-		F(flags, 4) }, "" },
+	[TVERSION] = { "version", { D(msize), S(version) }, "4" },
+	[TAUTH] = { "auth", { D(afid), S(uname), S(aname), D(n_uname) }, "" },
+	[TATTACH] = { "attach", { D(newfid), D(afid), S(uname), S(aname), D(n_uname) }, QID },
+	[TFLUSH] = { "flush", { W(oldtag) }, "" },
+	[TWALK] = { "walk", { D(fid), D(newfid), F(walk, NAMES) }, "2" QIDS QIDS QIDS QIDS },
+	[TLOPEN] = { "lopen", { D(fid), D(flags) }, QID "4" },
+	[TLCREATE] = { "lcreate", { D(fid), S(name), D(flags), D(mode), D(gid) }, QID "4" },
+	[TREAD] = { "read", { D(fid), Q(offset), D(count) }, "" },
+	[TWRITE] = { "write", { D(fid), Q(offset), F(data, DATA) }, "4" },
+	[TCLUNK] = { "clunk", { D(fid) }, "" },
+	[TREMOVE] = { "remove", { D(fid) }, "" },
+	[TSTATFS] = { "statfs", { D(fid) }, "448888884" },
+	[TGETATTR] = { "getattr", { D(fid), Q(mask) }, "8" QID "444" "88888" "88888888" "88" },
+	[TSETATTR] = { "setattr", { D(fid), D(valid), D(mode), D(uid), D(gid), Q(length),
+		Q(atime), Q(atime_nsec), Q(mtime), Q(mtime_nsec) }, "" },
+	[TREADDIR] = { "readdir", { D(fid), Q(offset), D(count) }, "" },
+	[TFSYNC] = { "fsync", { D(fid), F(datasync, 4 | OPTIONAL) }, "" },
+	[TLOCK] = { "lock", { D(fid), B(kind), D(flags), Q(start), Q(length), D(process),
+		S(client) }, "1" },
+	[TGETLOCK] = { "getlock", { D(fid), B(kind), Q(start), Q(length), D(process),
+		S(client) }, "1884" },
+	[TLINK] = { "link", { D(dfid), D(fid), S(name) }, "" },
+	[TSYMLINK] = { "symlink", { D(dfid), S(name), S(target), D(gid) }, QID },
+	[TMKNOD] = { "mknod", { D(dfid), S(name), D(mode), D(major), D(minor), D(gid) }, QID },
+	[TMKDIR] = { "mkdir", { D(dfid), S(name), D(mode), D(gid) }, QID },
+	[TRENAME] = { "rename", { D(fid), D(dfid), S(name) }, "" },
+	[TRENAMEAT] = { "renameat", { D(fid), S(name), D(dfid), S(newname) }, "" },
+	[TUNLINKAT] = { "unlinkat", { D(dfid), S(name), D(flags) }, "" },
+	[TREADLINK] = { "readlink", { D(fid) }, "" },
+	[TXATTRWALK] = { "xattrwalk", { D(fid), D(newfid), S(name) }, "8" },
+	[TXATTRCREATE] = { "xattrcreate", { D(fid), S(name), Q(length), D(flags) }, "" },
 };
 
 /* ---- requests ----------------------------------------------------------- */
@@ -98,19 +90,19 @@ struct cursor {
 	int error;
 };
 
-static uint64_t spoilt(struct cursor *c, int error)
+/* Something is right?  Else that is the error. */
+static bool need(struct cursor *c, bool right, int error)
 {
-	c->at = c->end;
-	c->error = error;
-	return 0;
+	if (!right && !c->error) {
+		c->error = error;
+		c->at = c->end;
+	}
+	return !c->error;
 }
 
-/* So many bytes are there? */
 static bool has(struct cursor *c, uint64_t bytes)
 {
-	if (!c->error && bytes > (uint64_t)(c->end - c->at))
-		spoilt(c, EINVAL);
-	return !c->error;
+	return need(c, bytes <= (uint64_t)(c->end - c->at), EINVAL);
 }
 
 static uint64_t take_number(struct cursor *c, int bytes)
@@ -127,12 +119,9 @@ static const char *take_string(struct cursor *c)
 	unsigned char *string = c->at;
 	uint64_t length = take_number(c, 2);
 
-	if (!has(c, length))
+	if (!has(c, length) || !need(c, length < PATH_MAX, ENAMETOOLONG) ||
+	    !need(c, !memchr(c->at, 0, length), EINVAL))
 		return NULL;
-	if (memchr(c->at, 0, length) || length >= PATH_MAX) {
-		spoilt(c, length >= PATH_MAX ? ENAMETOOLONG : EINVAL);
-		return NULL;
-	}
 	memmove(string, c->at, length);
 	string[length] = 0;
 	c->at += length;
@@ -150,8 +139,7 @@ static void take_field(struct cursor *c, const struct field *f, struct message *
 		break;
 	case NAMES:
 		names = take_number(c, 2);
-		if (names > WIRE_NAMES)
-			spoilt(c, EINVAL);
+		need(c, names <= WIRE_NAMES, EINVAL);
 		while (!c->error && m->names < names)
 			m->walk[m->names++] = take_string(c);
 		break;
@@ -207,12 +195,14 @@ static void put(unsigned char *p, uint64_t value, int bytes)
 		*p++ = (unsigned char)value;
 }
 
+static bool has_count(int type)
+{
+	return type == RREAD || type == RREADDIR;
+}
+
 void wire_begin(struct wire *w, unsigned char *data, uint32_t room, int type, uint16_t tag)
 {
-	w->data = data;
-	w->size = WIRE_HEADER;
-	w->room = room;
-	w->full = false;
+	*w = (struct wire){ data, has_count(type) ? WIRE_READ : WIRE_HEADER, room, false };
 	data[4] = (unsigned char)type;
 	put(data + 5, tag, 2);
 }
@@ -261,13 +251,10 @@ bool wire_entry(struct wire *w, const uint64_t numbers[5], const char *name)
 	return false;
 }
 
-void wire_end_data(struct wire *w)
-{
-	put(w->data + WIRE_HEADER, w->size - WIRE_READ, 4);
-}
-
 void wire_end(struct wire *w)
 {
+	if (has_count(w->data[4]))
+		put(w->data + WIRE_HEADER, w->size - WIRE_READ, 4);
 	put(w->data, w->size, 4);
 }
 
@@ -277,10 +264,7 @@ void wire_end(struct wire *w)
  */
 uint32_t wire_error(int error)
 {
-	static const struct {
-		int host;
-		uint32_t wire;
-	} differ[] = {
+	static const int differ[][2] = {
 		{ EDEADLK, 35 }, { ENAMETOOLONG, 36 }, { ENOLCK, 37 }, { ENOSYS, 38 },
 		{ ENOTEMPTY, 39 }, { ELOOP, 40 }, { ENODATA, 61 }, { ETIME, 62 },
 		{ EREMOTE, 66 }, { EPROTO, 71 }, { EBADMSG, 74 }, { EOVERFLOW, 75 },
@@ -293,8 +277,8 @@ uint32_t wire_error(int error)
 	size_t i;
 
 	for (i = 0; i < sizeof differ / sizeof differ[0]; i++)
-		if (differ[i].host == error)
-			return differ[i].wire;
+		if (differ[i][0] == error)
+			return differ[i][1];
 	return (uint32_t)error;
 }
 
