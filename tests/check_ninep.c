@@ -350,7 +350,7 @@ START_TEST(xattrs)
 	must(&client, Tread, "dqd", 2u, (uint64_t)1, 100u);
 	ck_assert_uint_eq(get(&client, 4), 3);
 	ck_assert_int_eq(memcmp(client.at, "our", 3), 0);
-	must(&client, Tread, "dqd", 2u, ~(uint64_t)0, 100u);
+	must(&client, Tread, "dqd", 2u, (uint64_t)1 << 40, 100u);
 	ck_assert_uint_eq(get(&client, 4), 0);
 	must_fail(EBADF, &client, Twrite, "dqD", 2u, (uint64_t)0, "x", 1u);
 	must_fail(EBADF, &client, Txattrwalk, "dds", 1u, 2u, "user.b");

@@ -7,13 +7,9 @@
  * thread sends at a time, those that come meanwhile leave it theirs.  When the client
  * does not take them, the loop waits until it does.
  */
-#include <errno.h>
 #include <malloc.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #include "request.h"
 
@@ -27,44 +23,41 @@ bool client_last;
 /* So many bytes need not be kept any more. */
 static void sent(struct client *c, size_t bytes)
 {
-	struct reply *reply;
+	struct request *r;
 
-	while ((reply = c->first) && bytes >= reply->size - reply->sent) {
-		bytes -= reply->size - reply->sent;
-		c->first = reply->next;
-		request_relieved(c, reply->size + sizeof *reply);
-		free(reply);
+	while ((r = c->replies.first) && bytes >= r->wire.size - r->sent) {
+		bytes -= r->wire.size - r->sent;
+		queue_remove(r);
+		request_free(r);
 	}
-	if (reply)
-		reply->sent += (uint32_t)bytes;
+	if (r)
+		r->sent += (uint32_t)bytes;
 }
 
 /* With the lock, which it lets go of while it sends. */
 static void push(struct client *c)
 {
 	struct iovec iov[BATCH];
-	struct reply *reply;
+	struct request *r;
 	ssize_t n;
 	int parts;
 
 	c->sending = true;
-	while (c->first && !c->blocked && !c->broken) {
+	while (c->replies.first && !c->blocked) {
 		parts = 0;
-		for (reply = c->first; reply && parts < BATCH; reply = reply->next)
-			iov[parts++] = (struct iovec){ reply->data + reply->sent,
-				reply->size - reply->sent };
+		for (r = c->replies.first; r && parts < BATCH; r = r->next)
+			iov[parts++] = (struct iovec){ r->wire.data + r->sent,
+				r->wire.size - r->sent };
 		server_unlock();
 		n = writev(c->out, iov, parts);
 		server_lock();
-		if (n >= 0)
-			sent(c, (size_t)n);
-		else if (errno == EAGAIN)
+		if (n == -1 && errno == EAGAIN)
 			c->blocked = true;
-		else
-			c->broken = errno != EINTR;
+		else if (n != -1 || errno != EINTR) {
+			c->broken |= n == -1;
+			sent(c, n == -1 ? SIZE_MAX : (size_t)n);
+		}
 	}
-	if (c->broken)
-		sent(c, SIZE_MAX);
 	c->sending = false;
 }
 
@@ -75,12 +68,12 @@ static bool wants_input(const struct client *c)
 
 static bool wants_room(const struct client *c)
 {
-	return c->blocked && !c->broken && !c->closed;
+	return c->blocked && !c->closed;
 }
 
 void client_unlock(struct client *c)
 {
-	if (c->first && !c->sending && (!c->blocked || c->broken))
+	if (c->replies.first && !c->sending)
 		push(c);
 	/* is what the loop does for it no longer what it should?  In here, as it is gone
 	   when the loop has seen that it is over */
@@ -91,13 +84,6 @@ void client_unlock(struct client *c)
 }
 
 /* ---- from the client ---------------------------------------------------- */
-
-/* Nothing more is taken from it; what is under way is cancelled. */
-static void close_it(struct client *c)
-{
-	c->closed = true;
-	request_end_all(c);
-}
 
 /* Messages from the buffer.  What it can't take now waits there: a Tversion has to end. */
 static void feed(struct client *c)
@@ -116,10 +102,9 @@ static void feed(struct client *c)
 			c->have = 0;
 		}
 		r = c->request;
-		if (!r) {
-			close_it(c);
+		c->broken |= !r;
+		if (!r)
 			break;
-		}
 		n = r->size - c->have < left ? r->size - c->have : left;
 		memcpy(r->data + c->have, at, n);
 		at += n;
@@ -153,40 +138,6 @@ static void watch(struct client *c)
 		loop_fd(server_loop, c->out, NULL, out, c);
 }
 
-/* What is long goes where it belongs, at once. */
-static void readable(void *opaque)
-{
-	struct client *c = opaque;
-	struct request *r = c->request;
-	const bool direct = r && r->size - c->have > sizeof c->buffer;
-	ssize_t n = direct ? read(c->in, r->data + c->have, r->size - c->have) :
-		read(c->in, c->buffer + c->buffered, sizeof c->buffer - c->buffered);
-
-	if (n == -1 && (errno == EAGAIN || errno == EINTR))
-		return;
-	server_lock();
-	if (n <= 0)
-		close_it(c);
-	else if (direct)
-		c->have += (uint32_t)n;
-	else
-		c->buffered += (size_t)n;
-	feed(c);
-	watch(c);
-	client_unlock(c);
-}
-
-static void writable(void *opaque)
-{
-	struct client *c = opaque;
-
-	server_lock();
-	c->blocked = false;
-	client_unlock(c);
-}
-
-/* ---- on the loop -------------------------------------------------------- */
-
 static void destroy(struct client *c)
 {
 	close(c->in);
@@ -206,15 +157,14 @@ static void destroy(struct client *c)
 		request_stop();
 }
 
-/* What follows for the loop from what workers, and itself, have done. */
-static void attend(void *opaque)
+/* What follows from what workers, and the loop, have done.  With the lock, which it lets go of. */
+static void look_after(struct client *c)
 {
-	struct client *c = opaque;
-
-	server_lock();
-	if (c->broken && !c->closed)
-		close_it(c);
 	feed(c);
+	if (c->broken && !c->closed) {	/* what is under way is cancelled */
+		c->closed = true;
+		request_end_all(c, &c->farewell);
+	}
 	watch(c);
 	if (c->over && !c->sending) {
 		destroy(c);
@@ -223,19 +173,60 @@ static void attend(void *opaque)
 		client_unlock(c);
 }
 
+static void attend(void *opaque)
+{
+	server_lock();
+	look_after(opaque);
+}
+
+/* What is long goes where it belongs, at once. */
+static void readable(void *opaque)
+{
+	struct client *c = opaque;
+	struct request *r = c->request;
+	const bool direct = r && r->size - c->have > sizeof c->buffer;
+	ssize_t n = direct ? read(c->in, r->data + c->have, r->size - c->have) :
+		read(c->in, c->buffer + c->buffered, sizeof c->buffer - c->buffered);
+
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	server_lock();
+	if (n <= 0)
+		c->broken = true;
+	else if (direct)
+		c->have += (uint32_t)n;
+	else
+		c->buffered += (size_t)n;
+	look_after(c);
+}
+
+static void writable(void *opaque)
+{
+	struct client *c = opaque;
+
+	server_lock();
+	c->blocked = false;
+	look_after(c);
+}
+
+/* ---- their beginning and end -------------------------------------------- */
+
 /*
  * Descriptors must not block; and that is not to be seen by others who have them too, so
- * they are opened again, for this server alone, where that can be had.
+ * they are opened again, for this server alone, where that can be had: not sockets.
  */
 static int own(int fd, int mode)
 {
-	char path[FILE_PROC];
-	int again = open(file_proc(path, fd), mode | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	char path[32];
+	int again;
 
-	if (again == -1)		/* sockets: only those of another program are shared */
-		return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == -1 ? -1 : fd;
-	close(fd);
-	return again;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	again = open(path, mode | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	if (again != -1)
+		close(fd);
+	else
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	return again == -1 ? fd : again;
 }
 
 int client_new(int in, int out)
@@ -246,18 +237,15 @@ int client_new(int in, int out)
 
 	if (c == MAP_FAILED)
 		return -1;
-	/* what ends it is had from the beginning: there may be no memory then */
-	c->farewell = request_new(c, 0);
 	c->attend = loop_bh_new(server_loop, attend, c);
-	if (!c->farewell || !c->attend) {
-		loop_bh_delete(c->attend);
-		free(c->farewell);
+	if (!c->attend) {
 		munmap(c, sizeof *c);
 		errno = ENOMEM;
 		return -1;
 	}
-	c->in = in;
-	c->out = out;
+	c->farewell.client = c;
+	c->in = own(in, in == out ? O_RDWR : O_RDONLY);
+	c->out = in == out ? c->in : own(out, O_WRONLY);
 	c->link = &clients;
 	c->next = clients;
 	if (c->next)
@@ -265,17 +253,6 @@ int client_new(int in, int out)
 	clients = c;
 	watch(c);
 	return 0;
-}
-
-int client_new_shared(int in, int out)
-{
-	if (in == out)
-		out = in = own(in, O_RDWR);
-	else {
-		in = own(in, O_RDONLY);
-		out = own(out, O_WRONLY);
-	}
-	return in == -1 || out == -1 ? -1 : client_new(in, out);
 }
 
 void client_end_all(void)
@@ -286,8 +263,8 @@ void client_end_all(void)
 	for (c = clients; c; c = next) {
 		next = c->next;
 		server_lock();
-		close_it(c);
-		client_unlock(c);
+		c->broken = true;
+		look_after(c);
 	}
 	server_lock();
 	if (!clients)

@@ -5,8 +5,8 @@
  *	            worker takes it             operation returns
  *	 RECEIVED -----------------> RUNNING ------------------------> ANSWERED
  *	    |                           |                                 |
- *	    | flush                     | flush:                          | all Rflushes
- *	    |                           | interrupt the scope             |
+ *	    | flush                     | flush:                          | all Rflushes;
+ *	    |                           | interrupt the scope             | sent
  *	    |                           v                                 v
  *	    |                       CANCELLED --- it had an effect ---> FORGOTTEN
  *	    |                           |        or an end of its own:    ^
@@ -14,16 +14,15 @@
  *	    +---------------------------+---------------------------------+
  *	                       no effect: no reply, all Rflushes
  *
- * Each arrow is taken with the lock; what is put in the way to the client there, is sent in
- * that order.
+ * Each arrow is taken with the lock.  A request becomes its reply, and those are sent in the
+ * order in which they have.
  *
  * WHY A CLIENT CAN'T BE FOOLED
  *
  * A client that flushes looks at what comes before Rflush, to know whether its request has
  * happened.  Wherever the flush finds the request, that is the truth:
  *
- * RECEIVED.  The flush takes it from the queue, and no worker has seen it.  If a worker was
- * faster, this is the next case.
+ * RECEIVED.  The flush takes it from the queue, and no worker has seen it.
  *
  * RUNNING, its scope not entered yet.  An interrupt is sticky: the first call fails.
  *
@@ -36,8 +35,8 @@
  * RUNNING, after its last call.  The interrupt comes too late and changes nothing; once the
  * scope is left it can't reach the thread, which has the next request to run.
  *
- * ANSWERED.  The tag is free from the moment in which the reply is put in the way to the
- * client, so the flush finds none, and its Rflush is behind that reply.
+ * ANSWERED.  The tag is free from the moment in which the request becomes its reply, so the
+ * flush finds none, and its Rflush is behind that reply.
  *
  * CANCELLED.  Another flush, or a flush of the flush, is put behind the first one; all are
  * answered in order, when the request is over.  Their tags are taken until then.
@@ -45,9 +44,6 @@
  * A session that ends (Tversion, a closed connection) cancels all of its requests, waits
  * for their end, and then for that of the fids.  Nothing of it is left when Rversion is sent.
  */
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "call.h"
@@ -63,17 +59,7 @@ bool request_trace;
 int request_threads = 64;
 struct loop *server_loop;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
-void server_lock(void)
-{
-	pthread_mutex_lock(&lock);
-}
-
-void server_unlock(void)
-{
-	pthread_mutex_unlock(&lock);
-}
+pthread_mutex_t server_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- queues ------------------------------------------------------------- */
 
@@ -88,7 +74,7 @@ static void queue_add(struct queue *queue, struct request *r)
 	r->queue = queue;
 }
 
-static void queue_remove(struct request *r)
+void queue_remove(struct request *r)
 {
 	*r->link = r->next;
 	if (r->next)
@@ -107,27 +93,21 @@ static void queue_remove(struct request *r)
  * there are more requests, a thread is on its way; the one that comes sends for the next.
  * So a request that blocks holds up nobody, and many that don't are done by few threads.
  */
-static struct thread {
-	struct thread *below;
-	pthread_cond_t wake;
-	bool called;
-} *idle;				/* the one that was busy last is on top */
+static pthread_cond_t wake = PTHREAD_COND_INITIALIZER, stopped = PTHREAD_COND_INITIALIZER;
+static int idle;
 static bool coming, led, over;
+static struct queue waiting, closing;
+static int busy;
 
 /*
  * What closes files may block too, but must get its turn while all others block: a client
  * that clunks has nothing else to wait for.
  */
-static struct pool {
-	struct queue queue;
-	int running;
-} working, closing;
-
-static struct pool *ready(void)
+static struct request *ready(void)
 {
-	if (closing.queue.first && closing.running < CLOSERS)
-		return &closing;
-	return working.queue.first && working.running < request_threads ? &working : NULL;
+	struct request *r = closing.first ? closing.first : waiting.first;
+
+	return r && busy < request_threads + (r->settled ? CLOSERS : 0) ? r : NULL;
 }
 
 static void *work(void *unused);
@@ -138,12 +118,12 @@ static bool send_for_thread(void)
 	pthread_attr_t attr;
 	pthread_t thread;
 
-	if (!coming && idle) {
-		idle->called = coming = true;
-		pthread_cond_signal(&idle->wake);
-		idle = idle->below;
-	} else if (!coming) {
-		pthread_attr_init(&attr);
+	if (coming)
+		return true;
+	coming = idle;
+	if (idle)
+		pthread_cond_signal(&wake);
+	else if (!pthread_attr_init(&attr)) {
 		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 		pthread_attr_setstacksize(&attr, STACK);
 		coming = !pthread_create(&thread, &attr, work, NULL);
@@ -153,72 +133,51 @@ static bool send_for_thread(void)
 }
 
 /* False when nobody has sent for this thread for a while. */
-static bool wait_for_call(struct thread *self)
+static bool wait_for_call(void)
 {
-	struct thread **link = &idle;
 	struct timespec until;
 	int error = 0;
 
-	self->called = false;
-	self->below = idle;
-	idle = self;
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += IDLE;
-	while (!self->called && !error)
-		error = pthread_cond_timedwait(&self->wake, &lock, &until);
-	if (self->called)
-		return true;
-	while (*link != self)
-		link = &(*link)->below;
-	*link = self->below;
-	return false;
+	idle++;
+	while (!coming && !error)
+		error = pthread_cond_timedwait(&wake, &server_mutex, &until);
+	idle--;
+	return coming;
 }
 
 static void run(struct request *r);
 
-static void take(struct pool *pool)
-{
-	struct request *r = pool->queue.first;
-
-	queue_remove(r);
-	pool->running++;
-	if (!led || ready())
-		send_for_thread();
-	server_unlock();
-	run(r);
-	server_lock();
-	pool->running--;
-}
-
-static void lead(void)
-{
-	led = true;
-	server_unlock();
-	loop_step(server_loop, -1);
-	server_lock();
-	led = false;
-}
-
 static void *work(void *unused)
 {
-	struct thread self = { .wake = PTHREAD_COND_INITIALIZER };
-	struct pool *pool;
+	struct request *r;
 
 	server_lock();
 	do {
 		coming = false;
-		while ((pool = ready()) || !led)
+		while ((r = ready()) || !led)
 			/* where no thread is to be had, requests wait for one that is there */
-			if (pool && (led || send_for_thread() || pool == &closing))
-				take(pool);
-			else
-				lead();
-	} while (wait_for_call(&self));
+			if (r && (led || send_for_thread() || r->settled)) {
+				queue_remove(r);
+				busy++;
+				if (ready())
+					send_for_thread();
+				server_unlock();
+				run(r);
+				server_lock();
+				busy--;
+			} else {
+				led = true;
+				server_unlock();
+				loop_step(server_loop, -1);
+				server_lock();
+				led = false;
+			}
+	} while (wait_for_call());
 	server_unlock();
 	return unused;
 }
-
-static pthread_cond_t stopped = PTHREAD_COND_INITIALIZER;
 
 int request_work(void)
 {
@@ -227,7 +186,7 @@ int request_work(void)
 	server_lock();
 	error = send_for_thread() ? 0 : EAGAIN;
 	while (!error && !over)
-		pthread_cond_wait(&stopped, &lock);
+		pthread_cond_wait(&stopped, &server_mutex);
 	server_unlock();
 	return error;
 }
@@ -238,57 +197,7 @@ void request_stop(void)
 	pthread_cond_signal(&stopped);
 }
 
-static void submit(struct pool *pool, struct request *r)
-{
-	/* one of them the thread that leads will take */
-	if (ready())
-		send_for_thread();
-	queue_add(&pool->queue, r);
-}
-
-/* ---- replies ------------------------------------------------------------ */
-
-static struct reply *begin_reply(struct wire *w, uint32_t room, int type, uint16_t tag)
-{
-	struct reply *reply = malloc(sizeof *reply + room);
-
-	if (!reply)
-		return NULL;
-	reply->sent = 0;
-	wire_begin(w, reply->data, room, type, tag);
-	return reply;
-}
-
-static void send_reply(struct client *c, struct reply *reply, struct wire *w)
-{
-	wire_end(w);
-	reply->size = w->size;
-	c->held += reply->size + sizeof *reply;		/* until it is sent */
-	if (request_trace)
-		wire_describe(stderr, reply->data, reply->size, NULL);
-	reply->next = NULL;
-	if (!c->first)
-		c->end = &c->first;
-	*c->end = reply;
-	c->end = &reply->next;
-}
-
-/* One without contents, or an error.  Without memory even for that, the session ends. */
-static void send_short(struct client *c, int type, uint16_t tag, int error)
-{
-	struct wire w;
-	struct reply *reply = begin_reply(&w, 16, error ? RLERROR : type, tag);
-
-	if (!reply) {
-		request_end_all(c);
-		return;
-	}
-	if (error)
-		wire_numbers(&w, wire_error(error));
-	send_reply(c, reply, &w);
-}
-
-/* ---- the life ----------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------- */
 
 struct request *request_new(struct client *c, uint32_t size)
 {
@@ -296,17 +205,75 @@ struct request *request_new(struct client *c, uint32_t size)
 
 	if (!r)
 		return NULL;
-	memset(r, 0, sizeof *r);
+	memset(r, 0, offsetof(struct request, small));
 	r->client = c;
 	r->size = size;
+	r->data = (unsigned char *)(r + 1);
 	return r;
 }
 
-static void charge(struct request *r, uint32_t bytes)
+static void charge(struct request *r, int64_t bytes)
 {
 	r->charged += bytes;
 	r->client->held += bytes;
 }
+
+/* Most replies find room in the request.  Memory that one had before is given back. */
+static int begin_reply(struct request *r, int type, uint32_t room)
+{
+	const bool large = room > sizeof r->small;
+
+	free(r->large);
+	r->large = large ? malloc(room) : NULL;
+	if (large && !r->large)
+		return ENOMEM;
+	wire_begin(&r->wire, large ? r->large : r->small, room, type, r->message.tag);
+	return 0;
+}
+
+/* Small requests don't wait behind large ones, and one can always be had. */
+static bool affordable(const struct client *c, const struct request *r)
+{
+	return c->held + r->cost <= (r->cost < 8192 ? HELD_SMALL : HELD_LARGE) ||
+		(int64_t)c->held <= r->charged || r->settled;
+}
+
+static void start(struct request *r)
+{
+	struct client *c = r->client;
+
+	r->cost = wire_reply_room(&r->message, c->msize ? c->msize : WIRE_SMALLEST);
+	/* a read of a pipe may wait for long, and gets no more at once than this */
+	if (r->fid && r->fid->open != -1 && !r->fid->seekable && r->cost > PIPE_MOST)
+		r->cost = PIPE_MOST;
+	if (!affordable(c, r)) {
+		queue_add(&c->starved, r);
+		return;
+	}
+	charge(r, r->cost);
+	/* one of them the thread that leads will take */
+	if (ready())
+		send_for_thread();
+	queue_add(r->settled ? &closing : &waiting, r);
+}
+
+/* Its memory is there for others. */
+void request_free(struct request *r)
+{
+	struct client *c = r->client;
+	struct request *next;
+
+	c->held -= r->charged;
+	free(r->large);
+	if (r != &c->farewell)
+		free(r);
+	while ((next = c->starved.first) && affordable(c, next)) {
+		queue_remove(next);
+		start(next);
+	}
+}
+
+/* ---- the life ----------------------------------------------------------- */
 
 static void begin_life(struct request *r)
 {
@@ -314,48 +281,68 @@ static void begin_life(struct request *r)
 	r->client->live++;
 }
 
-static void forget(struct request *r)
+/* What was built goes its way, or an error.  Memory that it does not need is given back. */
+static void answer(struct request *r, int error)
 {
-	struct client *c = r->client;
+	unsigned char *less;
+	uint32_t keeps;
 
-	if (c->tags[r->message.tag] == r) {
-		c->tags[r->message.tag] = NULL;
-		c->live--;
+	if (r->wire.full && !error)
+		error = EMSGSIZE;
+	if (error) {
+		begin_reply(r, RLERROR, sizeof r->small);
+		wire_numbers(&r->wire, error);
 	}
-	c->held -= r->charged;
-	fid_put(r->fid);
-	fid_put(r->dfid);
-	free(r->reply);
-	free(r);
+	wire_end(&r->wire);
+	keeps = r->large ? r->wire.size : 0;
+	if (keeps < r->cost / 2) {
+		less = keeps ? realloc(r->large, keeps) : NULL;
+		if (less)
+			r->large = r->wire.data = less;
+		charge(r, (int64_t)keeps - r->cost);
+	}
+	if (request_trace)
+		wire_describe(stderr, r->wire.data, r->wire.size, NULL);
+	queue_add(&r->client->replies, r);
 }
 
-static void start_last(struct client *c);
+static void start_last(struct client *c)
+{
+	struct request *r = c->last;
 
-/*
- * It is over.  Its reply, if it gets one: what was built, or an error; the flushes; and
- * then it is no more.
- */
+	/* the Tversion, or what closes the fids of a connection, when nothing else is left */
+	if (!r || c->live)
+		return;
+	c->last = NULL;
+	begin_life(r);
+	r->settled = true;
+	start(r);
+}
+
+/* It is over.  It gets its reply, or none; then come those of the flushes. */
 static void end(struct request *r, bool answered, int error)
 {
 	struct client *c = r->client;
 	struct request *f;
 
-	if (answered && r->reply && !error) {
-		send_reply(c, r->reply, &r->wire);
-		r->reply = NULL;
-	} else if (answered)
-		send_short(c, 0, r->message.tag, error);
-	while ((f = r->flushes.first)) {
-		queue_remove(f);
-		send_short(c, RFLUSH, f->message.tag, 0);
-		forget(f);
+	if (c->tags[r->message.tag] == r) {
+		c->tags[r->message.tag] = NULL;
+		c->live--;
 	}
+	fid_put(r->fid);
+	fid_put(r->dfid);
 	if (r->message.type == TVERSION)
 		c->ending = c->last;
 	else if (!r->message.type)
 		c->over = true;
-	forget(r);
-	request_relieved(c, 0);
+	if (answered)
+		answer(r, error);
+	while ((f = r->flushes.first)) {
+		queue_remove(f);
+		end(f, true, 0);
+	}
+	if (!answered)
+		request_free(r);
 	start_last(c);
 }
 
@@ -368,34 +355,6 @@ void request_settle(void)
 	running->settled = true;
 }
 
-/* A read of a pipe may wait for long, and gets no more at once than this. */
-static uint32_t reply_room(const struct request *r)
-{
-	const uint32_t msize = r->client->msize;
-	const uint32_t room = wire_reply_room(&r->message, msize ? msize : WIRE_SMALLEST);
-	const bool pipe = r->fid && r->fid->file.fd != -1 && !r->fid->file.seekable;
-
-	return pipe && room > PIPE_MOST ? PIPE_MOST : room;
-}
-
-static int carry_out(struct request *r)
-{
-	struct reply *whole;
-	int error;
-
-	r->reply = begin_reply(&r->wire, r->cost, r->message.type + 1, r->message.tag);
-	if (!r->reply)
-		return ENOMEM;
-	error = operation_run(r);
-	if (!error && r->wire.full)
-		error = EMSGSIZE;
-	/* memory that was not needed is given back: the reply may wait for long */
-	if (!error && r->wire.size < r->wire.room / 2 &&
-	    (whole = realloc(r->reply, sizeof *whole + r->wire.size)))
-		r->reply = whole, r->wire.data = whole->data;
-	return error;
-}
-
 static void run(struct request *r)
 {
 	struct client *c = r->client;
@@ -404,7 +363,9 @@ static void run(struct request *r)
 	running = r;
 	if (!r->settled)
 		safe_syscall_enter(&r->scope);
-	error = carry_out(r);
+	error = begin_reply(r, r->message.type + 1, r->cost);
+	if (!error)
+		error = operation_run(r);
 	if (!r->settled)
 		safe_syscall_leave(&r->scope);
 	/* from here on no flush of it reaches this thread; files are closed, if they are by
@@ -417,87 +378,24 @@ static void run(struct request *r)
 	client_unlock(c);
 }
 
-/* Small requests don't wait behind large ones, and one can always be had. */
-static bool affordable(const struct client *c, const struct request *r)
-{
-	return c->held + r->cost <= (r->cost < 8192 ? HELD_SMALL : HELD_LARGE) ||
-		c->held <= r->charged || r->settled;
-}
-
-static void start(struct request *r)
-{
-	struct client *c = r->client;
-
-	r->cost = reply_room(r);
-	if (!affordable(c, r)) {
-		queue_add(&c->starved, r);
-		return;
-	}
-	charge(r, r->cost);
-	submit(r->settled ? &closing : &working, r);
-}
-
-void request_relieved(struct client *c, size_t bytes)
-{
-	struct request *r;
-
-	c->held -= bytes;
-	while ((r = c->starved.first) && affordable(c, r)) {
-		queue_remove(r);
-		start(r);
-	}
-}
-
 /* ---- its end before the time -------------------------------------------- */
 
 /* If it had not begun, it is over by this.  What closes fids is never cancelled. */
 static void cancel(struct request *r)
 {
-	if (r->cancelled || r->message.type == TCLUNK || r->message.type == TVERSION)
-		return;
-	r->cancelled = true;
-	if (r->queue) {
+	if (r->queue && r->message.type != TCLUNK) {
 		queue_remove(r);
 		end(r, false, 0);
 	} else
 		safe_syscall_interrupt(&r->scope);
 }
 
-/* A flush of a flush waits with it: that does its work, and then both are answered. */
-static void flush(struct request *f)
-{
-	struct request *r = f->client->tags[f->message.oldtag];
-
-	if (!r) {
-		send_short(f->client, RFLUSH, f->message.tag, 0);
-		forget(f);
-		return;
-	}
-	begin_life(f);
-	f->flushed = r->flushed ? r->flushed : r;
-	queue_add(&f->flushed->flushes, f);
-	cancel(f->flushed);
-}
-
-/* When nothing else is left: the Tversion, or what closes the fids of a connection. */
-static void start_last(struct client *c)
-{
-	struct request *r = c->last;
-
-	if (!r || c->live)
-		return;
-	c->last = NULL;
-	begin_life(r);
-	r->settled = true;
-	start(r);
-}
-
-static void end_with(struct client *c, struct request *last)
+void request_end_all(struct client *c, struct request *last)
 {
 	int i;
 
 	if (c->last)
-		forget(c->last);	/* a Tversion that the end of the connection overtook */
+		request_free(c->last);	/* a Tversion that the end of the connection overtook */
 	c->last = last;
 	c->ending = true;
 	for (i = 0; i < TAGS && c->live; i++)
@@ -507,58 +405,50 @@ static void end_with(struct client *c, struct request *last)
 	start_last(c);
 }
 
-void request_end_all(struct client *c)
-{
-	struct request *last = c->farewell;
-
-	c->farewell = NULL;
-	if (last)
-		end_with(c, last);
-}
-
 /* ---- its beginning ------------------------------------------------------ */
 
-/*
- * The number is free at once, whatever else goes on with the fid.  Where closing it
- * may take its time, a thread does it.
- */
-static void clunk(struct request *r)
+/* A flush of a flush waits with it: that does its work, and then both are answered. */
+static void flush(struct request *f)
 {
-	struct client *c = r->client;
+	struct request *r = f->client->tags[f->message.oldtag];
 
-	fids_remove(c, r->fid);
-	if (fid_quick(r->fid)) {
-		send_short(c, RCLUNK, r->message.tag, 0);
-		forget(r);
+	if (!r) {
+		end(f, true, 0);
 		return;
 	}
-	r->settled = true;
-	begin_life(r);
-	start(r);
+	begin_life(f);
+	f->flushed = r->flushed ? r->flushed : r;
+	queue_add(&f->flushed->flushes, f);
+	cancel(f->flushed);
 }
 
+/*
+ * A fid's number is free as soon as it is clunked, whatever else goes on with the fid.
+ * Where closing it may take its time, a thread does it.
+ */
 static int begin(struct request *r)
 {
 	struct client *c = r->client;
+	const int type = r->message.type;
 	int error;
 
-	if (r->message.type == TVERSION) {
-		end_with(c, r);
+	if (type == TVERSION) {
+		request_end_all(c, r);
 		return 0;
 	}
-	if (!c->msize)
-		return EPROTO;
-	if (c->tags[r->message.tag])
-		return EBUSY;
-	if (r->message.type == TAUTH)
-		return EOPNOTSUPP;
-	error = operation_find(r);
+	if (!c->msize || c->tags[r->message.tag])
+		return c->msize ? EBUSY : EPROTO;
+	error = type == TAUTH ? EOPNOTSUPP : operation_find(r);
 	if (error)
 		return error;
-	if (r->message.type == TFLUSH)
+	if (type == TCLUNK) {
+		operation_clunk(c, r->fid);
+		r->settled = true;
+	}
+	if (type == TFLUSH)
 		flush(r);
-	else if (r->message.type == TCLUNK)
-		clunk(r);
+	else if (type == TCLUNK && r->fid->open == -1)
+		end(r, true, 0);
 	else {
 		begin_life(r);
 		start(r);
@@ -568,16 +458,14 @@ static int begin(struct request *r)
 
 void request_received(struct request *r)
 {
-	const uint16_t tag = (uint16_t)(r->data[5] | r->data[6] << 8);
 	int error = wire_parse(&r->message, r->data, r->size);
 
 	if (request_trace)
 		wire_describe(stderr, r->data, r->size, &r->message);
-	charge(r, r->size + (uint32_t)sizeof *r);
+	charge(r, r->size + (int64_t)sizeof *r);
+	begin_reply(r, r->message.type + 1, sizeof r->small);
 	if (!error)
 		error = begin(r);
-	if (!error)
-		return;
-	send_short(r->client, 0, tag, error);
-	forget(r);
+	if (error)
+		end(r, true, error);
 }

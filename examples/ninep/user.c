@@ -11,14 +11,10 @@
  * There is no authentication: whoever can connect can be any user.  So a server that
  * is not root has just one.
  */
-#include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #include "file.h"
 
@@ -34,34 +30,14 @@ struct user {
 static __thread AO_t acting;
 static __thread gid_t acting_group;
 
-static struct user *user_new(uid_t uid, const struct passwd *entry)
-{
-	static AO_t serial;
-	struct user *user = NULL, *larger;
-	int count = 0, error;
-
-	do {
-		larger = realloc(user, sizeof *user + (size_t)count * sizeof(gid_t));
-		if (!larger) {
-			free(user);
-			return NULL;
-		}
-		user = larger;
-		/* without room for them it tells how many there are */
-		error = entry ? getgrouplist(entry->pw_name, entry->pw_gid, user->groups, &count) : 0;
-	} while (error == -1);
-	user->serial = AO_fetch_and_add1_full(&serial) + 1;
-	user->uid = uid;
-	user->gid = entry ? entry->pw_gid : uid ? 65534 : 0;	/* nobody's */
-	user->count = count;
-	return user;
-}
-
 int user_find(uint32_t number, const char *name, struct user **user)
 {
+	static AO_t serial;
 	const uint32_t none = -1;
 	char text[65536];		/* what the C library's databases have about one user */
 	struct passwd entry, *found = NULL;
+	struct user *u;
+	int count = 0;
 
 	if (number == none && !*name)
 		number = geteuid();
@@ -73,8 +49,19 @@ int user_find(uint32_t number, const char *name, struct user **user)
 		number = entry.pw_uid;
 	if (number == none || (geteuid() && number != geteuid()))
 		return EPERM;
-	*user = user_new(number, found);
-	return *user ? 0 : ENOMEM;
+	if (found)
+		getgrouplist(entry.pw_name, entry.pw_gid, NULL, &count);	/* how many? */
+	u = malloc(sizeof *u + (size_t)count * sizeof(gid_t));
+	if (!u || (found && getgrouplist(entry.pw_name, entry.pw_gid, u->groups, &count) == -1)) {
+		free(u);
+		return ENOMEM;
+	}
+	u->serial = AO_fetch_and_add1_full(&serial) + 1;
+	u->uid = number;
+	u->gid = found ? entry.pw_gid : number ? 65534 : 0;	/* nobody's */
+	u->count = count;
+	*user = u;
+	return 0;
 }
 
 /* Of what is permitted put into effect these; all, or the two needed to change again. */
@@ -85,10 +72,8 @@ static int capabilities(bool all)
 
 	if (syscall(SYS_capget, &header, data) == -1)
 		return -1;
-	data[0].effective = data[0].permitted;
+	data[0].effective = data[0].permitted & (all ? ~0u : 1u << CAP_SETUID | 1u << CAP_SETGID);
 	data[1].effective = all ? data[1].permitted : 0;
-	if (!all)
-		data[0].effective &= 1u << CAP_SETUID | 1u << CAP_SETGID;
 	return (int)syscall(SYS_capset, &header, data);
 }
 
@@ -99,21 +84,17 @@ static int set_id(long number, unsigned int id)
 	return (unsigned int)syscall(number, -1) == id ? 0 : -1;
 }
 
-static gid_t allowed(const struct user *user, gid_t group)
-{
-	int i;
-
-	for (i = 0; i < user->count && group != USER_GROUP; i++)
-		if (user->groups[i] == group)
-			return group;
-	return user->uid || group == USER_GROUP ? user->gid : group;
-}
-
 int user_become(const struct user *user, gid_t group)
 {
+	int i = 0;
+
 	if (geteuid())
 		return 0;
-	group = allowed(user, group);
+	/* anybody but root may choose only among the groups that they have */
+	while (i < user->count && user->groups[i] != group)
+		i++;
+	if (group == USER_GROUP || (i == user->count && user->uid))
+		group = user->gid;
 	if (acting == user->serial && acting_group == group)
 		return 0;
 	acting = 0;

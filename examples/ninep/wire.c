@@ -90,19 +90,11 @@ struct cursor {
 	int error;
 };
 
-/* Something is right?  Else that is the error. */
-static bool need(struct cursor *c, bool right, int error)
-{
-	if (!right && !c->error) {
-		c->error = error;
-		c->at = c->end;
-	}
-	return !c->error;
-}
-
 static bool has(struct cursor *c, uint64_t bytes)
 {
-	return need(c, bytes <= (uint64_t)(c->end - c->at), EINVAL);
+	if (!c->error && bytes > (uint64_t)(c->end - c->at))
+		c->error = EINVAL;
+	return !c->error;
 }
 
 static uint64_t take_number(struct cursor *c, int bytes)
@@ -119,8 +111,9 @@ static const char *take_string(struct cursor *c)
 	unsigned char *string = c->at;
 	uint64_t length = take_number(c, 2);
 
-	if (!has(c, length) || !need(c, length < PATH_MAX, ENAMETOOLONG) ||
-	    !need(c, !memchr(c->at, 0, length), EINVAL))
+	if (has(c, length) && (length >= PATH_MAX || memchr(c->at, 0, length)))
+		c->error = length >= PATH_MAX ? ENAMETOOLONG : EINVAL;
+	if (c->error)
 		return NULL;
 	memmove(string, c->at, length);
 	string[length] = 0;
@@ -139,7 +132,8 @@ static void take_field(struct cursor *c, const struct field *f, struct message *
 		break;
 	case NAMES:
 		names = take_number(c, 2);
-		need(c, names <= WIRE_NAMES, EINVAL);
+		if (names > WIRE_NAMES)
+			c->error = EINVAL;
 		while (!c->error && m->names < names)
 			m->walk[m->names++] = take_string(c);
 		break;
@@ -160,31 +154,23 @@ int wire_parse(struct message *m, unsigned char *data, uint32_t size)
 	struct cursor c = { data + WIRE_HEADER, data + size, 0 };
 	const struct field *f = formats[data[4]].field;
 
-	memset(m, 0, sizeof *m);
-	m->size = size;
-	m->type = data[4];
-	m->tag = (uint16_t)number(data + 5, 2);
+	*m = (struct message){ .type = data[4], .tag = (uint16_t)number(data + 5, 2) };
 	if (!f->width)
 		return EOPNOTSUPP;
 	for (; f->width; f++)
 		take_field(&c, f, m);
-	return c.at != c.end ? EINVAL : c.error;
+	return !c.error && c.at != c.end ? EINVAL : c.error;
 }
 
 uint32_t wire_reply_room(const struct message *m, uint32_t msize)
 {
-	switch (m->type) {
-	case TREAD:
-	case TREADDIR:
-		if (m->count < msize - WIRE_READ)
-			return (uint32_t)m->count + WIRE_READ;
-		return msize;
-	case TREADLINK:
-	case TGETLOCK:
-		return PATH_MAX + 64 < msize ? PATH_MAX + 64 : msize;
-	default:
-		return WIRE_SMALLEST;
-	}
+	uint64_t room = WIRE_SMALLEST;
+
+	if (m->type == TREAD || m->type == TREADDIR)
+		room = m->count + WIRE_READ;
+	else if (m->type == TREADLINK || m->type == TGETLOCK)
+		room = PATH_MAX + 64;
+	return room < msize ? (uint32_t)room : msize;
 }
 
 /* ---- replies ------------------------------------------------------------ */
@@ -240,15 +226,13 @@ void wire_string(struct wire *w, const char *string)
 
 bool wire_entry(struct wire *w, const uint64_t numbers[5], const char *name)
 {
-	const uint32_t before = w->size;
+	const bool fits = strlen(name) + 24 <= w->room - w->size;
 
-	put_numbers(w, QID "81", numbers, 5);
-	wire_string(w, name);
-	if (!w->full)
-		return true;
-	w->full = false;
-	w->size = before;
-	return false;
+	if (fits) {
+		put_numbers(w, QID "81", numbers, 5);
+		wire_string(w, name);
+	}
+	return fits;
 }
 
 void wire_end(struct wire *w)
@@ -256,30 +240,6 @@ void wire_end(struct wire *w)
 	if (has_count(w->data[4]))
 		put(w->data + WIRE_HEADER, w->size - WIRE_READ, 4);
 	put(w->data, w->size, 4);
-}
-
-/*
- * On the wire errors have the numbers of most of Linux's architectures; mips has others
- * from 35 on.  Those that file operations return:
- */
-uint32_t wire_error(int error)
-{
-	static const int differ[][2] = {
-		{ EDEADLK, 35 }, { ENAMETOOLONG, 36 }, { ENOLCK, 37 }, { ENOSYS, 38 },
-		{ ENOTEMPTY, 39 }, { ELOOP, 40 }, { ENODATA, 61 }, { ETIME, 62 },
-		{ EREMOTE, 66 }, { EPROTO, 71 }, { EBADMSG, 74 }, { EOVERFLOW, 75 },
-		{ EUSERS, 87 }, { ENOTSOCK, 88 }, { EMSGSIZE, 90 }, { EOPNOTSUPP, 95 },
-		{ ENOTCONN, 107 }, { ENOBUFS, 105 }, { ETIMEDOUT, 110 },
-		{ ECONNREFUSED, 111 }, { EHOSTDOWN, 112 }, { ESTALE, 116 },
-		{ EUCLEAN, 117 }, { EREMOTEIO, 121 }, { EDQUOT, 122 }, { ENOMEDIUM, 123 },
-		{ ECANCELED, 125 }, { ENOKEY, 126 },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof differ / sizeof differ[0]; i++)
-		if (differ[i][0] == error)
-			return differ[i][1];
-	return (uint32_t)error;
 }
 
 /* ---- the trace ---------------------------------------------------------- */
@@ -293,38 +253,29 @@ static void describe_string(FILE *out, const char *name, const char *s)
 	putc('"', out);
 }
 
-static void describe_request(FILE *out, const struct message *m)
+void wire_describe(FILE *out, const unsigned char *data, uint32_t size, const struct message *m)
 {
+	const struct format *format = &formats[m ? m->type : data[4] - 1];
 	const struct field *f;
-	const void *member;
 	unsigned int i;
 
-	for (f = formats[m->type].field; f->width; f++) {
-		member = (const char *)m + f->offset;
+	flockfile(out);
+	fprintf(out, "%c%s tag %u size %" PRIu32, m ? 'T' : 'R',
+		format->name ? format->name : "(unknown)", (unsigned int)number(data + 5, 2), size);
+	if (!m && data[4] == RLERROR)
+		fprintf(out, " error %u", (unsigned int)number(data + 7, 4));
+	for (f = format->field; m && f->width; f++) {
+		const void *member = (const char *)m + f->offset;
+
 		if (f->width == STRING)
 			describe_string(out, f->name, *(const char *const *)member);
 		else if (f->width == DATA)
 			fprintf(out, " count %" PRIu64, m->count);
 		else if (f->width != NAMES)
 			fprintf(out, " %s %" PRIu64, f->name, *(const uint64_t *)member);
-		else
-			for (i = 0; i < m->names; i++)
-				describe_string(out, "name", m->walk[i]);
+		for (i = 0; f->width == NAMES && i < m->names; i++)
+			describe_string(out, "name", m->walk[i]);
 	}
-}
-
-void wire_describe(FILE *out, const unsigned char *data, uint32_t size,
-		   const struct message *m)
-{
-	const char *name = formats[m ? m->type : data[4] - 1].name;
-
-	flockfile(out);
-	fprintf(out, "%c%s tag %u size %" PRIu32, m ? 'T' : 'R', name ? name : "(unknown)",
-		(unsigned int)number(data + 5, 2), size);
-	if (m)
-		describe_request(out, m);
-	else if (data[4] == RLERROR)
-		fprintf(out, " error %u", (unsigned int)number(data + 7, 4));
 	putc('\n', out);
 	funlockfile(out);
 }

@@ -37,7 +37,6 @@ enum {
  * in the message's own memory and shorter than PATH_MAX.
  */
 struct message {
-	uint32_t size;
 	uint8_t type;
 	uint16_t tag;
 	/* fid is what most are about, dfid a second one or a directory's, newfid a free one */
@@ -82,9 +81,6 @@ void wire_put(struct wire *, const uint64_t *numbers, size_t count);
 void wire_string(struct wire *, const char *);
 bool wire_entry(struct wire *, const uint64_t numbers[5], const char *name);	/* if it fits */
 void wire_end(struct wire *);		/* now the size is known, and how much is read */
-
-/* Linux's number for an error, where this host's own differs. */
-uint32_t wire_error(int error);
 
 /* One line about a message, for -d; of a reply only what is the same in all: no message. */
 void wire_describe(FILE *, const unsigned char *data, uint32_t size, const struct message *);
