@@ -89,7 +89,8 @@ static void listen_tcp(const char *address)
 	char host[256];
 	int error;
 
-	if (!port || !port[1] || port - address >= (int)sizeof host)
+	if (!port || !port[1] || port - address >= (int)sizeof host ||
+	    strtoul(port + 1, NULL, 10) > 65535)
 		fail(2, "tcp:%s: not HOST:PORT", address);
 	if (*address == '[' && end[-1] == ']')
 		address++, end--;

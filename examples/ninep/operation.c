@@ -417,7 +417,8 @@ static int make_xattr(struct request *r, const void *data, size_t size, bool wri
 	if (AO_fetch_and_add1_full(x->count) >= XATTRS_MOST)
 		return EMFILE;
 	r->made->open = (int)call(SYS_memfd_create, "xattr", MFD_CLOEXEC);
-	return r->made->open == -1 || (data && write(r->made->open, data, size) == -1) ? errno : 0;
+	return r->made->open == -1 || (data && call(SYS_write, r->made->open, data, size) == -1) ?
+		errno : 0;
 }
 
 /* One; or without a name the list of them. */
@@ -446,11 +447,11 @@ static int clunk(struct request *r)
 {
 	const struct xattr *x = r->fid->xattr;
 	const char *path = r->fid->path;
-	char data[XATTR_MOST];
 
 	if (!x || !x->written)
 		return 0;
-	if (pread(r->fid->open, data, sizeof data, 0) != (ssize_t)x->size)
+	char data[XATTR_MOST] = "";
+	if (transfer(SYS_preadv, SYS_read, r->fid, data, sizeof data, 0) != (long)x->size)
 		return EINVAL;
 	if (!x->size && x->flags == XATTR_REPLACE)
 		return attempt(SYS_removexattr, path, x->name);

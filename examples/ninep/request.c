@@ -333,7 +333,7 @@ static void end(struct request *r, bool answered, int error)
 	fid_put(r->dfid);
 	if (r->message.type == TVERSION)
 		c->ending = c->last;
-	else if (!r->message.type)
+	else if (r == &c->farewell)
 		c->over = true;
 	if (answered)
 		answer(r, error);
@@ -374,7 +374,7 @@ static void run(struct request *r)
 	fid_put(r->dfid);
 	r->fid = r->dfid = NULL;
 	server_lock();
-	end(r, error != SAFE_ERESTARTSYS && r->message.type, error);
+	end(r, error != SAFE_ERESTARTSYS && r != &c->farewell, error);
 	client_unlock(c);
 }
 
