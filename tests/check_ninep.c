@@ -569,6 +569,58 @@ START_TEST(bad_contents)
 }
 END_TEST
 
+/* A type that is none ends no connection. */
+START_TEST(bad_types)
+{
+	int type;
+
+	for (type = 0; type < 256; type++)
+		if (type % 2 || type < 8 || type > 122)
+			must_fail(EOPNOTSUPP, &client, type, "");
+	must(&client, Tgetattr, "dq", ROOT, (uint64_t)0x7ff);
+}
+END_TEST
+
+static int digit(int c)
+{
+	return c <= '9' ? c - '0' : c - 'a' + 10;
+}
+
+/* What a fuzzer found: the session ends, and leaves nothing. */
+START_TEST(corpus)
+{
+	const int fds = entries(server.pid, "fd");
+	static char line[20000], path[300], kind[16], hex[16384];
+	static unsigned char bytes[8192], reply[4096];
+	const char *srcdir = getenv("srcdir");
+	FILE *f;
+	int n;
+
+	snprintf(path, sizeof path, "%s/tests/ninep.corpus", srcdir ? srcdir : "..");
+	f = fopen(path, "r");
+	if (!f)
+		SKIP("no ninep.corpus here");
+	mkdirat(server.dirfd, "d", 0755);
+	mkfifoat(server.dirfd, "p", 0644);
+	make(&server, "f", "");
+	while (fgets(line, sizeof line, f)) {
+		if (sscanf(line, "%15s %16383s", kind, hex) != 2 || strcmp(kind, "session"))
+			continue;
+		for (n = 0; hex[2 * n] && hex[2 * n + 1]; n++)
+			bytes[n] = (unsigned char)(digit(hex[2 * n]) << 4 | digit(hex[2 * n + 1]));
+		connect_to(&other, &server);
+		send(other.fd, bytes, (size_t)n, MSG_NOSIGNAL);
+		shutdown(other.fd, SHUT_WR);
+		while (recv(other.fd, reply, sizeof reply, 0) > 0)
+			;
+		close(other.fd);
+	}
+	fclose(f);
+	must(&client, Tgetattr, "dq", ROOT, (uint64_t)0x7ff);
+	must_come_back(&server, "fd", fds);
+}
+END_TEST
+
 static long resident(void)
 {
 	char name[64], line[256];
@@ -760,6 +812,8 @@ int main(void)
 	tcase_add_test(tc, users);
 	tcase_add_test(tc, bad_sizes);
 	tcase_add_test(tc, bad_contents);
+	tcase_add_test(tc, bad_types);
+	tcase_add_test(tc, corpus);
 	tcase_add_test(tc, never_reads);
 	tcase_add_test(tc, crowd);
 	tcase_add_test(tc, many_fids);

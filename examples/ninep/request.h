@@ -64,7 +64,7 @@ struct client {
 	struct request *request;		/* of which so much has come; null: no size yet */
 	uint32_t have;
 	size_t buffered;			/* behind that */
-	unsigned char buffer[32768];
+	unsigned char buffer[8192];
 };
 
 /*
