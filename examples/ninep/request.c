@@ -46,8 +46,7 @@
  */
 #include <time.h>
 
-#include "call.h"
-#include "request.h"
+#include "ninep.h"
 
 #define IDLE		1		/* seconds after which a thread ends */
 #define STACK		(256 << 10)

@@ -14,9 +14,8 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
-#include <sys/syscall.h>
 
-#include "file.h"
+#include "ninep.h"
 
 struct user {
 	AO_t serial;
