@@ -46,7 +46,8 @@ START_TEST(attach)
 	mkdirat(server.dirfd, "below", 0755);
 	must_fail(EBADF, &client, Tattach, "ddssd", ROOT, NOFID, "", "", 0u);
 	must_fail(EBADF, &client, Tattach, "ddssd", 1u, 5u, "", "", 0u);
-	must_fail(ENOENT, &client, Tattach, "ddssd", 1u, NOFID, "", "nothing", 0u);
+	must_fail(ENOENT, &client, Tattach, "ddssd", 1u, NOFID, "", "nothing",
+		  (unsigned int)geteuid());
 	must(&client, Tattach, "ddssd", 1u, NOFID, "", "/", (unsigned int)geteuid());
 	must(&client, Tattach, "ddssd", 2u, NOFID, "", "/below/", (unsigned int)geteuid());
 	ck_assert_uint_eq(*client.at, 0x80);
