@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
-#include "ninep.h"
+#include "server.h"
 
 #define BATCH		32		/* replies in one call */
 

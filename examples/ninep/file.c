@@ -18,7 +18,7 @@
  * What has to be done with the object of a descriptor goes by its name in /proc/self/fd,
  * where the kernel jumps to the object and looks no name up.
  */
-#include "ninep.h"
+#include "server.h"
 
 #define OPEN	(O_CLOEXEC | O_NOCTTY)
 

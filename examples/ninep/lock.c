@@ -10,7 +10,7 @@
  * this machine.  A wait that is interrupted has taken no lock: the kernel tries anew when
  * it wakes up, and doesn't when it has been interrupted.
  */
-#include "ninep.h"
+#include "server.h"
 
 #define LOCKS_MOST	4096		/* of one connection, over all its files */
 

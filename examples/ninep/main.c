@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "ninep.h"
+#include "server.h"
 
 #define STREAM	(SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
 

@@ -14,7 +14,7 @@
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 
-#include "ninep.h"
+#include "server.h"
 
 #define XATTR_MOST	65536		/* the kernel's own limit */
 #define XATTRS_MOST	128		/* of one connection */

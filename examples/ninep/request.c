@@ -46,7 +46,7 @@
  */
 #include <time.h>
 
-#include "ninep.h"
+#include "server.h"
 
 #define IDLE		1		/* seconds after which a thread ends */
 #define STACK		(256 << 10)

@@ -15,7 +15,7 @@
 #include <linux/capability.h>
 #include <pwd.h>
 
-#include "ninep.h"
+#include "server.h"
 
 struct user {
 	AO_t serial;

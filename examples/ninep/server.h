@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* ninep.h - what the files of safe-ninep know of each other */
-#ifndef NINEP_H
-#define NINEP_H
+/* server.h - what the files of safe-ninep know of each other */
+#ifndef SERVER_H
+#define SERVER_H
 
 #include <errno.h>
 #include <fcntl.h>
