@@ -605,7 +605,7 @@ START_TEST(corpus)
 	mkfifoat(server.dirfd, "p", 0644);
 	make(&server, "f", "");
 	while (fgets(line, sizeof line, f)) {
-		if (sscanf(line, "%15s %16383s", kind, hex) != 2 || strcmp(kind, "session"))
+		if (sscanf(line, "%15s %16383s", kind, hex) != 2 || strcmp(kind, "session") != 0)
 			continue;
 		for (n = 0; hex[2 * n] && hex[2 * n + 1]; n++)
 			bytes[n] = (unsigned char)(digit(hex[2 * n]) << 4 | digit(hex[2 * n + 1]));

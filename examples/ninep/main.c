@@ -176,6 +176,9 @@ static void start(void)
 #ifdef M_ARENA_MAX
 	/* as many heaps as threads would keep what each of them has freed */
 	mallopt(M_ARENA_MAX, 2);
+	/* large messages come again; what is left of them goes with their client */
+	mallopt(M_MMAP_THRESHOLD, 4 << 20);
+	mallopt(M_TRIM_THRESHOLD, 16 << 20);
 #endif
 	umask(0);			/* modes are the clients' affair */
 	if (safe_syscall_init(0) || !(server_loop = loop_new()) ||

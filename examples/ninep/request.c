@@ -59,6 +59,18 @@ int request_threads = 64;
 struct loop *server_loop;
 
 pthread_mutex_t server_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t wake = PTHREAD_COND_INITIALIZER, stopped = PTHREAD_COND_INITIALIZER;
+static bool ring;			/* for a thread: it would only wait for the lock */
+
+void server_unlock(void)
+{
+	const bool now = ring;
+
+	ring = false;
+	pthread_mutex_unlock(&server_mutex);
+	if (now)
+		pthread_cond_signal(&wake);
+}
 
 /* ---- queues ------------------------------------------------------------- */
 
@@ -92,7 +104,6 @@ void queue_remove(struct request *r)
  * there are more requests, a thread is on its way; the one that comes sends for the next.
  * So a request that blocks holds up nobody, and many that don't are done by few threads.
  */
-static pthread_cond_t wake = PTHREAD_COND_INITIALIZER, stopped = PTHREAD_COND_INITIALIZER;
 static int idle;
 static bool coming, led, over;
 static struct queue waiting, closing;
@@ -119,10 +130,8 @@ static bool send_for_thread(void)
 
 	if (coming)
 		return true;
-	coming = idle;
-	if (idle)
-		pthread_cond_signal(&wake);
-	else if (!pthread_attr_init(&attr)) {
+	coming = ring = idle;
+	if (!idle && !pthread_attr_init(&attr)) {
 		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 		pthread_attr_setstacksize(&attr, STACK);
 		coming = !pthread_create(&thread, &attr, work, NULL);

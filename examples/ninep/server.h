@@ -197,7 +197,7 @@ struct client {
 
 extern pthread_mutex_t server_mutex;		/* one lock for all that threads share */
 #define server_lock()	pthread_mutex_lock(&server_mutex)
-#define server_unlock()	pthread_mutex_unlock(&server_mutex)
+void server_unlock(void);
 extern struct loop *server_loop;
 extern uint32_t request_msize;			/* the largest that is agreed to */
 extern bool request_trace;
