@@ -8,8 +8,8 @@
  * only it knew.  A fid becomes known to the client when all else is done, by publish().
  */
 #include <dirent.h>
-#include <linux/memfd.h>
 #include <search.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
