@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* check_ninep.c - the file server: each of its messages, and what a client may do wrong */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/sysmacros.h>
@@ -128,6 +131,57 @@ START_TEST(moved_away)
 	must_fail(ENOENT, &client, Tremove, "d", 1u);
 	outside[strlen(outside) - 2] = 0;
 	remove_tree(outside);
+}
+END_TEST
+
+/*
+ * A directory goes out of the tree and comes back, again and again, while a client walks
+ * in it and up: whatever it meets is inside.
+ */
+static int moving;
+static char inside[80], outside[80];
+
+static void *move_about(void *unused)
+{
+	while (__atomic_load_n(&moving, __ATOMIC_RELAXED)) {
+		ck_assert_int_eq(rename(inside, outside), 0);
+		ck_assert_int_eq(rename(outside, inside), 0);
+	}
+	return unused;
+}
+
+START_TEST(moved_meanwhile)
+{
+	struct stat tmp;
+	pthread_t thread;
+	int i, n, met = 0;
+
+	ck_assert_int_eq(stat("/tmp", &tmp), 0);
+	mkdirat(server.dirfd, "a", 0755);
+	mkdirat(server.dirfd, "a/b", 0755);
+	mkdirat(server.dirfd, "a/b/c", 0755);
+	snprintf(inside, sizeof inside, "%s/a/b", server.dir);
+	snprintf(outside, sizeof outside, "%s.b", server.dir);
+	moving = 1;
+	pthread_create(&thread, NULL, move_about, NULL);
+	for (i = 0; i < 3000; i++) {
+		if (ask(&client, Twalk, "ddwsssss", ROOT, 1u, 5u, "a", "b", "c", "..", ".."))
+			continue;
+		for (n = (int)get(&client, 2), met += n == 5; n; n--)
+			ck_assert_uint_ne(inode(&client) & 0xffffffff, tmp.st_ino & 0xffffffff);
+		/* it may be outside by now, but there is no way up from there */
+		if (ask(&client, Twalk, "ddws", 1u, 2u, 1u, ".."))
+			ask(&client, Tclunk, "d", 1u);
+		else {
+			client.at += 2;
+			ck_assert_uint_ne(inode(&client) & 0xffffffff, tmp.st_ino & 0xffffffff);
+			ask(&client, Tclunk, "d", 1u);
+			clunk(&client, 2);
+		}
+	}
+	__atomic_store_n(&moving, 0, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	ck_assert_int_gt(met, 0);
 }
 END_TEST
 
@@ -764,6 +818,62 @@ START_TEST(arguments)
 }
 END_TEST
 
+/* TCP, of both kinds, with messages no larger than it was told, and a line about each. */
+static void serve_tcp(const char *host, int family)
+{
+	struct sockaddr_storage name = { .ss_family = (sa_family_t)family };
+	socklen_t size = sizeof name;
+	char where[64], line[128], trace[100];
+	pid_t pid;
+	int fd, status;
+
+	/* a port that nobody has */
+	fd = socket(family, SOCK_STREAM, 0);
+	if (fd == -1 || bind(fd, (struct sockaddr *)&name, family == AF_INET ?
+			     sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)))
+		SKIP("no such addresses");
+	getsockname(fd, (struct sockaddr *)&name, &size);
+	close(fd);
+	snprintf(where, sizeof where, "tcp:%s:%d", host,
+		 ntohs(((struct sockaddr_in *)&name)->sin_port));
+	snprintf(trace, sizeof trace, "%s/trace", server.dir);
+	pid = fork();
+	if (!pid) {
+		ck_assert_ptr_nonnull(freopen(trace, "w", stderr));
+		execl(server_program(), server_program(), "-d", "-m", "8192", server.dir, where,
+		      NULL);
+		_exit(127);
+	}
+	if (family == AF_INET)
+		((struct sockaddr_in *)&name)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	else
+		((struct sockaddr_in6 *)&name)->sin6_addr = in6addr_loopback;
+	other.fd = socket(family, SOCK_STREAM, 0);
+	while (connect(other.fd, (struct sockaddr *)&name, size) == -1) {
+		if (waitpid(pid, NULL, WNOHANG))
+			SKIP("no such address");
+		pause_ms(1);
+	}
+	must(&other, Tversion, "ds", 65536u, "9P2000.L");
+	ck_assert_uint_eq(get(&other, 4), 8192);
+	must_fail(EBADF, &other, Tclunk, "d", 5u);
+	kill(pid, SIGTERM);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status) && !WEXITSTATUS(status));
+	close(other.fd);
+	snprintf(line, sizeof line, "grep -q '^Rlerror.* error 9$' %s/trace", server.dir);
+	ck_assert_int_eq(system(line), 0);	/* NOLINT(cert-env33-c) */
+	snprintf(line, sizeof line, "grep -q '^Tclunk.* fid 5$' %s/trace", server.dir);
+	ck_assert_int_eq(system(line), 0);	/* NOLINT(cert-env33-c) */
+}
+
+START_TEST(tcp)
+{
+	serve_tcp("127.0.0.1", AF_INET);
+	serve_tcp("[::1]", AF_INET6);
+}
+END_TEST
+
 START_TEST(stale_socket)
 {
 	struct server second;
@@ -803,6 +913,7 @@ int main(void)
 	tcase_add_test(tc, attach);
 	tcase_add_test(tc, walk);
 	tcase_add_test(tc, moved_away);
+	tcase_add_test(tc, moved_meanwhile);
 	tcase_add_test(tc, files);
 	tcase_add_test(tc, attributes);
 	tcase_add_test(tc, names);
@@ -819,6 +930,7 @@ int main(void)
 	tcase_add_test(tc, crowd);
 	tcase_add_test(tc, many_fids);
 	tcase_add_test(tc, arguments);
+	tcase_add_test(tc, tcp);
 	tcase_add_test(tc, stale_socket);
 	suite_add_tcase(s, tc);
 	return run_suite(s);
