@@ -38,18 +38,15 @@ static void sent(struct client *c, size_t bytes)
 static void push(struct client *c)
 {
 	struct iovec iov[BATCH];
-	struct request *r;
-	ssize_t n;
-	int parts;
 
 	c->sending = true;
 	while (c->replies.first && !c->blocked) {
-		parts = 0;
-		for (r = c->replies.first; r && parts < BATCH; r = r->next)
+		int parts = 0;
+		for (struct request *r = c->replies.first; r && parts < BATCH; r = r->next)
 			iov[parts++] = (struct iovec){ r->wire.data + r->sent,
 				r->wire.size - r->sent };
 		server_unlock();
-		n = writev(c->out, iov, parts);
+		ssize_t n = writev(c->out, iov, parts);
 		server_lock();
 		if (n == -1 && errno == EAGAIN)
 			c->blocked = true;
@@ -125,14 +122,12 @@ static void writable(void *opaque);
 /* With the lock. */
 static void watch(struct client *c)
 {
-	void (*in)(void *), (*out)(void *);
-
 	if (c->reading == wants_input(c) && c->writing == wants_room(c))
 		return;
 	c->reading = wants_input(c);
 	c->writing = wants_room(c);
-	in = c->reading ? readable : NULL;
-	out = c->writing ? writable : NULL;
+	void (*in)(void *) = c->reading ? readable : NULL;
+	void (*out)(void *) = c->writing ? writable : NULL;
 	loop_fd(server_loop, c->in, in, c->in == c->out ? out : NULL, c);
 	if (c->in != c->out)
 		loop_fd(server_loop, c->out, NULL, out, c);
@@ -257,10 +252,8 @@ int client_new(int in, int out)
 
 void client_end_all(void)
 {
-	struct client *c, *next;
-
 	client_last = true;
-	for (c = clients; c; c = next) {
+	for (struct client *c = clients, *next; c; c = next) {
 		next = c->next;
 		server_lock();
 		c->broken = true;

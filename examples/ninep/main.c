@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* main.c - safe-ninep, a file server that speaks 9P2000.L: options, and where clients come from */
+#include <err.h>
 #include <malloc.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -15,17 +15,6 @@
 
 static int listener = -1, reserve = -1;
 static struct sockaddr_un name = { .sun_family = AF_UNIX };	/* to be removed in the end */
-
-static void fail(int status, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	fprintf(stderr, "safe-ninep: ");
-	vfprintf(stderr, format, arguments);
-	fprintf(stderr, "\n");
-	exit(status);
-}
 
 static void accept_client(void *unused)
 {
@@ -70,7 +59,7 @@ static void listen_unix(const char *path)
 	struct stat stat;
 
 	if (!*path || strlen(path) >= sizeof name.sun_path)
-		fail(2, "unix:%s: a path has 1 to %zu characters", path, sizeof name.sun_path - 1);
+		errx(2, "unix:%s: a path has 1 to %zu characters", path, sizeof name.sun_path - 1);
 	strcpy(name.sun_path, path);
 	/* nobody answers at a socket that was left behind */
 	if (connect(fd, (struct sockaddr *)&name, sizeof name) && errno == ECONNREFUSED &&
@@ -91,13 +80,13 @@ static void listen_tcp(const char *address)
 
 	if (!port || !port[1] || port - address >= (int)sizeof host ||
 	    strtoul(port + 1, NULL, 10) > 65535)
-		fail(2, "tcp:%s: not HOST:PORT", address);
+		errx(2, "tcp:%s: not HOST:PORT", address);
 	if (*address == '[' && end[-1] == ']')
 		address++, end--;
 	snprintf(host, sizeof host, "%.*s", (int)(end - address), address);
 	error = getaddrinfo(*host ? host : NULL, port + 1, &hints, &found);
 	if (error)
-		fail(1, "tcp:%s: %s", address, gai_strerror(error));
+		errx(1, "tcp:%s: %s", address, gai_strerror(error));
 	for (a = found; a && listener == -1; a = a->ai_next)
 		listen_at(a->ai_family, a->ai_addr, a->ai_addrlen);
 	freeaddrinfo(found);
@@ -112,13 +101,13 @@ static void find_clients(const char *where)
 	else if (!strncmp(where, "tcp:", 4))
 		listen_tcp(where + 4);
 	else if (sscanf(where, "fd:%d,%d%n", &in, &out, &end) != 2 || where[end])
-		fail(2, "%s: not unix:PATH, tcp:HOST:PORT or fd:IN,OUT", where);
+		errx(2, "%s: not unix:PATH, tcp:HOST:PORT or fd:IN,OUT", where);
 	else if (fcntl(in, F_GETFD) == -1 || fcntl(out, F_GETFD) == -1)
-		fail(2, "%s: %s", where, strerror(errno));
+		err(2, "%s", where);
 	client_last = end;
 	if (end ? client_new(in, out) :
 	    listener == -1 || loop_fd(server_loop, listener, accept_client, NULL, NULL))
-		fail(1, "%s: %s", where, strerror(errno));
+		err(1, "%s", where);
 }
 
 /* ---- the process -------------------------------------------------------- */
@@ -129,7 +118,7 @@ static int number(int option, long least, long most)
 	long value = strtol(optarg, &end, 10);
 
 	if (end == optarg || *end || value < least || value > most)
-		fail(2, "-%c %s: not a number from %ld to %ld", option, optarg, least, most);
+		errx(2, "-%c %s: not a number from %ld to %ld", option, optarg, least, most);
 	return (int)value;
 }
 
@@ -148,9 +137,9 @@ static void options(int argc, char **argv)
 		else if (c == 'm')
 			request_msize = number(c, 4096, 16 << 20);
 		else
-			fail(2, "-%c: no such option, or no value", optopt);
+			errx(2, "-%c: no such option, or no value", optopt);
 	if (argc - optind != 2)
-		fail(2, "usage: safe-ninep [-d] [-r] [-t THREADS] [-m MSIZE] DIR "
+		errx(2, "usage: safe-ninep [-d] [-r] [-t THREADS] [-m MSIZE] DIR "
 		     "unix:PATH|tcp:HOST:PORT|fd:IN,OUT");
 }
 
@@ -184,7 +173,7 @@ static void start(void)
 	if (safe_syscall_init(0) || !(server_loop = loop_new()) ||
 	    loop_signal(server_loop, SIGTERM, stop, NULL) ||
 	    loop_signal(server_loop, SIGINT, stop, NULL))
-		fail(1, "the loop: %s", strerror(errno));
+		err(1, "the loop");
 }
 
 int main(int argc, char **argv)
@@ -194,13 +183,13 @@ int main(int argc, char **argv)
 	options(argc, argv);
 	error = file_export(argv[optind]);
 	if (error)
-		fail(2, "%s: %s", argv[optind], strerror(error));
+		errx(2, "%s: %s", argv[optind], strerror(error));
 	start();
 	find_clients(argv[optind + 1]);
 	error = request_work();
 	if (name.sun_path[0])
 		unlink(name.sun_path);
 	if (error)
-		fail(1, "no thread: %s", strerror(error));
+		errx(1, "no thread: %s", strerror(error));
 	return 0;
 }
