@@ -48,11 +48,10 @@ static struct lock *find(const struct fid *fid, const struct lock_owner *o, bool
 static int describe(const struct fid *fid)
 {
 	const int mode = fcntl(fid->open, F_GETFL) & O_ACCMODE;
-	long fd = -1;
 
 	if (!S_ISREG(fid->stat.stx_mode))
 		return fcntl(fid->open, F_DUPFD_CLOEXEC, 0);
-	fd = call(SYS_openat, AT_FDCWD, fid->path, O_RDWR | O_CLOEXEC, 0);
+	long fd = call(SYS_openat, AT_FDCWD, fid->path, O_RDWR | O_CLOEXEC, 0);
 	if (fd == -1 && errno != SAFE_ERESTARTSYS)
 		fd = call(SYS_openat, AT_FDCWD, fid->path, mode | O_CLOEXEC, 0);
 	return (int)fd;
@@ -81,17 +80,14 @@ static int insert(struct fid *by, const struct lock_owner *owner, int fd)
 /* The owner's descriptor in the file, made when it isn't there; or -1. */
 static int get(struct fid *by, const struct lock_owner *owner)
 {
-	const struct lock *l;
-	int error, fd;
-
 	pthread_mutex_lock(&mutex);
-	l = find(by, owner, false);
-	fd = l ? l->fd : -1;
+	const struct lock *l = find(by, owner, false);
+	int fd = l ? l->fd : -1;
 	pthread_mutex_unlock(&mutex);
 	if (l || (fd = describe(by)) == -1)
 		return fd;
 	pthread_mutex_lock(&mutex);
-	error = insert(by, owner, fd);
+	int error = insert(by, owner, fd);
 	pthread_mutex_unlock(&mutex);
 	if (!error)
 		return fd;

@@ -149,9 +149,8 @@ static void start(void)
 	static const char ignored[] = { SIGHUP, SIGPIPE, SIGALRM, SIGUSR1, SIGUSR2, SIGVTALRM,
 		SIGPROF, SIGIO, SIGPWR, SIGXCPU, SIGXFSZ, 0 };
 	struct rlimit limit;
-	int n;
 
-	for (n = 1; n <= SIGRTMAX; n++)
+	for (int n = 1; n <= SIGRTMAX; n++)
 		if (n >= SIGRTMIN || strchr(ignored, n))
 			signal(n, SIG_IGN);
 	/* a fid is a descriptor or two, and no client gets them all */

@@ -155,9 +155,8 @@ static int open_flags(uint64_t wire)
 		{ 0200000, O_DIRECTORY }, { 01000000, O_NOATIME }, { 04000000, O_SYNC },
 	};
 	int host = 0;
-	size_t i;
 
-	for (i = 0; i < sizeof table / sizeof table[0]; i++)
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
 		if (wire & table[i][0])
 			host |= table[i][1];
 	return (wire & 3) == 3 ? -1 : host;
@@ -610,7 +609,6 @@ int operation_find(struct request *r)
 {
 	const struct message *m = &r->message;
 	const unsigned int needs = operations[m->type].needs;
-	const struct fid *there;
 
 	if (needs & FID && !(r->fid = fid_get(find(r->client, m->fid))))
 		return EBADF;
@@ -622,7 +620,7 @@ int operation_find(struct request *r)
 	if (!(needs & NEW))
 		return 0;
 	/* a walk may be one in place */
-	there = find(r->client, m->newfid);
+	const struct fid *there = find(r->client, m->newfid);
 	return m->newfid == WIRE_NOFID || (there && (there != r->fid || m->type != TWALK)) ?
 		EBADF : 0;
 }

@@ -189,10 +189,8 @@ static void *work(void *unused)
 
 int request_work(void)
 {
-	int error;
-
 	server_lock();
-	error = send_for_thread() ? 0 : EAGAIN;
+	int error = send_for_thread() ? 0 : EAGAIN;
 	while (!error && !over)
 		pthread_cond_wait(&stopped, &server_mutex);
 	server_unlock();
@@ -269,13 +267,12 @@ static void start(struct request *r)
 void request_free(struct request *r)
 {
 	struct client *c = r->client;
-	struct request *next;
 
 	c->held -= r->charged;
 	free(r->large);
 	if (r != &c->farewell)
 		free(r);
-	while ((next = c->starved.first) && affordable(c, next)) {
+	for (struct request *next; (next = c->starved.first) && affordable(c, next);) {
 		queue_remove(next);
 		start(next);
 	}
@@ -292,9 +289,6 @@ static void begin_life(struct request *r)
 /* What was built goes its way, or an error.  Memory that it does not need is given back. */
 static void answer(struct request *r, int error)
 {
-	unsigned char *less;
-	uint32_t keeps;
-
 	if (r->wire.full && !error)
 		error = EMSGSIZE;
 	if (error) {
@@ -302,9 +296,9 @@ static void answer(struct request *r, int error)
 		wire_numbers(&r->wire, error);
 	}
 	wire_end(&r->wire);
-	keeps = r->large ? r->wire.size : 0;
+	const uint32_t keeps = r->large ? r->wire.size : 0;
 	if (keeps < r->cost / 2) {
-		less = keeps ? realloc(r->large, keeps) : NULL;
+		unsigned char *less = keeps ? realloc(r->large, keeps) : NULL;
 		if (less)
 			r->large = r->wire.data = less;
 		charge(r, (int64_t)keeps - r->cost);
@@ -331,7 +325,6 @@ static void start_last(struct client *c)
 static void end(struct request *r, bool answered, int error)
 {
 	struct client *c = r->client;
-	struct request *f;
 
 	if (c->tags[r->message.tag] == r) {
 		c->tags[r->message.tag] = NULL;
@@ -345,7 +338,7 @@ static void end(struct request *r, bool answered, int error)
 		c->over = true;
 	if (answered)
 		answer(r, error);
-	while ((f = r->flushes.first)) {
+	for (struct request *f; (f = r->flushes.first);) {
 		queue_remove(f);
 		end(f, true, 0);
 	}
@@ -366,12 +359,11 @@ void request_settle(void)
 static void run(struct request *r)
 {
 	struct client *c = r->client;
-	int error;
 
 	running = r;
 	if (!r->settled)
 		safe_syscall_enter(&r->scope);
-	error = begin_reply(r, r->message.type + 1, r->cost);
+	int error = begin_reply(r, r->message.type + 1, r->cost);
 	if (!error)
 		error = operation_run(r);
 	if (!r->settled)
@@ -400,13 +392,11 @@ static void cancel(struct request *r)
 
 void request_end_all(struct client *c, struct request *last)
 {
-	int i;
-
 	if (c->last)
 		request_free(c->last);	/* a Tversion that the end of the connection overtook */
 	c->last = last;
 	c->ending = true;
-	for (i = 0; i < TAGS && c->live; i++)
+	for (int i = 0; i < TAGS && c->live; i++)
 		/* flushes go with what they are about */
 		if (c->tags[i] && !c->tags[i]->flushed)
 			cancel(c->tags[i]);
@@ -438,7 +428,6 @@ static int begin(struct request *r)
 {
 	struct client *c = r->client;
 	const int type = r->message.type;
-	int error;
 
 	if (type == TVERSION) {
 		request_end_all(c, r);
@@ -446,7 +435,7 @@ static int begin(struct request *r)
 	}
 	if (!c->msize || c->tags[r->message.tag])
 		return c->msize ? EBUSY : EPROTO;
-	error = type == TAUTH ? EOPNOTSUPP : operation_find(r);
+	int error = type == TAUTH ? EOPNOTSUPP : operation_find(r);
 	if (error)
 		return error;
 	if (type == TCLUNK) {

@@ -256,24 +256,21 @@ static void describe_string(FILE *out, const char *name, const char *s)
 void wire_describe(FILE *out, const unsigned char *data, uint32_t size, const struct message *m)
 {
 	const struct format *format = &formats[m ? m->type : data[4] - 1];
-	const struct field *f;
-	unsigned int i;
 
 	flockfile(out);
 	fprintf(out, "%c%s tag %u size %" PRIu32, m ? 'T' : 'R',
 		format->name ? format->name : "(unknown)", (unsigned int)number(data + 5, 2), size);
 	if (!m && data[4] == RLERROR)
 		fprintf(out, " error %u", (unsigned int)number(data + 7, 4));
-	for (f = format->field; m && f->width; f++) {
+	for (const struct field *f = format->field; m && f->width; f++) {
 		const void *member = (const char *)m + f->offset;
-
 		if (f->width == STRING)
 			describe_string(out, f->name, *(const char *const *)member);
 		else if (f->width == DATA)
 			fprintf(out, " count %" PRIu64, m->count);
 		else if (f->width != NAMES)
 			fprintf(out, " %s %" PRIu64, f->name, *(const uint64_t *)member);
-		for (i = 0; f->width == NAMES && i < m->names; i++)
+		for (unsigned int i = 0; f->width == NAMES && i < m->names; i++)
 			describe_string(out, "name", m->walk[i]);
 	}
 	putc('\n', out);
