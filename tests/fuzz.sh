@@ -27,6 +27,7 @@ fuzz() {
 	shift
 	mkdir -p "$work/$name.corpus"
 	# What was found once comes first.
+	# shellcheck disable=SC2001 # each two characters
 	grep -v '^#' "$srcdir/tests/ninep.corpus" | while read -r kind hex; do
 		[ "$kind" != "$name" ] ||
 			printf '%b' "$(echo "$hex" | sed 's/../\\x&/g')" \

@@ -60,7 +60,7 @@ static void push(struct client *c)
 
 static bool wants_input(const struct client *c)
 {
-	return !c->closed && !c->ending && c->held < HELD_INPUT;
+	return !c->closed && !c->ending && c->held < HELD_MOST;
 }
 
 static bool wants_room(const struct client *c)

@@ -617,12 +617,7 @@ int operation_find(struct request *r)
 	if ((needs & OPEN && (r->fid->open == -1 || r->fid->xattr)) ||
 	    (needs & REPLACE && r->fid->open != -1))
 		return EBADF;
-	if (!(needs & NEW))
-		return 0;
-	/* a walk may be one in place */
-	const struct fid *there = find(r->client, m->newfid);
-	return m->newfid == WIRE_NOFID || (there && (there != r->fid || m->type != TWALK)) ?
-		EBADF : 0;
+	return needs & NEW && m->newfid == WIRE_NOFID ? EBADF : 0;
 }
 
 int operation_run(struct request *r)
@@ -630,7 +625,7 @@ int operation_run(struct request *r)
 	const struct message *m = &r->message;
 	const struct operation *o = &operations[m->type];
 	const struct fid *fid = r->fid ? r->fid : r->dfid;
-	const bool replace = o->needs & REPLACE || (r->fid && m->newfid == m->fid);
+	const bool replace = o->needs & REPLACE || (m->type == TWALK && m->newfid == m->fid);
 	int error = 0;
 
 	if (fid)

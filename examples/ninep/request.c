@@ -51,7 +51,7 @@
 #define IDLE		1		/* seconds after which a thread ends */
 #define STACK		(256 << 10)
 #define CLOSERS		4
-#define PIPE_MOST	(64 << 10)	/* of one read of what has no end */
+#define PIPE_MOST	(16 << 10)	/* of one read of what has no end */
 
 uint32_t request_msize = 1 << 20;
 bool request_trace;
@@ -237,25 +237,14 @@ static int begin_reply(struct request *r, int type, uint32_t room)
 	return 0;
 }
 
-/* Small requests don't wait behind large ones, and one can always be had. */
-static bool affordable(const struct client *c, const struct request *r)
-{
-	return c->held + r->cost <= (r->cost < 8192 ? HELD_SMALL : HELD_LARGE) ||
-		(int64_t)c->held <= r->charged || r->settled;
-}
-
 static void start(struct request *r)
 {
-	struct client *c = r->client;
+	const uint32_t msize = r->client->msize;
 
-	r->cost = wire_reply_room(&r->message, c->msize ? c->msize : WIRE_SMALLEST);
+	r->cost = wire_reply_room(&r->message, msize ? msize : WIRE_SMALLEST);
 	/* a read of a pipe may wait for long, and gets no more at once than this */
 	if (r->fid && r->fid->open != -1 && !r->fid->seekable && r->cost > PIPE_MOST)
 		r->cost = PIPE_MOST;
-	if (!affordable(c, r)) {
-		queue_add(&c->starved, r);
-		return;
-	}
 	charge(r, r->cost);
 	/* one of them the thread that leads will take */
 	if (ready())
@@ -263,19 +252,12 @@ static void start(struct request *r)
 	queue_add(r->settled ? &closing : &waiting, r);
 }
 
-/* Its memory is there for others. */
 void request_free(struct request *r)
 {
-	struct client *c = r->client;
-
-	c->held -= r->charged;
+	r->client->held -= r->charged;
 	free(r->large);
-	if (r != &c->farewell)
+	if (r != &r->client->farewell)
 		free(r);
-	for (struct request *next; (next = c->starved.first) && affordable(c, next);) {
-		queue_remove(next);
-		start(next);
-	}
 }
 
 /* ---- the life ----------------------------------------------------------- */

@@ -164,7 +164,6 @@ struct client {
 	unsigned int locks;			/* lock.c counts them */
 	uint32_t msize;				/* 0: no version is agreed on */
 	unsigned int live;			/* requests that aren't forgotten */
-	struct queue starved;			/* no memory for their replies now */
 	size_t held;				/* bytes, for requests and replies */
 	struct request *last;			/* waits for the end of all others */
 	struct request farewell;		/* will be that in the end */
@@ -186,14 +185,8 @@ struct client {
 	unsigned char buffer[8192];
 };
 
-/*
- * So much is held for a client when nothing more is received.  Requests under way don't
- * bring that about by their replies, large or small, as they must remain within reach of a
- * flush.
- */
-#define HELD_INPUT	(48u << 20)
-#define HELD_SMALL	(44u << 20)
-#define HELD_LARGE	(40u << 20)
+/* So much is held for a client, with what its requests may need, when no more is received. */
+#define HELD_MOST	(44u << 20)
 
 extern pthread_mutex_t server_mutex;		/* one lock for all that threads share */
 #define server_lock()	pthread_mutex_lock(&server_mutex)
