@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* check_ninep.c - the file server: each of its messages, and what a client may do wrong */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/sysmacros.h>
@@ -46,7 +49,8 @@ START_TEST(attach)
 	mkdirat(server.dirfd, "below", 0755);
 	must_fail(EBADF, &client, Tattach, "ddssd", ROOT, NOFID, "", "", 0u);
 	must_fail(EBADF, &client, Tattach, "ddssd", 1u, 5u, "", "", 0u);
-	must_fail(ENOENT, &client, Tattach, "ddssd", 1u, NOFID, "", "nothing", 0u);
+	must_fail(ENOENT, &client, Tattach, "ddssd", 1u, NOFID, "", "nothing",
+		  (unsigned int)geteuid());
 	must(&client, Tattach, "ddssd", 1u, NOFID, "", "/", (unsigned int)geteuid());
 	must(&client, Tattach, "ddssd", 2u, NOFID, "", "/below/", (unsigned int)geteuid());
 	ck_assert_uint_eq(*client.at, 0x80);
@@ -127,6 +131,57 @@ START_TEST(moved_away)
 	must_fail(ENOENT, &client, Tremove, "d", 1u);
 	outside[strlen(outside) - 2] = 0;
 	remove_tree(outside);
+}
+END_TEST
+
+/*
+ * A directory goes out of the tree and comes back, again and again, while a client walks
+ * in it and up: whatever it meets is inside.
+ */
+static int moving;
+static char inside[80], outside[80];
+
+static void *move_about(void *unused)
+{
+	while (__atomic_load_n(&moving, __ATOMIC_RELAXED)) {
+		ck_assert_int_eq(rename(inside, outside), 0);
+		ck_assert_int_eq(rename(outside, inside), 0);
+	}
+	return unused;
+}
+
+START_TEST(moved_meanwhile)
+{
+	struct stat tmp;
+	pthread_t thread;
+	int i, n, met = 0;
+
+	ck_assert_int_eq(stat("/tmp", &tmp), 0);
+	mkdirat(server.dirfd, "a", 0755);
+	mkdirat(server.dirfd, "a/b", 0755);
+	mkdirat(server.dirfd, "a/b/c", 0755);
+	snprintf(inside, sizeof inside, "%s/a/b", server.dir);
+	snprintf(outside, sizeof outside, "%s.b", server.dir);
+	moving = 1;
+	pthread_create(&thread, NULL, move_about, NULL);
+	for (i = 0; i < 3000; i++) {
+		if (ask(&client, Twalk, "ddwsssss", ROOT, 1u, 5u, "a", "b", "c", "..", ".."))
+			continue;
+		for (n = (int)get(&client, 2), met += n == 5; n; n--)
+			ck_assert_uint_ne(inode(&client) & 0xffffffff, tmp.st_ino & 0xffffffff);
+		/* it may be outside by now, but there is no way up from there */
+		if (ask(&client, Twalk, "ddws", 1u, 2u, 1u, ".."))
+			ask(&client, Tclunk, "d", 1u);
+		else {
+			client.at += 2;
+			ck_assert_uint_ne(inode(&client) & 0xffffffff, tmp.st_ino & 0xffffffff);
+			ask(&client, Tclunk, "d", 1u);
+			clunk(&client, 2);
+		}
+	}
+	__atomic_store_n(&moving, 0, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	ck_assert_int_gt(met, 0);
 }
 END_TEST
 
@@ -350,7 +405,7 @@ START_TEST(xattrs)
 	must(&client, Tread, "dqd", 2u, (uint64_t)1, 100u);
 	ck_assert_uint_eq(get(&client, 4), 3);
 	ck_assert_int_eq(memcmp(client.at, "our", 3), 0);
-	must(&client, Tread, "dqd", 2u, ~(uint64_t)0, 100u);
+	must(&client, Tread, "dqd", 2u, (uint64_t)1 << 40, 100u);
 	ck_assert_uint_eq(get(&client, 4), 0);
 	must_fail(EBADF, &client, Twrite, "dqD", 2u, (uint64_t)0, "x", 1u);
 	must_fail(EBADF, &client, Txattrwalk, "dds", 1u, 2u, "user.b");
@@ -569,6 +624,58 @@ START_TEST(bad_contents)
 }
 END_TEST
 
+/* A type that is none ends no connection. */
+START_TEST(bad_types)
+{
+	int type;
+
+	for (type = 0; type < 256; type++)
+		if (type % 2 || type < 8 || type > 122)
+			must_fail(EOPNOTSUPP, &client, type, "");
+	must(&client, Tgetattr, "dq", ROOT, (uint64_t)0x7ff);
+}
+END_TEST
+
+static int digit(int c)
+{
+	return c <= '9' ? c - '0' : c - 'a' + 10;
+}
+
+/* What a fuzzer found: the session ends, and leaves nothing. */
+START_TEST(corpus)
+{
+	const int fds = entries(server.pid, "fd");
+	static char line[20000], path[300], kind[16], hex[16384];
+	static unsigned char bytes[8192], reply[4096];
+	const char *srcdir = getenv("srcdir");
+	FILE *f;
+	int n;
+
+	snprintf(path, sizeof path, "%s/tests/ninep.corpus", srcdir ? srcdir : "..");
+	f = fopen(path, "r");
+	if (!f)
+		SKIP("no ninep.corpus here");
+	mkdirat(server.dirfd, "d", 0755);
+	mkfifoat(server.dirfd, "p", 0644);
+	make(&server, "f", "");
+	while (fgets(line, sizeof line, f)) {
+		if (sscanf(line, "%15s %16383s", kind, hex) != 2 || strcmp(kind, "session") != 0)
+			continue;
+		for (n = 0; hex[2 * n] && hex[2 * n + 1]; n++)
+			bytes[n] = (unsigned char)(digit(hex[2 * n]) << 4 | digit(hex[2 * n + 1]));
+		connect_to(&other, &server);
+		send(other.fd, bytes, (size_t)n, MSG_NOSIGNAL);
+		shutdown(other.fd, SHUT_WR);
+		while (recv(other.fd, reply, sizeof reply, 0) > 0)
+			;
+		close(other.fd);
+	}
+	fclose(f);
+	must(&client, Tgetattr, "dq", ROOT, (uint64_t)0x7ff);
+	must_come_back(&server, "fd", fds);
+}
+END_TEST
+
 static long resident(void)
 {
 	char name[64], line[256];
@@ -626,7 +733,7 @@ END_TEST
 /* A thousand of them, who come and go in the middle of everything. */
 START_TEST(crowd)
 {
-	const int fds = entries(server.pid, "fd"), tasks = 1;
+	const int fds = entries(server.pid, "fd"), tasks = 2;
 	static int fd[300];
 	int i, round;
 
@@ -711,6 +818,63 @@ START_TEST(arguments)
 }
 END_TEST
 
+/* TCP, of both kinds, with messages no larger than it was told, and a line about each. */
+static void serve_tcp(const char *host, int family)
+{
+	struct sockaddr_storage name = { .ss_family = (sa_family_t)family };
+	socklen_t size = sizeof name;
+	char where[64], line[128], trace[100];
+	pid_t pid;
+	int fd, status;
+
+	/* a port that nobody has */
+	fd = socket(family, SOCK_STREAM, 0);
+	if (fd == -1 || bind(fd, (struct sockaddr *)&name, family == AF_INET ?
+			     sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)))
+		SKIP("no such addresses");
+	getsockname(fd, (struct sockaddr *)&name, &size);
+	close(fd);
+	snprintf(where, sizeof where, "tcp:%s:%d", host,
+		 /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): getsockname() set it */
+		 ntohs(((struct sockaddr_in *)&name)->sin_port));
+	snprintf(trace, sizeof trace, "%s/trace", server.dir);
+	pid = fork();
+	if (!pid) {
+		ck_assert_ptr_nonnull(freopen(trace, "w", stderr));
+		execl(server_program(), server_program(), "-d", "-m", "8192", server.dir, where,
+		      NULL);
+		_exit(127);
+	}
+	if (family == AF_INET)
+		((struct sockaddr_in *)&name)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	else
+		((struct sockaddr_in6 *)&name)->sin6_addr = in6addr_loopback;
+	other.fd = socket(family, SOCK_STREAM, 0);
+	while (connect(other.fd, (struct sockaddr *)&name, size) == -1) {
+		if (waitpid(pid, NULL, WNOHANG))
+			SKIP("no such address");
+		pause_ms(1);
+	}
+	must(&other, Tversion, "ds", 65536u, "9P2000.L");
+	ck_assert_uint_eq(get(&other, 4), 8192);
+	must_fail(EBADF, &other, Tclunk, "d", 5u);
+	kill(pid, SIGTERM);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status) && !WEXITSTATUS(status));
+	close(other.fd);
+	snprintf(line, sizeof line, "grep -q '^Rlerror.* error 9$' %s/trace", server.dir);
+	ck_assert_int_eq(system(line), 0);	/* NOLINT(cert-env33-c) */
+	snprintf(line, sizeof line, "grep -q '^Tclunk.* fid 5$' %s/trace", server.dir);
+	ck_assert_int_eq(system(line), 0);	/* NOLINT(cert-env33-c) */
+}
+
+START_TEST(tcp)
+{
+	serve_tcp("127.0.0.1", AF_INET);
+	serve_tcp("[::1]", AF_INET6);
+}
+END_TEST
+
 START_TEST(stale_socket)
 {
 	struct server second;
@@ -750,6 +914,7 @@ int main(void)
 	tcase_add_test(tc, attach);
 	tcase_add_test(tc, walk);
 	tcase_add_test(tc, moved_away);
+	tcase_add_test(tc, moved_meanwhile);
 	tcase_add_test(tc, files);
 	tcase_add_test(tc, attributes);
 	tcase_add_test(tc, names);
@@ -760,10 +925,13 @@ int main(void)
 	tcase_add_test(tc, users);
 	tcase_add_test(tc, bad_sizes);
 	tcase_add_test(tc, bad_contents);
+	tcase_add_test(tc, bad_types);
+	tcase_add_test(tc, corpus);
 	tcase_add_test(tc, never_reads);
 	tcase_add_test(tc, crowd);
 	tcase_add_test(tc, many_fids);
 	tcase_add_test(tc, arguments);
+	tcase_add_test(tc, tcp);
 	tcase_add_test(tc, stale_socket);
 	suite_add_tcase(s, tc);
 	return run_suite(s);

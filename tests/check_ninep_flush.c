@@ -7,8 +7,12 @@
  * is compared with what there is: bytes, locks, descriptors, files.  SAFE_NINEP_ROUNDS
  * says how many rounds; half of them are under a storm of signals.
  */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
 
 #include "ninep.h"
 
@@ -252,7 +256,7 @@ START_TEST(lock_taken_back)
 	must(&client, Tlock, "dbdqqds", 1u, 0u, 0u, (uint64_t)0, (uint64_t)0, 1u, "a");
 	ck_assert_uint_eq(get(&client, 1), 1);
 	close(client.fd);
-	must_come_back(&server, "task", 1);
+	must_come_back(&server, "task", 2);
 }
 END_TEST
 
@@ -341,6 +345,151 @@ START_TEST(unflushed_in_a_storm)
 	}
 	end_storm();
 	close(fd);
+}
+END_TEST
+
+/*
+ * No call that the server makes here fails with EINTR by itself when a signal comes: the
+ * kernel makes it again.  Calls to slow file systems do.  So the kernel is told to ask this
+ * program about each of the server's calls, and every second one fails with EINTR.  Not
+ * write(): the loop wakes itself by it, and no eventfd says EINTR.
+ */
+static const int asked[] = { SYS_openat, SYS_read, SYS_preadv, SYS_pwritev,
+	SYS_statx, SYS_getdents64, SYS_fsync, SYS_fchownat, SYS_fchmodat, SYS_renameat2,
+	SYS_unlinkat, SYS_linkat, SYS_symlinkat, SYS_mkdirat, SYS_mknodat, SYS_readlinkat,
+	SYS_setxattr, SYS_getxattr, SYS_listxattr, SYS_utimensat,
+#ifdef SYS_fcntl64
+	SYS_fcntl64,
+#endif
+	SYS_truncate, SYS_ftruncate
+};
+
+#define ASKED	(sizeof asked / sizeof asked[0])
+
+/* Of this thread and what it starts.  The descriptor on which the kernel asks, or -1. */
+static int ask_about_calls(void)
+{
+	struct sock_filter filter[ASKED + 3] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)) };
+	struct sock_fprog program = { ASKED + 3, filter };
+	size_t i;
+
+	for (i = 0; i < ASKED; i++)
+		filter[1 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+			(unsigned int)asked[i], (unsigned char)(ASKED - i), 0);
+	filter[ASKED + 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	filter[ASKED + 2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+			    SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+}
+
+static pid_t server_asked;
+static int asks = -1, told, pair[2];
+
+/* The thread that starts the server has the filter and makes none of the calls itself. */
+static void *start_asked(void *unused)
+{
+	char where[32];
+
+	snprintf(where, sizeof where, "fd:%d,%d", pair[1], pair[1]);
+	asks = ask_about_calls();
+	if (asks != -1) {
+		server_asked = fork();
+		if (!server_asked) {
+			execl(server_program(), server_program(), server.dir, where, NULL);
+			_exit(127);
+		}
+	}
+	return unused;
+}
+
+static void *answer_asked(void *unused)
+{
+	struct seccomp_notif q;
+	struct seccomp_notif_resp a;
+	int turn = 0;
+
+	for (;;) {
+		memset(&q, 0, sizeof q);
+		if (ioctl(asks, SECCOMP_IOCTL_NOTIF_RECV, &q))
+			continue;
+		memset(&a, 0, sizeof a);
+		a.id = q.id;
+		/* not before the server is the server */
+		if (__atomic_load_n(&told, __ATOMIC_RELAXED) && turn++ % 2)
+			a.error = -EINTR;
+		else
+			a.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+		__atomic_fetch_add(&told, a.error != 0, __ATOMIC_RELAXED);
+		ioctl(asks, SECCOMP_IOCTL_NOTIF_SEND, &a);
+	}
+	return unused;
+}
+
+START_TEST(unflushed_and_told_eintr)
+{
+	pthread_t thread;
+	int fd, i;
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	fcntl(pair[0], F_SETFD, FD_CLOEXEC);
+	ck_assert_int_eq(pthread_create(&thread, NULL, start_asked, NULL), 0);
+	pthread_join(thread, NULL);
+	if (asks == -1)
+		SKIP("the kernel does not ask about calls");
+	pthread_create(&thread, NULL, answer_asked, NULL);
+	close(pair[1]);
+	other.fd = pair[0];
+	must(&other, Tversion, "ds", 65536u, "9P2000.L");
+	told = 1;
+	must(&other, Tattach, "ddssd", ROOT, NOFID, "", "", (unsigned int)geteuid());
+	for (i = 0; i < 20; i++) {
+		must(&other, Twalk, "ddw", ROOT, 1u, 0u);
+		must(&other, Tlcreate, "dsddd", 1u, "new", 0302u, 0644u, 0u);
+		must(&other, Twrite, "dqD", 1u, (uint64_t)0, "hello", 5u);
+		ck_assert_uint_eq(get(&other, 4), 5);
+		must(&other, Tread, "dqd", 1u, (uint64_t)0, 100u);
+		ck_assert_uint_eq(get(&other, 4), 5);
+		must(&other, Tfsync, "dd", 1u, 0u);
+		must(&other, Tlock, "dbdqqds", 1u, 1u, 1u, (uint64_t)0, (uint64_t)0, 1u, "a");
+		ck_assert_uint_eq(get(&other, 1), 0);
+		must(&other, Tgetlock, "dbqqds", 1u, 1u, (uint64_t)0, (uint64_t)0, 2u, "b");
+		must(&other, Tsetattr, "dddddqqqqq", 1u, 0x3fu, 0600u, geteuid(), getegid(),
+		     (uint64_t)3, (uint64_t)1, (uint64_t)1, (uint64_t)1, (uint64_t)1);
+		must(&other, Tstatfs, "d", 1u);
+		must(&other, Tlink, "dds", ROOT, 1u, "second");
+		must(&other, Trename, "dds", 1u, ROOT, "third");
+		must(&other, Tremove, "d", 1u);
+		must(&other, Trenameat, "dsds", ROOT, "second", ROOT, "fourth");
+		must(&other, Tmkdir, "dsdd", ROOT, "d", 0700u, 0u);
+		must(&other, Tunlinkat, "dsd", ROOT, "d", 0x200u);
+		must(&other, Tsymlink, "dssd", ROOT, "l", "to", 0u);
+		must(&other, Twalk, "ddws", ROOT, 2u, 1u, "l");
+		must(&other, Treadlink, "d", 2u);
+		must(&other, Tremove, "d", 2u);
+		must(&other, Twalk, "ddws", ROOT, 2u, 1u, "fourth");
+		must(&other, Txattrwalk, "dds", 2u, 3u, "");
+		clunk(&other, 3);
+		must(&other, Tremove, "d", 2u);
+		must(&other, Tmknod, "dsdddd", ROOT, "p", S_IFIFO | 0600u, 0u, 0u, 0u);
+		must(&other, Twalk, "ddws", ROOT, 1u, 1u, "p");
+		tell(&other, Tlopen, 10, "dd", 1u, 0u);
+		fd = openat(server.dirfd, "p", O_RDWR);
+		expect(&other, Tlopen + 1, 10);
+		tell(&other, Tread, 10, "dqd", 1u, (uint64_t)0, 100u);
+		ck_assert_int_eq(write(fd, "x", 1), 1);
+		expect(&other, Tread + 1, 10);
+		close(fd);
+		must(&other, Tremove, "d", 1u);
+		must(&other, Twalk, "ddw", ROOT, 1u, 0u);
+		must(&other, Tlopen, "dd", 1u, 0200000u);
+		must(&other, Treaddir, "dqd", 1u, (uint64_t)0, 4000u);
+		clunk(&other, 1);
+	}
+	ck_assert_int_gt(told, 1000);
+	close(other.fd);
+	ck_assert_int_eq(waitpid(server_asked, NULL, 0), server_asked);
 }
 END_TEST
 
@@ -595,7 +744,8 @@ static void nothing(int i)
 static void find_file(int i, int yes)
 {
 	(void)i;
-	ck_assert_int_eq(entries(server.pid, "fd"), base_fds + 2 * yes);
+	/* a fid is a descriptor, and one more when it is open */
+	ck_assert_int_eq(entries(server.pid, "fd"), base_fds + 1 + yes);
 	ck_assert_int_eq(unlinkat(server.dirfd, "new", 0), yes ? 0 : -1);
 	clunk(&client, 1);
 	must(&client, Twalk, "ddw", ROOT, 1u, 0u);
@@ -648,6 +798,7 @@ int main(void)
 	tcase_add_test(tc, clunk_beside_a_request);
 	tcase_add_test(tc, lock_taken_back);
 	tcase_add_test(tc, unflushed_in_a_storm);
+	tcase_add_test(tc, unflushed_and_told_eintr);
 	tcase_add_test(tc, bytes);
 	tcase_add_test(tc, writes);
 	tcase_add_test(tc, lock_census);

@@ -190,11 +190,10 @@ START_TEST(replies)
 	wire_end(&w);
 	ck_assert_int_eq(memcmp(data, "\x14\0\0\0\x69\x34\x12\1\2\0\0\0\3\0\0\0\0\0\0\0", 20), 0);
 	wire_begin(&w, data, 37 + 24, RREADDIR, 1);
-	w.size = WIRE_READ;
 	ck_assert(wire_entry(&w, entry, "ab"));
 	ck_assert(w.size == 37);
 	ck_assert(!wire_entry(&w, entry, "c"));
-	wire_end_data(&w);
+	wire_end(&w);
 	ck_assert(!w.full && w.size == 37);
 	ck_assert_int_eq(memcmp(data + 7, "\x1a\0\0\0\1\2\0\0\0\3\0\0\0\0\0\0\0"
 				"\5\0\0\0\0\0\0\0\6\2\0ab", 30), 0);

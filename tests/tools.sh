@@ -48,7 +48,7 @@ clang_tidy() {
 		if [ -n "$glib" ]; then cat; else grep -v check_loop_glib; fi)
 	# shellcheck disable=SC2086 # flags
 	quietly clang-tidy -quiet --config-file="$srcdir/.clang-tidy" "${files[@]}" -- \
-		"${defines[@]}" "${include[@]}" -I"$srcdir/examples/ninep" $glib
+		"${defines[@]}" "${include[@]}" -I"$srcdir/examples/loop" -I"$srcdir/examples/ninep" $glib
 }
 
 # It does not know the types of libatomic_ops, nor that a macro of Check's returns.

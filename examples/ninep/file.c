@@ -18,47 +18,38 @@
  * What has to be done with the object of a descriptor goes by its name in /proc/self/fd,
  * where the kernel jumps to the object and looks no name up.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "call.h"
-#include "file.h"
+#include "server.h"
 
 #define OPEN	(O_CLOEXEC | O_NOCTTY)
 
-static struct node *exported;
+static struct fid *exported;
 bool file_read_only;
 
-const char *file_proc(char path[FILE_PROC], int fd)
+/* ---- fids --------------------------------------------------------------- */
+
+struct fid *fid_get(struct fid *fid)
 {
-	snprintf(path, FILE_PROC, "/proc/self/fd/%d", fd);
-	return path;
+	if (fid)
+		AO_fetch_and_add1_full(&fid->refs);
+	return fid;
 }
 
-/* ---- nodes -------------------------------------------------------------- */
-
-struct node *node_get(struct node *node)
+void fid_put(struct fid *fid)
 {
-	AO_fetch_and_add1_full(&node->refs);
-	return node;
-}
-
-void node_put(struct node *node)
-{
-	struct node *root;
-
-	if (!node || AO_fetch_and_sub1_full(&node->refs) != 1)
+	if (!fid || AO_fetch_and_sub1_full(&fid->refs) != 1)
 		return;
-	root = node->root;
-	close(node->fd);
-	free(node);
-	if (root != node)
-		node_put(root);
+	if (fid->locked)
+		lock_drop(fid);
+	if (fid->open != -1 && fid->open != fid->fd)
+		close(fid->open);
+	if (fid->xattr)
+		AO_fetch_and_sub1_full(fid->xattr->count);
+	free(fid->xattr);
+	close(fid->fd);
+	free(fid->user);
+	if (fid->root != fid)
+		fid_put(fid->root);
+	free(fid);
 }
 
 int file_stat(int dir, const char *name, struct statx *stat)
@@ -67,47 +58,46 @@ int file_stat(int dir, const char *name, struct statx *stat)
 		       STATX_BASIC_STATS | STATX_BTIME, stat);
 }
 
-bool node_same(const struct node *node, const struct statx *stat)
+bool file_same(const struct fid *fid, const struct statx *stat)
 {
-	return node->stat.stx_ino == stat->stx_ino &&
-		node->stat.stx_dev_major == stat->stx_dev_major &&
-		node->stat.stx_dev_minor == stat->stx_dev_minor;
+	return fid->stat.stx_ino == stat->stx_ino &&
+		fid->stat.stx_dev_major == stat->stx_dev_major &&
+		fid->stat.stx_dev_minor == stat->stx_dev_minor;
 }
 
-/* Takes the descriptor over, or its errno.  No root: the node is one. */
-static int node_new(int fd, struct node *root, struct node **made)
+/* Takes the descriptor over, or its errno.  No root: it is one itself. */
+static int fid_new(long fd, struct fid *root, struct fid **made)
 {
 	int error = fd == -1 ? errno : ENOMEM;
-	struct node *node = fd == -1 ? NULL : calloc(1, sizeof *node);
+	struct fid *fid = fd == -1 ? NULL : calloc(1, sizeof *fid);
 
-	if (node)
-		error = file_stat(fd, "", &node->stat);
+	if (fid)
+		error = file_stat((int)fd, "", &fid->stat);
 	if (error) {
-		free(node);
-		close(fd);
+		free(fid);
+		close((int)fd);
 		return error;
 	}
-	node->refs = 1;
-	node->fd = fd;
-	file_proc(node->path, fd);
-	node->root = root ? node_get(root) : node;
-	*made = node;
+	fid->refs = 1;
+	fid->fd = (int)fd;
+	fid->open = -1;
+	snprintf(fid->path, sizeof fid->path, "/proc/self/fd/%d", fid->fd);
+	fid->root = root ? fid_get(root) : fid;
+	*made = fid;
 	return 0;
 }
 
-static int look(int dir, const char *name, int more)
+int file_again(struct fid *fid, struct fid **made)
 {
-	return (int)call(SYS_openat, dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC | more, 0);
+	return fid_new(fcntl(fid->fd, F_DUPFD_CLOEXEC, 0), fid->root, made);
 }
 
-int file_export(int fd)
+int file_export(const char *path)
 {
 	char target[2];
-	int error = node_new(fd, NULL, &exported);
+	int error = fid_new(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), NULL, &exported);
 
-	if (!error && readlink(exported->path, target, sizeof target) == -1)
-		error = errno;
-	return error;
+	return !error && readlink(exported->path, target, sizeof target) == -1 ? errno : error;
 }
 
 /* ---- walking ------------------------------------------------------------ */
@@ -125,10 +115,11 @@ int file_bad_name(const char *name)
 }
 
 /* Where the path of something goes on behind its root's; null: it is somewhere else. */
-static char *below(const struct node *root, const char *proc, char path[PATH_MAX])
+static char *below(const struct fid *fid, char path[PATH_MAX])
 {
 	char top[PATH_MAX];
-	ssize_t n = readlink(root->path, top, PATH_MAX), m = readlink(proc, path, PATH_MAX);
+	ssize_t n = readlink(fid->root->path, top, PATH_MAX);
+	ssize_t m = readlink(fid->path, path, PATH_MAX);
 
 	if (n == -1 || m == -1 || m == PATH_MAX)
 		return NULL;
@@ -138,62 +129,57 @@ static char *below(const struct node *root, const char *proc, char path[PATH_MAX
 	return m >= n && !memcmp(path, top, n) && (path[n] == '/' || !path[n]) ? path + n : NULL;
 }
 
-static int walk_up(struct node *from, struct node **to)
+int file_walk(struct fid *from, const char *name, struct fid **to)
 {
+	const bool up = !strcmp(name, "..");
 	char path[PATH_MAX];
-	int error;
 
-	if (node_same(from->root, &from->stat)) {
-		*to = node_get(from);
-		return 0;
-	}
-	error = node_new(look(from->fd, "..", O_DIRECTORY), from->root, to);
-	if (!error && !below(from->root, (*to)->path, path)) {
-		node_put(*to);
+	if (up && file_same(from->root, &from->stat))
+		return file_again(from, to);
+	if (!up && file_bad_name(name))
+		return ENOENT;
+	int error = fid_new(call(SYS_openat, from->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC |
+			     (up ? O_DIRECTORY : 0), 0), from->root, to);
+	if (!error && up && !below(*to, path)) {
+		fid_put(*to);
 		error = ENOENT;
 	}
 	return error;
 }
 
-int file_walk(struct node *from, const char *name, struct node **to)
-{
-	if (!strcmp(name, ".."))
-		return walk_up(from, to);
-	return file_bad_name(name) ? ENOENT : node_new(look(from->fd, name, 0), from->root, to);
-}
-
 /* A path's names are walked like a client's own.  The path is used up. */
-static int walk_path(struct node *from, char *path, struct node **to)
+static int walk_path(struct fid *from, char *path, struct fid **to)
 {
-	struct node *node = node_get(from), *next = NULL;
+	struct fid *fid = fid_get(from), *next = NULL;
 	char *name;
 	int error = 0;
 
 	while (!error && (name = strsep(&path, "/"))) {
 		if (!*name || !strcmp(name, "."))
 			continue;
-		error = file_walk(node, name, &next);
-		node_put(node);
-		node = next;
+		error = file_walk(fid, name, &next);
+		fid_put(fid);
+		fid = next;
 	}
-	*to = node;
+	*to = fid;
 	return error;
 }
 
-int file_attach(const char *name, struct node **root)
+int file_attach(const char *name, struct user *user, struct fid **root)
 {
 	char path[PATH_MAX];
-	struct node *node;
-	int error = walk_path(exported, strcpy(path, name), &node);
+	struct fid *fid;
+	int error = walk_path(exported, strcpy(path, name), &fid);
 
 	if (error)
 		return error;
-	/* also of DIR itself: what the connection closes is its own */
-	if (S_ISDIR(node->stat.stx_mode) || S_ISREG(node->stat.stx_mode))
-		error = node_new(fcntl(node->fd, F_DUPFD_CLOEXEC, 0), NULL, root);
+	if (S_ISDIR(fid->stat.stx_mode) || S_ISREG(fid->stat.stx_mode))
+		error = fid_new(fcntl(fid->fd, F_DUPFD_CLOEXEC, 0), NULL, root);
 	else
 		error = ENOTDIR;
-	node_put(node);
+	if (!error)
+		(*root)->user = user;
+	fid_put(fid);
 	return error;
 }
 
@@ -201,107 +187,93 @@ int file_attach(const char *name, struct node **root)
  * Somebody may rename it, or a directory on the way, at any moment.  What is found is
  * looked at before it is used; who renames it after that has renamed first.
  */
-int file_locate(const struct node *node, struct node **dir, char path[PATH_MAX], char **name)
+int file_locate(const struct fid *fid, struct fid **dir, char path[PATH_MAX], char **name)
 {
 	struct statx found;
 	char *start;
 	int error, tries = 0;
 
-	if (node_same(node->root, &node->stat) || node_same(exported, &node->stat))
+	if (file_same(fid->root, &fid->stat) || file_same(exported, &fid->stat))
 		return EBUSY;
 	do {
-		start = below(node->root, node->path, path);
+		start = below(fid, path);
 		*name = start ? strrchr(start, '/') : NULL;
 		if (!*name)
 			return ENOENT;
 		*(*name)++ = 0;
-		error = walk_path(node->root, start, dir);
+		error = walk_path(fid->root, start, dir);
 		if (error)
 			continue;
 		error = file_stat((*dir)->fd, *name, &found);
-		if (!error && node_same(node, &found))
+		if (!error && file_same(fid, &found))
 			return 0;
-		node_put(*dir);
+		fid_put(*dir);
 	} while ((!error || error == ENOENT) && ++tries < 16);
 	return error ? error : ENOENT;
 }
 
 /* ---- open files --------------------------------------------------------- */
 
-/* On a mount that is read-only these can't be written; FIFOs, devices and sockets can. */
-static bool denied(const struct node *node, int flags)
+static void opened(struct fid *fid, int fd)
 {
-	return file_read_only && (S_ISREG(node->stat.stx_mode) || S_ISDIR(node->stat.stx_mode)) &&
-		((flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC);
+	fid->open = fd;
+	fid->seekable = lseek(fd, 0, SEEK_CUR) != -1 || errno != ESPIPE;
 }
 
-static int file_opened(struct file *file, int fd)
-{
-	request_settle();
-	file->fd = fd;
-	file->own = true;
-	file->seekable = lseek(fd, 0, SEEK_CUR) != -1 || errno != ESPIPE;
-	return 0;
-}
-
-int file_reopen(const struct node *node, int flags)
+int file_reopen(const struct fid *fid, int flags)
 {
 	long fd = -1;
 
 	/* not even the time of access is to change, where that can be had */
 	if (file_read_only)
-		fd = call(SYS_openat, AT_FDCWD, node->path, flags | OPEN | O_NOATIME, 0);
+		fd = call(SYS_openat, AT_FDCWD, fid->path, flags | OPEN | O_NOATIME, 0);
 	if (fd == -1 && (!file_read_only || errno == EPERM))
-		fd = call(SYS_openat, AT_FDCWD, node->path, flags | OPEN, 0);
+		fd = call(SYS_openat, AT_FDCWD, fid->path, flags | OPEN, 0);
 	return (int)fd;
 }
 
-int file_open(const struct node *node, int flags, struct file *file)
+int file_open(struct fid *fid, int flags)
 {
-	int fd;
+	const mode_t mode = fid->stat.stx_mode;
 
-	if (S_ISLNK(node->stat.stx_mode))
+	if (S_ISLNK(mode))
 		return ELOOP;
-	if (denied(node, flags))
+	/* on a mount that is read-only FIFOs, devices and sockets can be written all the same */
+	if (file_read_only && (S_ISREG(mode) || S_ISDIR(mode)) &&
+	    ((flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC))
 		return EROFS;
-	fd = file_reopen(node, flags & ~(O_CREAT | O_EXCL));
-	return fd == -1 ? errno : file_opened(file, fd);
-}
-
-/* On a read-only mount what is there can be opened, and only that. */
-static int open_existing(struct node *dir, const char *name, int flags, struct node **made,
-			 struct file *file)
-{
-	int error = file_walk(dir, name, made);
-
-	if (error)
-		return error == ENOENT ? EROFS : error;
-	return flags & O_EXCL ? EEXIST : file_open(*made, flags, file);
-}
-
-int file_create(struct node *dir, const char *name, int flags, mode_t mode,
-		struct node **made, struct file *file)
-{
-	char proc[FILE_PROC];
-	int fd, path;
-
-	if (file_bad_name(name))
-		return file_bad_name(name);
-	if (file_read_only)
-		return open_existing(dir, name, flags, made, file);
-	fd = (int)call(SYS_openat, dir->fd, name, flags | O_CREAT | O_NOFOLLOW | OPEN,
-		       mode & 07777);
+	int fd = file_reopen(fid, flags & ~(O_CREAT | O_EXCL));
 	if (fd == -1)
 		return errno;
-	file_opened(file, fd);
-	/* the file is there: where no descriptor is to be had any more, one must do */
-	path = (int)call(SYS_openat, AT_FDCWD, file_proc(proc, fd), O_PATH | O_CLOEXEC, 0);
-	file->own = path != -1;
-	return node_new(file->own ? path : fd, dir->root, made);
+	request_settle();
+	opened(fid, fd);
+	return 0;
 }
 
-void file_close(struct file *file)
+int file_create(struct fid *dir, const char *name, int flags, mode_t mode, struct fid **made)
 {
-	if (file->fd != -1 && file->own)
-		close(file->fd);
+	char proc[32];
+	int error = file_bad_name(name), fd, path;
+
+	if (error)
+		return error;
+	if (file_read_only) {		/* what is there can be opened, and only that */
+		error = file_walk(dir, name, made);
+		if (error)
+			return error == ENOENT ? EROFS : error;
+		return flags & O_EXCL ? EEXIST : file_open(*made, flags);
+	}
+	fd = (int)call(SYS_openat, dir->fd, name, flags | O_CREAT | O_NOFOLLOW | OPEN, mode & 07777);
+	if (fd == -1)
+		return errno;
+	request_settle();
+	/* the file is there: where no descriptor is to be had any more, one must do */
+	snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
+	path = (int)call(SYS_openat, AT_FDCWD, proc, O_PATH | O_CLOEXEC, 0);
+	error = fid_new(path == -1 ? fd : path, dir->root, made);
+	if (!error)
+		opened(*made, fd);
+	else if (path != -1)
+		close(fd);
+	return error;
 }

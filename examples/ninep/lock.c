@@ -10,42 +10,31 @@
  * this machine.  A wait that is interrupted has taken no lock: the kernel tries anew when
  * it wakes up, and doesn't when it has been interrupted.
  */
-#include <errno.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "call.h"
-#include "lock.h"
+#include "server.h"
 
 #define LOCKS_MOST	4096		/* of one connection, over all its files */
 
-struct lock {
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;	/* of what follows */
+static struct lock {
 	struct lock *next;
-	const struct file *by;
+	const struct fid *by;
 	struct lock_owner owner;
 	struct statx file;
 	int fd;
 	char client[];
-};
+} *buckets[256];
 
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;	/* of what follows */
-static struct lock *buckets[256];
-
-static struct lock **bucket(const struct node *node)
+static struct lock **bucket(const struct fid *fid)
 {
-	return &buckets[node->stat.stx_ino % 256];
+	return &buckets[fid->stat.stx_ino % 256];
 }
 
-/* An owner's in a file; by this open file, if that is given. */
-static struct lock *find(const struct node *node, const struct lock_owner *o,
-			 const struct file *by)
+/* An owner's in a file; by this fid, or by any. */
+static struct lock *find(const struct fid *fid, const struct lock_owner *o, bool any)
 {
-	struct lock *l = *bucket(node);
+	struct lock *l = *bucket(fid);
 
-	while (l && ((by && l->by != by) || !node_same(node, &l->file) ||
+	while (l && ((l->by != fid && !any) || !file_same(fid, &l->file) ||
 		     l->owner.connection != o->connection ||
 		     l->owner.process != o->process || strcmp(l->client, o->client)))
 		l = l->next;
@@ -56,86 +45,55 @@ static struct lock *find(const struct node *node, const struct lock_owner *o,
  * For both kinds of lock, where the file's mode allows it; as the fid has it, if not.
  * Only regular files are opened for more than the fid was: a FIFO would see a writer.
  */
-static int describe(const struct file *file, const struct node *node)
+static int describe(const struct fid *fid)
 {
-	const int mode = fcntl(file->fd, F_GETFL) & (O_ACCMODE | O_DIRECTORY);
-	long fd;
+	const int mode = fcntl(fid->open, F_GETFL) & O_ACCMODE;
 
-	if (S_ISREG(node->stat.stx_mode)) {
-		fd = call(SYS_openat, AT_FDCWD, node->path, O_RDWR | O_CLOEXEC, 0);
-		if (fd == -1 && errno != SAFE_ERESTARTSYS)
-			fd = call(SYS_openat, AT_FDCWD, node->path, mode | O_CLOEXEC, 0);
-		if (fd != -1 || errno == SAFE_ERESTARTSYS)
-			return (int)fd;
-	}
-	return fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
+	if (!S_ISREG(fid->stat.stx_mode))
+		return fcntl(fid->open, F_DUPFD_CLOEXEC, 0);
+	long fd = call(SYS_openat, AT_FDCWD, fid->path, O_RDWR | O_CLOEXEC, 0);
+	if (fd == -1 && errno != SAFE_ERESTARTSYS)
+		fd = call(SYS_openat, AT_FDCWD, fid->path, mode | O_CLOEXEC, 0);
+	return (int)fd;
 }
 
 /* With the mutex.  A description that the owner has already is used instead of this one. */
-static int insert(struct file *by, const struct node *node, const struct lock_owner *owner,
-		  int *fd)
+static int insert(struct fid *by, const struct lock_owner *owner, int fd)
 {
-	struct lock *l = find(node, owner, NULL);
+	struct lock *l = find(by, owner, true);
 
-	if (l && dup3(l->fd, *fd, O_CLOEXEC) == -1)
+	if (l && dup3(l->fd, fd, O_CLOEXEC) == -1)
 		return errno;
 	if (*owner->connection >= LOCKS_MOST)
 		return ENOLCK;
-	l = calloc(1, sizeof *l + strlen(owner->client) + 1);
+	l = malloc(sizeof *l + strlen(owner->client) + 1);
 	if (!l)
 		return ENOMEM;
-	l->next = *bucket(node);
-	*bucket(node) = l;
-	l->by = by;
-	l->owner = *owner;
+	*l = (struct lock){ *bucket(by), by, *owner, by->stat, fd };
 	l->owner.client = strcpy(l->client, owner->client);
-	l->file = node->stat;
-	l->fd = *fd;
+	*bucket(by) = l;
 	by->locked = true;
 	++*owner->connection;
 	return 0;
 }
 
-/* The owner's descriptor in the file, made when it isn't there. */
-static int get(struct file *by, const struct node *node, const struct lock_owner *owner, int *fd)
+/* The owner's descriptor in the file, made when it isn't there; or -1. */
+static int get(struct fid *by, const struct lock_owner *owner)
 {
-	const struct lock *l;
-	int error;
-
 	pthread_mutex_lock(&mutex);
-	l = find(node, owner, by);
-	*fd = l ? l->fd : -1;
+	const struct lock *l = find(by, owner, false);
+	int fd = l ? l->fd : -1;
 	pthread_mutex_unlock(&mutex);
-	if (l)
-		return 0;
-	*fd = describe(by, node);
-	if (*fd == -1)
-		return errno;
+	if (l || (fd = describe(by)) == -1)
+		return fd;
 	pthread_mutex_lock(&mutex);
-	error = insert(by, node, owner, fd);
+	int error = insert(by, owner, fd);
 	pthread_mutex_unlock(&mutex);
-	if (error)
-		close(*fd);
-	return error;
-}
-
-static long control(int fd, int command, struct flock64 *range)
-{
-#ifdef SYS_fcntl64
-	return call(SYS_fcntl64, fd, command, range);
-#else
-	return call(SYS_fcntl, fd, command, range);
-#endif
-}
-
-int lock_set(struct file *by, const struct node *node, const struct lock_owner *owner,
-	     struct flock64 *range, bool wait)
-{
-	int fd, error = get(by, node, owner, &fd);
-
-	if (!error && control(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, range) == -1)
-		error = errno == EACCES ? EAGAIN : errno;
-	return error;
+	if (!error)
+		return fd;
+	close(fd);
+	errno = error;
+	return -1;
 }
 
 /* Is this what the kernel tells of?  Then it is not in the way of whoever has it. */
@@ -145,39 +103,47 @@ static bool has(const struct lock *l, const struct flock64 *found)
 
 	f.l_type = F_WRLCK;
 	f.l_pid = 0;
-	return !fcntl(l->fd, F_OFD_GETLK, &f) &&
-		(f.l_type == F_UNLCK || f.l_start != found->l_start ||
-		 f.l_len != found->l_len);
+	return !fcntl(l->fd, F_OFD_GETLK, &f) && (f.l_type == F_UNLCK ||
+		f.l_start != found->l_start || f.l_len != found->l_len);
 }
 
-int lock_test(struct file *by, const struct node *node, struct lock_owner *owner,
-	      struct flock64 *range, char *client, size_t room)
+/* Whose is it?  A process of this machine has a number, and an owner's description none. */
+static void find_owner(const struct fid *fid, const struct flock64 *range,
+		       struct lock_owner *owner, char client[PATH_MAX])
 {
-	const struct lock *l;
-	int fd, error = get(by, node, owner, &fd);
+	const struct lock *l = NULL;
 
-	if (!error && control(fd, F_OFD_GETLK, range) == -1)
-		error = errno;
-	if (error || range->l_type == F_UNLCK)
-		return error;
-	gethostname(client, room);	/* for a process of this machine */
-	if (range->l_pid != -1) {
-		owner->process = range->l_pid;
-		return 0;
-	}
+	owner->process = range->l_pid == -1 ? 0 : range->l_pid;
+	gethostname(client, PATH_MAX);
 	pthread_mutex_lock(&mutex);
-	for (l = *bucket(node); l && !(node_same(node, &l->file) && has(l, range));)
-		l = l->next;
-	owner->process = l ? l->owner.process : 0;
-	if (l)
-		snprintf(client, room, "%s", l->client);
+	if (range->l_pid == -1)
+		for (l = *bucket(fid); l && !(file_same(fid, &l->file) && has(l, range));)
+			l = l->next;
+	if (l) {
+		owner->process = l->owner.process;
+		snprintf(client, PATH_MAX, "%s", l->client);
+	}
 	pthread_mutex_unlock(&mutex);
-	return 0;
 }
 
-void lock_drop(const struct file *by, const struct node *node)
+int lock_control(struct fid *by, int command, struct flock64 *range, struct lock_owner *owner,
+		 char client[PATH_MAX])
 {
-	struct lock **link = bucket(node), *l;
+#ifdef SYS_fcntl64
+	const long number = SYS_fcntl64;
+#else
+	const long number = SYS_fcntl;
+#endif
+	int fd = get(by, owner), error = fd == -1 ? errno : attempt(number, fd, command, range);
+
+	if (!error && command == F_OFD_GETLK && range->l_type != F_UNLCK)
+		find_owner(by, range, owner, client);
+	return error == EACCES ? EAGAIN : error;
+}
+
+void lock_drop(const struct fid *by)
+{
+	struct lock **link = bucket(by), *l;
 
 	pthread_mutex_lock(&mutex);
 	while ((l = *link))

@@ -2,26 +2,22 @@
 /*
  * operation.c - what each message does with files; knows descriptors, and no wire format.
  *
- * Each function here is one message.  It runs on a worker, as the fid's user, and may be
- * interrupted in any call; then it undoes nothing, as there is nothing to be undone: what
- * it had made so far only it knew.  A fid becomes known to the client when all else is
- * done, by publish(), which does not fail for an interrupt.
+ * Each function here is one message, or a few that are alike; the table at the end says
+ * what they need.  It runs on a worker, as the fid's user, and may be interrupted in any
+ * call; then it undoes nothing, as there is nothing to be undone: what it had made so far
+ * only it knew.  A fid becomes known to the client when all else is done, by publish().
  */
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdlib.h>
-#include <string.h>
+#include <search.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
-#include <unistd.h>
 
-#include "call.h"
-#include "request.h"
+#include "server.h"
 
 #define XATTR_MOST	65536		/* the kernel's own limit */
+#define XATTRS_MOST	128		/* of one connection */
 
 /* The three numbers of a qid. */
 #define QID(s)	qid_type((s)->stx_mode),						\
@@ -33,6 +29,59 @@ static uint64_t qid_type(mode_t mode)
 	return S_ISDIR(mode) ? 0x80 : S_ISLNK(mode) ? 0x02 : 0;
 }
 
+/* ---- fids ---------------------------------------------------------------- */
+
+size_t fids_most = 65536;
+
+static int compare(const void *a, const void *b)
+{
+	const uint32_t x = ((const struct fid *)a)->number, y = ((const struct fid *)b)->number;
+
+	return x < y ? -1 : x > y;
+}
+
+static struct fid *find(const struct client *c, uint64_t number)
+{
+	const struct fid key = { .number = (uint32_t)number };
+	struct fid **found = tfind(&key, &c->fids, compare);
+
+	return found ? *found : NULL;
+}
+
+void operation_clunk(struct client *c, struct fid *fid)
+{
+	if (find(c, fid->number) != fid)
+		return;
+	tdelete(fid, &c->fids, compare);
+	c->fid_count--;
+	fid_put(fid);
+}
+
+/* Behind a free number; or behind that of an old one, unless it was clunked meanwhile. */
+static int publish(struct client *c, struct fid *fid, uint64_t number, struct fid *old)
+{
+	if (old ? old->replaced : c->fid_count >= fids_most)
+		return old ? EBADF : EMFILE;
+	if (old && find(c, number) != old)
+		return 0;		/* nobody gets it */
+	if (old) {
+		old->replaced = true;
+		operation_clunk(c, old);	/* which the request has too */
+	}
+	fid->number = (uint32_t)number;
+	struct fid **place = tsearch(fid, &c->fids, compare);
+	if (!place || *place != fid)
+		return place ? EBADF : ENOMEM;
+	c->fid_count++;
+	fid_get(fid);
+	return 0;
+}
+
+static void drop(void *fid)
+{
+	fid_put(fid);
+}
+
 /* ---- from the root to a file -------------------------------------------- */
 
 /* A session begins; or the connection is closed, where nobody waits for a reply. */
@@ -42,10 +91,12 @@ static int version(struct request *r)
 	const bool known = m->version && !strcmp(m->version, "9P2000.L");
 	const uint32_t msize = m->msize < request_msize ? m->msize : request_msize;
 
-	fids_clear(&r->session->fids);
+	tdestroy(r->client->fids, drop);
+	r->client->fids = NULL;
+	r->client->fid_count = 0;
 	if (!m->type)
 		return 0;
-	r->session->msize = known && msize >= WIRE_SMALLEST ? msize : 0;
+	r->client->msize = known && msize >= WIRE_SMALLEST ? msize : 0;
 	wire_numbers(&r->wire, msize);
 	wire_string(&r->wire, known ? m->version : "unknown");
 	return msize < WIRE_SMALLEST ? EMSGSIZE : 0;
@@ -54,17 +105,17 @@ static int version(struct request *r)
 static int attach(struct request *r)
 {
 	const struct message *m = &r->message;
-	struct user *user;
+	struct user *user = NULL;
 	int error = m->afid == WIRE_NOFID ? user_find(m->n_uname, m->uname, &user) : EBADF;
 
-	if (error)
-		return error;
-	r->made->user = user;
-	error = user_become(user, USER_GROUP);
 	if (!error)
-		error = file_attach(m->aname, &r->made->node);
+		error = user_become(user, USER_GROUP);
 	if (!error)
-		wire_numbers(&r->wire, QID(&r->made->node->stat));
+		error = file_attach(m->aname, user, &r->made);
+	if (!error)
+		wire_numbers(&r->wire, QID(&r->made->stat));
+	else
+		free(user);
 	return error;
 }
 
@@ -72,25 +123,25 @@ static int attach(struct request *r)
 static int walk(struct request *r)
 {
 	const struct message *m = &r->message;
-	struct node *node = node_get(r->fid->node), *next;
+	struct fid *fid, *next;
 	uint64_t numbers[1 + 3 * WIRE_NAMES] = { 0 };
 	unsigned int i;
-	int error = 0;
+	int error = file_again(r->fid, &fid);
 
-	for (i = 0; i < m->names && !(error = file_walk(node, m->walk[i], &next)); i++) {
+	if (error)
+		return error;
+	for (i = 0; i < m->names && !(error = file_walk(fid, m->walk[i], &next)); i++) {
 		memcpy(&numbers[1 + 3 * i], (uint64_t[]){ QID(&next->stat) }, 3 * sizeof *numbers);
-		node_put(node);
-		node = next;
+		fid_put(fid);
+		fid = next;
 	}
 	numbers[0] = i;
 	wire_put(&r->wire, numbers, 1 + 3 * i);
-	r->made->node = node;
-	if (i && error && error != SAFE_ERESTARTSYS) {
-		fid_put(r->made);
-		r->made = NULL;
-		return 0;
-	}
-	return error;
+	if (!error)
+		r->made = fid;
+	else
+		fid_put(fid);
+	return i && error != SAFE_ERESTARTSYS ? 0 : error;
 }
 
 /* ---- open files --------------------------------------------------------- */
@@ -98,42 +149,32 @@ static int walk(struct request *r)
 /* Open flags on the wire are those of most of Linux's architectures.  -1: bad ones. */
 static int open_flags(uint64_t wire)
 {
-	static const struct {
-		uint32_t wire;
-		int host;
-	} table[] = {
+	static const int table[][2] = {
 		{ 01, O_WRONLY }, { 02, O_RDWR }, { 0200, O_EXCL }, { 01000, O_TRUNC },
 		{ 02000, O_APPEND }, { 04000, O_NONBLOCK }, { 010000, O_DSYNC },
 		{ 0200000, O_DIRECTORY }, { 01000000, O_NOATIME }, { 04000000, O_SYNC },
 	};
 	int host = 0;
-	size_t i;
 
-	if ((wire & 3) == 3)
-		return -1;
-	for (i = 0; i < sizeof table / sizeof table[0]; i++)
-		if (wire & table[i].wire)
-			host |= table[i].host;
-	return host;
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+		if (wire & table[i][0])
+			host |= table[i][1];
+	return (wire & 3) == 3 ? -1 : host;
 }
 
 /* Tlopen and Tlcreate. */
 static int do_open(struct request *r)
 {
 	const struct message *m = &r->message;
-	struct fid *made = r->made;
 	const int flags = open_flags(m->flags);
 	int error = EINVAL;
 
 	if (flags != -1 && m->type == TLCREATE)
-		error = file_create(r->fid->node, m->name, flags, m->mode, &made->node,
-				    &made->file);
-	else if (flags != -1) {
-		made->node = node_get(r->fid->node);
-		error = file_open(made->node, flags, &made->file);
-	}
+		error = file_create(r->fid, m->name, flags, m->mode, &r->made);
+	else if (flags != -1 && !(error = file_again(r->fid, &r->made)))
+		error = file_open(r->made, flags);
 	if (!error)
-		wire_numbers(&r->wire, QID(&made->node->stat), r->session->msize - 24);
+		wire_numbers(&r->wire, QID(&r->made->stat), r->client->msize - 24);
 	return error;
 }
 
@@ -141,72 +182,30 @@ static int do_open(struct request *r)
  * The offset as two words, of which the second is for 32-bit kernels; others shift it
  * away.  preadv, unlike pread64, wants no even register for it anywhere.
  */
-static long transfer(long vector, long plain, const struct file *file, const void *data,
+static long transfer(long vector, long plain, const struct fid *fid, const void *data,
 		     size_t count, uint64_t offset)
 {
 	const struct iovec iov = { (void *)(uintptr_t)data, count };
 
-	if (!file->seekable)
-		return call(plain, file->fd, data, count);
+	if (!fid->seekable)
+		return call(plain, fid->open, data, count);
 	if (offset <= INT64_MAX)
-		return call(vector, file->fd, &iov, 1, (safe_syscall_word)offset,
+		return call(vector, fid->open, &iov, 1, (safe_syscall_word)offset,
 			    (safe_syscall_word)(offset >> 32));
 	errno = EINVAL;
 	return -1;
 }
 
-static long read_xattr(const struct xattr *x, void *data, uint64_t offset, size_t room)
-{
-	const size_t left = offset < x->size ? x->size - offset : 0;
-
-	if (x->name) {
-		errno = EBADF;
-		return -1;
-	}
-	if (room > left)
-		room = left;
-	memcpy(data, x->data + (left ? offset : 0), room);
-	return room;
-}
-
 static int do_read(struct request *r)
 {
-	const uint64_t offset = r->message.offset;
 	struct wire *w = &r->wire;
-	size_t room = w->room - WIRE_READ;
-	void *data = w->data + WIRE_READ;
-	long n;
+	long n = transfer(SYS_preadv, SYS_read, r->fid, w->data + w->size, w->room - w->size,
+			  r->message.offset);
 
-	if (r->fid->xattr)
-		n = read_xattr(r->fid->xattr, data, offset, room);
-	else
-		n = transfer(SYS_preadv, SYS_read, &r->fid->file, data, room, offset);
 	if (n == -1)
 		return errno;
-	w->size = WIRE_READ + n;
-	wire_end_data(w);
+	w->size += n;
 	return 0;
-}
-
-/* In order, so that what is there at the end has no hole. */
-static int write_xattr(struct session *s, struct xattr *x, const struct message *m)
-{
-	int error = 0;
-
-	pthread_mutex_lock(&s->lock);
-	if (!x->name)
-		error = EBADF;
-	else if (m->offset > x->have)
-		error = EINVAL;
-	else if (m->count > x->size - m->offset)
-		error = ENOSPC;
-	else {
-		memcpy(x->data + m->offset, m->data, m->count);
-		if (m->offset + m->count > x->have)
-			x->have = m->offset + m->count;
-	}
-	pthread_mutex_unlock(&s->lock);
-	return error;
 }
 
 /*
@@ -214,108 +213,71 @@ static int write_xattr(struct session *s, struct xattr *x, const struct message 
  * written too.  If somebody has, the next call says SAFE_ERESTARTSYS, and what was
  * written is the result.
  */
-static int write_file(const struct file *file, const struct message *m, size_t *done)
-{
-	long n;
-
-	for (*done = 0; *done < m->count || !*done; *done += n) {
-		n = transfer(SYS_pwritev, SYS_write, file, m->data + *done, m->count - *done,
-			     m->offset + *done);
-		if (n <= 0)
-			return n && !*done ? errno : 0;
-	}
-	return 0;
-}
-
 static int do_write(struct request *r)
 {
 	const struct message *m = &r->message;
-	size_t done = m->count;
-	int error = r->fid->xattr ? write_xattr(r->session, r->fid->xattr, m) :
-		write_file(&r->fid->file, m, &done);
+	const struct xattr *x = r->fid->xattr;
+	size_t done = 0;
+	long n = 1;
 
+	if (x && !x->written)
+		return EBADF;
+	/* in order, so that what is there at the end has no hole */
+	if (x && m->offset > (uint64_t)lseek(r->fid->open, 0, SEEK_END))
+		return EINVAL;
+	if (x && m->count > x->size - m->offset)
+		return ENOSPC;
+	for (; n > 0 && (done < m->count || !done); done += n > 0 ? n : 0)
+		n = transfer(SYS_pwritev, SYS_write, r->fid, m->data + done, m->count - done,
+			     m->offset + done);
 	wire_numbers(&r->wire, done);
-	return error;
+	return n == -1 && !done ? errno : 0;
 }
 
 static int do_fsync(struct request *r)
 {
-	return attempt(r->message.datasync ? SYS_fdatasync : SYS_fsync, r->fid->file.fd);
-}
-
-/* An attribute is written at once.  None in the place of one: that is how clients say remove. */
-static int clunk(struct request *r)
-{
-	const struct xattr *x = r->fid->xattr;
-	const char *path = r->fid->node->path;
-
-	if (!x || !x->name)
-		return 0;
-	if (x->have != x->size)
-		return EINVAL;
-	if (!x->size && x->flags == XATTR_REPLACE)
-		return attempt(SYS_removexattr, path, x->name);
-	return attempt(SYS_setxattr, path, x->name, x->data, x->size, x->flags);
+	return attempt(r->message.datasync ? SYS_fdatasync : SYS_fsync, r->fid->open);
 }
 
 /* ---- directories -------------------------------------------------------- */
 
-/* The kernel's struct linux_dirent64. */
-struct entry {
-	uint64_t ino;
-	int64_t next;
-	uint16_t length;
-	uint8_t type;
-	char name[];
-} __attribute__((packed));
-
-static bool tell(struct request *r, const struct entry *e)
+/* The C library's struct is the kernel's, where offsets have 64 bits. */
+static bool tell(struct request *r, const struct dirent *e)
 {
-	const struct node *node = r->fid->node;
-	struct statx stat = node->stat;
+	const struct fid *fid = r->fid;
+	struct statx stat = fid->stat;
 
 	/* of what is above the root nothing is told */
-	if (strcmp(e->name, "..") || !node_same(node->root, &node->stat))
-		stat.stx_ino = e->ino;
-	stat.stx_mode = DTTOIF(e->type);
+	if (strcmp(e->d_name, "..") || !file_same(fid->root, &fid->stat))
+		stat.stx_ino = e->d_ino;
+	stat.stx_mode = DTTOIF(e->d_type);
 	stat.stx_mtime.tv_sec = stat.stx_mtime.tv_nsec = 0;
-	return wire_entry(&r->wire, (uint64_t[]){ QID(&stat), e->next, e->type }, e->name);
+	return wire_entry(&r->wire, (uint64_t[]){ QID(&stat), e->d_off, e->d_type }, e->d_name);
 }
 
-/* EINVAL when there are entries and no room for one. */
-static int list(struct request *r, int fd)
+/*
+ * EINVAL when there are entries and no room for one.  Each reads by a descriptor of its
+ * own: two readers of one fid would take each other's place in it.
+ */
+static int do_readdir(struct request *r)
 {
-	char buffer[65536];
+	char buffer[65536] __attribute__((aligned(8)));
 	/* an entry for a client is longer than the kernel's, but not by more than a sixth */
-	size_t size = (r->wire.room - WIRE_READ) / 7 * 6;
-	long n, at;
+	size_t size = (r->wire.room - r->wire.size) / 7 * 6;
+	long n = -1, at;
+	int error = 0, fd = file_reopen(r->fid, O_RDONLY | O_DIRECTORY);
 
 	if (size < 320)
 		size = 320;		/* for one of any length */
-	if (!S_ISDIR(r->fid->node->stat.stx_mode))
-		return ENOTDIR;
-	if (lseek(fd, (off_t)r->message.offset, SEEK_SET) == -1)
-		return errno;
-	n = call(SYS_getdents64, fd, buffer, size < sizeof buffer ? size : sizeof buffer);
-	for (at = 0; at < n; at += ((const struct entry *)(buffer + at))->length)
-		if (!tell(r, (const struct entry *)(buffer + at)))
-			return at ? 0 : EINVAL;
-	return n == -1 ? errno : 0;
-}
-
-/* Two readers of one fid don't wait for each other: the second opens a descriptor. */
-static int do_readdir(struct request *r)
-{
-	struct file *file = &r->fid->file;
-	const bool first = !AO_fetch_and_add1_full(&file->busy);
-	int error, fd = first ? file->fd : file_reopen(r->fid->node, O_RDONLY | O_DIRECTORY);
-
-	r->wire.size = WIRE_READ;
-	error = fd == -1 ? errno : list(r, fd);
-	wire_end_data(&r->wire);
-	if (first)
-		AO_store_full(&file->busy, 0);
-	else if (fd != -1)
+	if (fd != -1 && lseek(fd, (off_t)r->message.offset, SEEK_SET) != -1)
+		n = call(SYS_getdents64, fd, buffer, size < sizeof buffer ? size : sizeof buffer);
+	if (n == -1)
+		error = errno;
+	for (at = 0; at < n && tell(r, (const void *)(buffer + at));)
+		at += ((const struct dirent *)(buffer + at))->d_reclen;
+	if (n > 0 && !at)
+		error = EINVAL;
+	if (fd != -1)
 		close(fd);
 	return error;
 }
@@ -331,32 +293,32 @@ static unsigned int device(unsigned int major, unsigned int minor)
 static int getattr(struct request *r)
 {
 	struct statx s;
-	int error = file_stat(r->fid->node->fd, "", &s);
+	int error = file_stat(r->fid->fd, "", &s);
 
-	if (error)
-		return error;
-	wire_numbers(&r->wire,
-		0x7ff | (s.stx_mask & STATX_BTIME ? r->message.mask & 0x800 : 0), QID(&s),
-		s.stx_mode, s.stx_uid, s.stx_gid,
-		s.stx_nlink, device(s.stx_rdev_major, s.stx_rdev_minor), s.stx_size,
-		s.stx_blksize, s.stx_blocks,
-		s.stx_atime.tv_sec, s.stx_atime.tv_nsec, s.stx_mtime.tv_sec, s.stx_mtime.tv_nsec,
-		s.stx_ctime.tv_sec, s.stx_ctime.tv_nsec, s.stx_btime.tv_sec, s.stx_btime.tv_nsec,
-		0, 0);			/* gen and data_version: not had */
-	return 0;
+	if (!error)
+		wire_numbers(&r->wire,
+			0x7ff | (s.stx_mask & STATX_BTIME ? r->message.mask & 0x800 : 0), QID(&s),
+			s.stx_mode, s.stx_uid, s.stx_gid,
+			s.stx_nlink, device(s.stx_rdev_major, s.stx_rdev_minor), s.stx_size,
+			s.stx_blksize, s.stx_blocks, s.stx_atime.tv_sec, s.stx_atime.tv_nsec,
+			s.stx_mtime.tv_sec, s.stx_mtime.tv_nsec, s.stx_ctime.tv_sec,
+			s.stx_ctime.tv_nsec, s.stx_btime.tv_sec, s.stx_btime.tv_nsec,
+			0, 0);		/* gen and data_version: not had */
+	return error;
 }
 
 /* Not to be set, or to be now, or this one: bits of atime, with which those of mtime line up. */
-static struct timespec time_of(uint64_t valid, uint64_t seconds, uint64_t nanoseconds)
+static int put_time(int64_t time[2], uint64_t valid, uint64_t seconds, uint64_t nanoseconds)
 {
-	struct timespec t = { (time_t)seconds, UTIME_NOW };
-
-	if (valid & SETATTR_ATIME_SET)
-		t.tv_nsec = nanoseconds > 999999999 ? -1 : (long)nanoseconds;
-	if (!(valid & SETATTR_ATIME))
-		t.tv_nsec = UTIME_OMIT;
-	return t;
+	time[0] = (int64_t)seconds;
+	time[1] = !(valid & SETATTR_ATIME) ? UTIME_OMIT :
+		valid & SETATTR_ATIME_SET ? (int64_t)nanoseconds : UTIME_NOW;
+	return valid & SETATTR_ATIME_SET && nanoseconds > 999999999 ? EINVAL : 0;
 }
+
+#ifndef SYS_utimensat_time64		/* 32-bit ABIs' own with 64-bit seconds */
+# define SYS_utimensat_time64	SYS_utimensat
+#endif
 
 /* A 64-bit argument: one word, or two in the host's order; on o32 from an even place on. */
 #if defined _ABIO32 && _MIPS_SIM == _ABIO32
@@ -376,72 +338,57 @@ static int resize(const struct fid *fid, uint64_t size)
 	if (size > INT64_MAX)
 		return EINVAL;
 	/* who has it open may do it whatever its mode says by now */
-	if (fid->file.fd != -1 && fcntl(fid->file.fd, F_GETFL) & O_ACCMODE)
-		return change(TRUNCATE(ftruncate), fid->file.fd, WORDS(size));
-	return change(TRUNCATE(truncate), fid->node->path, WORDS(size));
-}
-
-static int set_times(const struct node *node, const struct timespec times[2])
-{
-	/* 32-bit ABIs have their own with 64-bit seconds */
-#ifdef SYS_utimensat_time64
-	const int64_t wide[4] = { times[0].tv_sec, times[0].tv_nsec,
-		times[1].tv_sec, times[1].tv_nsec };
-	const long number = SYS_utimensat_time64;
-#else
-	const struct timespec *wide = times;
-	const long number = SYS_utimensat;
-#endif
-	return change(number, AT_FDCWD, node->path, wide, 0);
+	if (fid->open != -1 && !fid->xattr && fcntl(fid->open, F_GETFL) & O_ACCMODE)
+		return change(TRUNCATE(ftruncate), fid->open, WORDS(size));
+	return change(TRUNCATE(truncate), fid->path, WORDS(size));
 }
 
 /* In the kernel's order: a new owner takes the set-user-ID bit, and a new mode gives it. */
 static int setattr(struct request *r)
 {
 	const struct message *m = &r->message;
-	const struct node *node = r->fid->node;
+	const struct fid *fid = r->fid;
 	const uint64_t valid = m->valid;
-	const struct timespec times[2] = { time_of(valid, m->atime, m->atime_nsec),
-		time_of(valid >> 1, m->mtime, m->mtime_nsec) };
-	int error = times[0].tv_nsec == -1 || times[1].tv_nsec == -1 ? EINVAL : 0;
+	int64_t times[4];
+	int error = put_time(times, valid, m->atime, m->atime_nsec);
 
+	if (!error)
+		error = put_time(times + 2, valid >> 1, m->mtime, m->mtime_nsec);
 	if (!error && valid & (SETATTR_UID | SETATTR_GID))
-		error = change(SYS_fchownat, node->fd, "",
+		error = change(SYS_fchownat, fid->fd, "",
 			       valid & SETATTR_UID ? (uid_t)m->uid : (uid_t)-1,
 			       valid & SETATTR_GID ? (gid_t)m->gid : (gid_t)-1, AT_EMPTY_PATH);
 	if (!error && valid & SETATTR_MODE)
-		error = S_ISLNK(node->stat.stx_mode) ? EOPNOTSUPP :
-			change(SYS_fchmodat, AT_FDCWD, node->path, (mode_t)m->mode & 07777);
+		error = S_ISLNK(fid->stat.stx_mode) ? EOPNOTSUPP :
+			change(SYS_fchmodat, AT_FDCWD, fid->path, (mode_t)m->mode & 07777);
 	if (!error && valid & SETATTR_SIZE)
 		error = resize(r->fid, m->length);
 	if (!error && valid & (SETATTR_ATIME | SETATTR_MTIME))
-		error = set_times(node, times);
+		error = change(SYS_utimensat_time64, AT_FDCWD, fid->path, times, 0);
 	return error;
 }
 
 static int statfs_of(struct request *r)
 {
 #ifdef SYS_fstatfs64
-	struct statfs64 s;
-	int error = attempt(SYS_fstatfs64, r->fid->node->fd, sizeof s, &s);
+	struct statfs64 s = { 0 };
+	int error = attempt(SYS_fstatfs64, r->fid->fd, sizeof s, &s);
 #else
-	struct statfs s;
-	int error = attempt(SYS_fstatfs, r->fid->node->fd, &s);
+	struct statfs s = { 0 };
+	int error = attempt(SYS_fstatfs, r->fid->fd, &s);
 #endif
 	unsigned int fsid[2];
 
-	if (error)
-		return error;
 	memcpy(fsid, &s.f_fsid, sizeof fsid);
 	wire_numbers(&r->wire, s.f_type, s.f_bsize, s.f_blocks, s.f_bfree, s.f_bavail, s.f_files,
 		     s.f_ffree, fsid[0] | (uint64_t)fsid[1] << 32, s.f_namelen);
-	return 0;
+	return error;
 }
 
 static int do_readlink(struct request *r)
 {
 	char target[PATH_MAX];
-	long n = call(SYS_readlinkat, r->fid->node->fd, "", target, sizeof target - 1);
+	long n = call(SYS_readlinkat, r->fid->fd, "", target, sizeof target - 1);
 
 	if (n == -1)
 		return errno == ENOENT ? EINVAL : errno;	/* no link */
@@ -450,41 +397,38 @@ static int do_readlink(struct request *r)
 	return 0;
 }
 
-/* The new fid is an attribute of the old one's file: of so many bytes, to be written or read. */
-static struct xattr *make_xattr(struct request *r, size_t size, bool write)
+/* The new fid is an attribute of the old one's file: a file in memory, with these bytes. */
+static int make_xattr(struct request *r, const void *data, size_t size, bool written)
 {
 	const char *name = r->message.name;
-	struct xattr *x = calloc(1, sizeof *x + size + strlen(name) + 1);
+	struct xattr *x = malloc(sizeof *x + strlen(name) + 1);
+	int error = x ? file_again(r->fid, &r->made) : ENOMEM;
 
-	r->made->node = node_get(r->fid->node);
+	if (error) {
+		free(x);
+		return error;
+	}
+	*x = (struct xattr){ &r->client->xattrs, size, (int)r->message.flags, written };
+	strcpy(x->name, name);
 	r->made->xattr = x;
-	if (!x)
-		return NULL;
-	x->size = size;
-	if (write)
-		x->name = strcpy(x->data + size, name);
-	return x;
+	r->made->seekable = true;
+	if (AO_fetch_and_add1_full(x->count) >= XATTRS_MOST)
+		return EMFILE;
+	r->made->open = (int)call(SYS_memfd_create, "xattr", MFD_CLOEXEC);
+	return r->made->open == -1 || (data && call(SYS_write, r->made->open, data, size) == -1) ?
+		errno : 0;
 }
 
 /* One; or without a name the list of them. */
 static int xattrwalk(struct request *r)
 {
-	const char *name = r->message.name, *path = r->fid->node->path;
-	struct xattr *x = make_xattr(r, XATTR_MOST, false);
-	long n;
+	const char *name = r->message.name, *path = r->fid->path;
+	char data[XATTR_MOST];
+	long n = *name ? call(SYS_getxattr, path, name, data, sizeof data) :
+		call(SYS_listxattr, path, data, sizeof data);
 
-	if (!x)
-		return ENOMEM;
-	n = *name ? call(SYS_getxattr, path, name, x->data, x->size) :
-		call(SYS_listxattr, path, x->data, x->size);
-	if (n == -1)
-		return errno;
-	x->size = n;
 	wire_numbers(&r->wire, n);
-	x = realloc(x, sizeof *x + n);
-	if (x)
-		r->made->xattr = x;
-	return 0;
+	return n == -1 ? errno : make_xattr(r, data, n, false);
 }
 
 static int xattrcreate(struct request *r)
@@ -493,172 +437,129 @@ static int xattrcreate(struct request *r)
 
 	if (m->length > XATTR_MOST)
 		return E2BIG;
-	if (m->flags > XATTR_REPLACE)
+	return m->flags > XATTR_REPLACE ? EINVAL : make_xattr(r, NULL, m->length, true);
+}
+
+/* An attribute is written at once.  None in the place of one: that is how clients say remove. */
+static int clunk(struct request *r)
+{
+	const struct xattr *x = r->fid->xattr;
+	const char *path = r->fid->path;
+
+	if (!x || !x->written)
+		return 0;
+	char data[XATTR_MOST] = "";
+	if (transfer(SYS_preadv, SYS_read, r->fid, data, sizeof data, 0) != (long)x->size)
 		return EINVAL;
-	if (!make_xattr(r, m->length, true))
-		return ENOMEM;
-	r->made->xattr->flags = (int)m->flags;
-	return 0;
+	if (!x->size && x->flags == XATTR_REPLACE)
+		return attempt(SYS_removexattr, path, x->name);
+	return attempt(SYS_setxattr, path, x->name, data, x->size, x->flags);
 }
 
 /* ---- names -------------------------------------------------------------- */
 
-/* May this name be made here?  A read-only mount tells first of what is there. */
-static int may_make(const struct request *r)
-{
-	struct statx stat;
-	int error = file_bad_name(r->message.name);
-
-	if (error || !file_read_only)
-		return error;
-	error = file_stat(r->dfid->node->fd, r->message.name, &stat);
-	return !error ? EEXIST : error == ENOENT ? EROFS : error;
-}
-
-/* Tmkdir, Tmknod and Tsymlink. */
+/* Tmkdir, Tmknod, Tsymlink and Tlink. */
 static int make(struct request *r)
 {
 	const struct message *m = &r->message;
-	const int dir = r->dfid->node->fd;
-	const mode_t mode = m->mode;
+	const int dir = r->dfid->fd, type = m->type;
 	struct statx stat;
-	int error = may_make(r);
+	int error = file_bad_name(m->name);
 
-	if (!error && (m->major > 0xfff || m->minor > 0xfffff))
-		error = EINVAL;
+	if (!error && file_read_only) {	/* of what is there such a mount tells first */
+		error = file_stat(dir, m->name, &stat);
+		error = !error ? EEXIST : error == ENOENT ? EROFS : error;
+	}
 	if (error)
 		return error;
-	if (m->type == TSYMLINK)
+	if (type == TLINK)
+		return change(SYS_linkat, AT_FDCWD, r->fid->path, dir, m->name, AT_SYMLINK_FOLLOW);
+	if (type == TSYMLINK)
 		error = change(SYS_symlinkat, m->target, dir, m->name);
-	else if (m->type == TMKDIR)
-		error = change(SYS_mkdirat, dir, m->name, mode & 07777);
+	else if (type == TMKDIR)
+		error = change(SYS_mkdirat, dir, m->name, (mode_t)m->mode & 07777);
+	else if (m->major > 0xfff || m->minor > 0xfffff)
+		error = EINVAL;
 	else
-		error = change(SYS_mknodat, dir, m->name, mode, device(m->major, m->minor));
-	if (error)
-		return error;
-	if (file_stat(dir, m->name, &stat))	/* somebody was quick to take it away */
-		stat = (struct statx){ .stx_mode = m->type == TMKDIR ? S_IFDIR :
-			m->type == TSYMLINK ? S_IFLNK : 0 };
-	wire_numbers(&r->wire, QID(&stat));
-	return 0;
+		error = change(SYS_mknodat, dir, m->name, (mode_t)m->mode,
+			       device(m->major, m->minor));
+	if (!error && file_stat(dir, m->name, &stat))	/* somebody was quick to take it away */
+		stat = (struct statx){ .stx_mode = type == TMKDIR ? S_IFDIR :
+			type == TSYMLINK ? S_IFLNK : 0 };
+	if (!error)
+		wire_numbers(&r->wire, QID(&stat));
+	return error;
 }
 
-static int do_link(struct request *r)
-{
-	int error = may_make(r);
-
-	return error ? error : change(SYS_linkat, AT_FDCWD, r->fid->node->path,
-				      r->dfid->node->fd, r->message.name, AT_SYMLINK_FOLLOW);
-}
-
-static int move(int dir, const char *name, const struct request *r, const char *newname)
+static int move(int dir, const char *name, int newdir, const char *newname)
 {
 	if (file_special(name) || file_special(newname))
 		return EBUSY;
-	if (file_bad_name(name) || file_bad_name(newname))
-		return ENOENT;
-	return change(SYS_renameat2, dir, name, r->dfid->node->fd, newname, 0);
+	return file_bad_name(name) || file_bad_name(newname) ? ENOENT :
+		change(SYS_renameat2, dir, name, newdir, newname, 0);
+}
+
+static int take_away(int dir, const char *name, bool directory)
+{
+	if (file_special(name))
+		return !directory ? EISDIR : name[1] ? ENOTEMPTY : EINVAL;
+	return file_bad_name(name) ? ENOENT :
+		change(SYS_unlinkat, dir, name, directory ? AT_REMOVEDIR : 0);
 }
 
 static int do_renameat(struct request *r)
 {
-	return move(r->fid->node->fd, r->message.name, r, r->message.newname);
-}
-
-static int do_rename(struct request *r)
-{
-	char path[PATH_MAX], *name;
-	struct node *dir;
-	int error = file_locate(r->fid->node, &dir, path, &name);
-
-	if (error)
-		return error;
-	error = move(dir->fd, name, r, r->message.name);
-	node_put(dir);
-	return error;
+	return move(r->fid->fd, r->message.name, r->dfid->fd, r->message.newname);
 }
 
 static int do_unlinkat(struct request *r)
 {
-	const char *name = r->message.name;
-	const bool directory = r->message.flags & 0x200;
-
-	if (file_special(name))
-		return !directory ? EISDIR : name[1] ? ENOTEMPTY : EINVAL;
-	return file_bad_name(name) ? ENOENT :
-		change(SYS_unlinkat, r->dfid->node->fd, name, directory ? AT_REMOVEDIR : 0);
+	return take_away(r->dfid->fd, r->message.name, r->message.flags & 0x200);
 }
 
-/* The fid is gone, also if the file is not; but not by what had no effect. */
-static int do_remove(struct request *r)
+/* Trename and Tremove: the name is the one that the file has now. */
+static int by_fid(struct request *r)
 {
-	const struct node *node = r->fid->node;
-	struct session *s = r->session;
 	char path[PATH_MAX], *name;
-	struct node *dir;
-	int error = file_read_only ? EROFS : file_locate(node, &dir, path, &name);
+	struct fid *dir;
+	int error = file_locate(r->fid, &dir, path, &name);
 
-	if (!error) {
-		error = change(SYS_unlinkat, dir->fd, name,
-			       S_ISDIR(node->stat.stx_mode) ? AT_REMOVEDIR : 0);
-		node_put(dir);
-	}
-	if (error == SAFE_ERESTARTSYS)
+	if (error)
 		return error;
-	pthread_mutex_lock(&s->lock);
-	fids_remove(&s->fids, r->fid);
-	pthread_mutex_unlock(&s->lock);
+	error = r->message.type == TREMOVE ?
+		take_away(dir->fd, name, S_ISDIR(r->fid->stat.stx_mode)) :
+		move(dir->fd, name, r->dfid->fd, r->message.name);
+	fid_put(dir);
 	return error;
 }
 
 /* ---- locks -------------------------------------------------------------- */
 
-static const short lock_types[] = { F_RDLCK, F_WRLCK, F_UNLCK };
-
-/* What both are about; of so many types. */
-static int range_of(const struct request *r, unsigned int types, struct flock64 *f)
+/* Tlock and Tgetlock. */
+static int do_lock(struct request *r)
 {
+	static const short types[] = { F_RDLCK, F_WRLCK, F_UNLCK };
 	const struct message *m = &r->message;
-
-	if (m->kind >= types || m->start > INT64_MAX || m->length > INT64_MAX)
-		return EINVAL;
-	*f = (struct flock64){ .l_type = lock_types[m->kind], .l_whence = SEEK_SET,
-		.l_start = (off64_t)m->start, .l_len = (off64_t)m->length };
-	return 0;
-}
-
-static int lock(struct request *r)
-{
-	const struct message *m = &r->message;
-	const struct lock_owner owner = { &r->session->locks, m->process, m->client };
-	struct flock64 range;
-	int error = range_of(r, 3, &range);
-
-	if (!error)
-		error = lock_set(&r->fid->file, r->fid->node, &owner, &range, m->flags & 1);
-	wire_numbers(&r->wire, error == EAGAIN);
-	return error == EAGAIN ? 0 : error;
-}
-
-static int getlock(struct request *r)
-{
-	const struct message *m = &r->message;
-	struct lock_owner owner = { &r->session->locks, m->process, m->client };
-	struct flock64 range;
+	const bool get = m->type == TGETLOCK;
+	const int command = get ? F_OFD_GETLK : m->flags & 1 ? F_OFD_SETLKW : F_OFD_SETLK;
+	struct lock_owner owner = { &r->client->locks, m->process, m->client };
 	char client[PATH_MAX];
-	int kind = 2, error = range_of(r, 2, &range);
+	int kind = 2;
 
-	strcpy(client, m->client);
-	if (!error)
-		error = lock_test(&r->fid->file, r->fid->node, &owner, &range, client,
-				  sizeof client);
-	if (error)
-		return error;
-	while (lock_types[kind] != range.l_type)
+	if (m->kind > (get ? 1 : 2) || m->start > INT64_MAX || m->length > INT64_MAX)
+		return EINVAL;
+	struct flock64 range = { .l_type = types[m->kind], .l_whence = SEEK_SET,
+		.l_start = (off64_t)m->start, .l_len = (off64_t)m->length };
+	int error = lock_control(r->fid, command, &range, &owner, strcpy(client, m->client));
+	if (!get) {
+		wire_numbers(&r->wire, error == EAGAIN);
+		return error == EAGAIN ? 0 : error;
+	}
+	while (types[kind] != range.l_type)
 		kind--;
 	wire_numbers(&r->wire, kind, range.l_start, range.l_len, owner.process);
 	wire_string(&r->wire, client);
-	return 0;
+	return error;
 }
 
 /* ---- what a message is about -------------------------------------------- */
@@ -685,7 +586,7 @@ static const struct operation {
 	[TWRITE] = { do_write, FID },
 	[TFSYNC] = { do_fsync, FID | OPEN },
 	[TCLUNK] = { clunk, FID },
-	[TREMOVE] = { do_remove, FID },
+	[TREMOVE] = { by_fid, FID | CHANGES },
 	[TREADDIR] = { do_readdir, FID | OPEN },
 	[TGETATTR] = { getattr, FID },
 	[TSETATTR] = { setattr, FID | CHANGES },
@@ -696,66 +597,51 @@ static const struct operation {
 	[TMKDIR] = { make, DFID | GROUP },
 	[TMKNOD] = { make, DFID | GROUP },
 	[TSYMLINK] = { make, DFID | GROUP },
-	[TLINK] = { do_link, FID | DFID },
-	[TRENAME] = { do_rename, FID | DFID | CHANGES },
+	[TLINK] = { make, FID | DFID },
+	[TRENAME] = { by_fid, FID | DFID | CHANGES },
 	[TRENAMEAT] = { do_renameat, FID | DFID | CHANGES },
 	[TUNLINKAT] = { do_unlinkat, DFID | CHANGES },
-	[TLOCK] = { lock, FID | OPEN },
-	[TGETLOCK] = { getlock, FID | OPEN },
+	[TLOCK] = { do_lock, FID | OPEN },
+	[TGETLOCK] = { do_lock, FID | OPEN },
 };
 
 int operation_find(struct request *r)
 {
 	const struct message *m = &r->message;
 	const unsigned int needs = operations[m->type].needs;
-	const struct fids *fids = &r->session->fids;
-	struct fid *there;
 
-	if (needs & FID && !(r->fid = fid_get(fids_find(fids, m->fid))))
+	if (needs & FID && !(r->fid = fid_get(find(r->client, m->fid))))
 		return EBADF;
-	if (needs & DFID && !(r->dfid = fid_get(fids_find(fids, m->dfid))))
+	if (needs & DFID && !(r->dfid = fid_get(find(r->client, m->dfid))))
 		return EBADF;
-	if ((needs & OPEN && r->fid->file.fd == -1) || (needs & REPLACE && !fid_quick(r->fid)))
+	if ((needs & OPEN && (r->fid->open == -1 || r->fid->xattr)) ||
+	    (needs & REPLACE && r->fid->open != -1))
 		return EBADF;
-	if (!(needs & NEW))
-		return 0;
-	/* a walk may be one in place */
-	there = fids_find(fids, m->newfid);
-	return m->newfid == WIRE_NOFID || (there && (there != r->fid || m->type != TWALK)) ?
-		EBADF : 0;
-}
-
-static int publish(struct request *r)
-{
-	struct session *s = r->session;
-	int error;
-
-	pthread_mutex_lock(&s->lock);
-	if (r->fid && (operations[r->message.type].needs & REPLACE ||
-		       r->message.newfid == r->message.fid))
-		error = fids_replace(&s->fids, r->fid, r->made);
-	else
-		error = fids_add(&s->fids, r->made, r->message.newfid);
-	pthread_mutex_unlock(&s->lock);
-	return error;
+	return needs & NEW && m->newfid == WIRE_NOFID ? EBADF : 0;
 }
 
 int operation_run(struct request *r)
 {
-	const struct operation *o = &operations[r->message.type];
+	const struct message *m = &r->message;
+	const struct operation *o = &operations[m->type];
 	const struct fid *fid = r->fid ? r->fid : r->dfid;
+	const bool replace = o->needs & REPLACE || (m->type == TWALK && m->newfid == m->fid);
 	int error = 0;
 
 	if (fid)
-		error = user_become(fid->user, o->needs & GROUP ? r->message.gid : USER_GROUP);
-	if (o->needs & (NEW | REPLACE) && !(r->made = fid_new(fid ? fid->user : NULL)))
-		error = ENOMEM;
+		error = user_become(fid->root->user, o->needs & GROUP ? m->gid : USER_GROUP);
 	if (!error && o->needs & CHANGES && file_read_only)
 		error = EROFS;
 	if (!error)
 		error = o->run(r);
+	server_lock();
 	if (!error && r->made)
-		error = publish(r);
+		error = publish(r->client, r->made, replace ? m->fid : m->newfid,
+				replace ? r->fid : NULL);
+	/* its fid is gone, also if the file is not; but not by what had no effect */
+	if (m->type == TREMOVE && error != SAFE_ERESTARTSYS)
+		operation_clunk(r->client, r->fid);
+	server_unlock();
 	fid_put(r->made);
 	return error;
 }

@@ -5,8 +5,8 @@
  *	            worker takes it             operation returns
  *	 RECEIVED -----------------> RUNNING ------------------------> ANSWERED
  *	    |                           |                                 |
- *	    | flush                     | flush:                          | all Rflushes
- *	    |                           | interrupt the scope             |
+ *	    | flush                     | flush:                          | all Rflushes;
+ *	    |                           | interrupt the scope             | sent
  *	    |                           v                                 v
  *	    |                       CANCELLED --- it had an effect ---> FORGOTTEN
  *	    |                           |        or an end of its own:    ^
@@ -14,16 +14,15 @@
  *	    +---------------------------+---------------------------------+
  *	                       no effect: no reply, all Rflushes
  *
- * Each arrow is taken with the session's lock; what is put in the way to the client
- * there, is sent in that order.
+ * Each arrow is taken with the lock.  A request becomes its reply, and those are sent in the
+ * order in which they have.
  *
  * WHY A CLIENT CAN'T BE FOOLED
  *
  * A client that flushes looks at what comes before Rflush, to know whether its request has
  * happened.  Wherever the flush finds the request, that is the truth:
  *
- * RECEIVED.  The flush takes it from the queue, under the queue's lock, and no worker has
- * seen it.  If a worker was faster, this is the next case.
+ * RECEIVED.  The flush takes it from the queue, and no worker has seen it.
  *
  * RUNNING, its scope not entered yet.  An interrupt is sticky: the first call fails.
  *
@@ -36,8 +35,8 @@
  * RUNNING, after its last call.  The interrupt comes too late and changes nothing; once the
  * scope is left it can't reach the thread, which has the next request to run.
  *
- * ANSWERED.  The tag is free from the moment in which the reply is put in the way to the
- * client, so the flush finds none, and its Rflush is behind that reply.
+ * ANSWERED.  The tag is free from the moment in which the request becomes its reply, so the
+ * flush finds none, and its Rflush is behind that reply.
  *
  * CANCELLED.  Another flush, or a flush of the flush, is put behind the first one; all are
  * answered in order, when the request is over.  Their tags are taken until then.
@@ -45,19 +44,33 @@
  * A session that ends (Tversion, a closed connection) cancels all of its requests, waits
  * for their end, and then for that of the fids.  Nothing of it is left when Rversion is sent.
  */
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
-#include "request.h"
+#include "server.h"
 
 #define IDLE		1		/* seconds after which a thread ends */
 #define STACK		(256 << 10)
+#define CLOSERS		4
+#define PIPE_MOST	(16 << 10)	/* of one read of what has no end */
 
 uint32_t request_msize = 1 << 20;
 bool request_trace;
 int request_threads = 64;
+struct loop *server_loop;
+
+pthread_mutex_t server_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t wake = PTHREAD_COND_INITIALIZER, stopped = PTHREAD_COND_INITIALIZER;
+static bool ring;			/* for a thread: it would only wait for the lock */
+
+void server_unlock(void)
+{
+	const bool now = ring;
+
+	ring = false;
+	pthread_mutex_unlock(&server_mutex);
+	if (now)
+		pthread_cond_signal(&wake);
+}
 
 /* ---- queues ------------------------------------------------------------- */
 
@@ -72,7 +85,7 @@ static void queue_add(struct queue *queue, struct request *r)
 	r->queue = queue;
 }
 
-static void queue_remove(struct request *r)
+void queue_remove(struct request *r)
 {
 	*r->link = r->next;
 	if (r->next)
@@ -84,243 +97,236 @@ static void queue_remove(struct request *r)
 
 /* ---- threads ------------------------------------------------------------ */
 
-struct pool {
-	int *limit;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;		/* all zero: as PTHREAD_COND_INITIALIZER */
-	struct queue queue;
-	int threads;
-	int idle;			/* of these, waiting for work */
-	bool coming;			/* one is woken or started, and not at the queue yet */
-};
+/*
+ * All threads are alike.  One leads: it waits in the loop, for all connections.  When
+ * that has brought requests it lets another one lead, and works on a request itself; so
+ * the client does not wait until a thread has been woken.  Whenever nobody leads, or
+ * there are more requests, a thread is on its way; the one that comes sends for the next.
+ * So a request that blocks holds up nobody, and many that don't are done by few threads.
+ */
+static int idle;
+static bool coming, led, over;
+static struct queue waiting, closing;
+static int busy;
 
 /*
- * Two of them.  What closes files may block too, but must get its turn while all
- * others block: a client that clunks has nothing else to wait for.
+ * What closes files may block too, but must get its turn while all others block: a client
+ * that clunks has nothing else to wait for.
  */
-static int closers = 4;
-static struct pool
-	working = { .limit = &request_threads, .lock = PTHREAD_MUTEX_INITIALIZER },
-	closing = { .limit = &closers, .lock = PTHREAD_MUTEX_INITIALIZER };
+static struct request *ready(void)
+{
+	struct request *r = closing.first ? closing.first : waiting.first;
 
-static void *work(void *opaque);
+	return r && busy < request_threads + (r->settled ? CLOSERS : 0) ? r : NULL;
+}
 
-static int start_thread(struct pool *pool)
+static void *work(void *unused);
+
+/* False: none is to be had. */
+static bool send_for_thread(void)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
-	int error;
 
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, STACK);
-	error = pthread_create(&thread, &attr, work, pool);
-	pthread_attr_destroy(&attr);
-	pool->threads += !error;
-	return error;
+	if (coming)
+		return true;
+	coming = ring = idle;
+	if (!idle && !pthread_attr_init(&attr)) {
+		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+		pthread_attr_setstacksize(&attr, STACK);
+		coming = !pthread_create(&thread, &attr, work, NULL);
+		pthread_attr_destroy(&attr);
+	}
+	return coming;
 }
 
-/*
- * Whenever there are requests in the queue, a thread is on its way to it; the one that comes
- * sends for the next.  So a request that blocks holds up nobody, and many that don't are
- * done by few threads, without one being woken for each.
- */
-static int send_for_thread(struct pool *pool)
-{
-	int error = 0;
-
-	if (!pool->queue.first || pool->coming)
-		return 0;
-	if (pool->idle)
-		pthread_cond_signal(&pool->wake);
-	else if (pool->threads >= *pool->limit || (error = start_thread(pool)))
-		return error;
-	pool->coming = true;
-	return 0;
-}
-
-/* With the pool's lock: false when nobody has sent for this thread for a while. */
-static bool wait_for_work(struct pool *pool)
+/* False when nobody has sent for this thread for a while. */
+static bool wait_for_call(void)
 {
 	struct timespec until;
 	int error = 0;
 
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += IDLE;
-	pool->idle++;
-	while (!pool->coming && !error)
-		error = pthread_cond_timedwait(&pool->wake, &pool->lock, &until);
-	pool->idle--;
-	return pool->coming;
+	idle++;
+	while (!coming && !error)
+		error = pthread_cond_timedwait(&wake, &server_mutex, &until);
+	idle--;
+	return coming;
 }
 
 static void run(struct request *r);
 
-static void *work(void *opaque)
+static void *work(void *unused)
 {
-	struct pool *pool = opaque;
 	struct request *r;
 
-	pthread_mutex_lock(&pool->lock);
+	server_lock();
 	do {
-		pool->coming = false;	/* maybe another was sent for, and finds nothing */
-		while ((r = pool->queue.first)) {
-			queue_remove(r);
-			send_for_thread(pool);
-			pthread_mutex_unlock(&pool->lock);
-			run(r);
-			pthread_mutex_lock(&pool->lock);
-		}
-	} while (wait_for_work(pool));
-	pool->threads--;
-	pthread_mutex_unlock(&pool->lock);
-	return NULL;
+		coming = false;
+		while ((r = ready()) || !led)
+			/* where no thread is to be had, requests wait for one that is there */
+			if (r && (led || send_for_thread() || r->settled)) {
+				queue_remove(r);
+				busy++;
+				if (ready())
+					send_for_thread();
+				server_unlock();
+				run(r);
+				server_lock();
+				busy--;
+			} else {
+				led = true;
+				server_unlock();
+				loop_step(server_loop, -1);
+				server_lock();
+				led = false;
+			}
+	} while (wait_for_call());
+	server_unlock();
+	return unused;
 }
 
-/* Without any thread, and none to be had, there is no way on: the error. */
-static int submit(struct pool *pool, struct request *r)
+int request_work(void)
 {
-	int error;
-
-	pthread_mutex_lock(&pool->lock);
-	queue_add(&pool->queue, r);
-	error = send_for_thread(pool);
-	if (pool->threads)
-		error = 0;
-	else
-		queue_remove(r);
-	pthread_mutex_unlock(&pool->lock);
+	server_lock();
+	int error = send_for_thread() ? 0 : EAGAIN;
+	while (!error && !over)
+		pthread_cond_wait(&stopped, &server_mutex);
+	server_unlock();
 	return error;
 }
 
-/* Before a worker does? */
-static bool take_back(struct request *r)
+void request_stop(void)
 {
-	bool there;
-
-	pthread_mutex_lock(&working.lock);
-	there = r->queue == &working.queue;
-	if (there)
-		queue_remove(r);
-	pthread_mutex_unlock(&working.lock);
-	return there;
+	over = true;
+	pthread_cond_signal(&stopped);
 }
 
-/* ---- replies ------------------------------------------------------------ */
+/* ---- memory ------------------------------------------------------------- */
 
-static struct reply *begin_reply(struct wire *w, uint32_t room, int type, uint16_t tag)
-{
-	struct reply *reply = malloc(sizeof *reply + room);
-
-	if (!reply)
-		return NULL;
-	reply->sent = 0;
-	wire_begin(w, reply->data, room, type, tag);
-	return reply;
-}
-
-static void send_reply(struct session *s, struct reply *reply, struct wire *w)
-{
-	wire_end(w);
-	reply->size = w->size;
-	s->held += reply->size + sizeof *reply;		/* until it is sent */
-	if (request_trace)
-		wire_describe(stderr, reply->data, reply->size, NULL);
-	session_send(s, reply);
-}
-
-/* One without contents, or an error.  Without memory even for that, the session ends. */
-static void send_short(struct session *s, int type, uint16_t tag, int error)
-{
-	struct wire w;
-	struct reply *reply = begin_reply(&w, 16, error ? RLERROR : type, tag);
-
-	if (!reply) {
-		session_end(s);
-		return;
-	}
-	if (error)
-		wire_numbers(&w, wire_error(error));
-	send_reply(s, reply, &w);
-}
-
-/* ---- the life ----------------------------------------------------------- */
-
-struct request *request_new(struct session *s, uint32_t size)
+struct request *request_new(struct client *c, uint32_t size)
 {
 	struct request *r = malloc(sizeof *r + size);
 
 	if (!r)
 		return NULL;
-	memset(r, 0, sizeof *r);
-	r->session = s;
+	memset(r, 0, offsetof(struct request, small));
+	r->client = c;
 	r->size = size;
+	r->data = (unsigned char *)(r + 1);
 	return r;
 }
 
-/* What ends it is had from the beginning: there may be no memory then. */
-int session_init(struct session *s)
-{
-	pthread_mutex_init(&s->lock, NULL);
-	s->farewell = request_new(s, 0);
-	return s->farewell ? 0 : -1;
-}
-
-static void charge(struct request *r, uint32_t bytes)
+static void charge(struct request *r, int64_t bytes)
 {
 	r->charged += bytes;
-	r->session->held += bytes;
+	r->client->held += bytes;
 }
+
+/* Most replies find room in the request.  Memory that one had before is given back. */
+static int begin_reply(struct request *r, int type, uint32_t room)
+{
+	const bool large = room > sizeof r->small;
+
+	free(r->large);
+	r->large = large ? malloc(room) : NULL;
+	if (large && !r->large)
+		return ENOMEM;
+	wire_begin(&r->wire, large ? r->large : r->small, room, type, r->message.tag);
+	return 0;
+}
+
+static void start(struct request *r)
+{
+	const uint32_t msize = r->client->msize;
+
+	r->cost = wire_reply_room(&r->message, msize ? msize : WIRE_SMALLEST);
+	/* a read of a pipe may wait for long, and gets no more at once than this */
+	if (r->fid && r->fid->open != -1 && !r->fid->seekable && r->cost > PIPE_MOST)
+		r->cost = PIPE_MOST;
+	charge(r, r->cost);
+	/* one of them the thread that leads will take */
+	if (ready())
+		send_for_thread();
+	queue_add(r->settled ? &closing : &waiting, r);
+}
+
+void request_free(struct request *r)
+{
+	r->client->held -= r->charged;
+	free(r->large);
+	if (r != &r->client->farewell)
+		free(r);
+}
+
+/* ---- the life ----------------------------------------------------------- */
 
 static void begin_life(struct request *r)
 {
-	r->session->tags[r->message.tag] = r;
-	r->session->live++;
+	r->client->tags[r->message.tag] = r;
+	r->client->live++;
 }
 
-static void forget(struct request *r)
+/* What was built goes its way, or an error.  Memory that it does not need is given back. */
+static void answer(struct request *r, int error)
 {
-	struct session *s = r->session;
-
-	if (s->tags[r->message.tag] == r) {
-		s->tags[r->message.tag] = NULL;
-		s->live--;
+	if (r->wire.full && !error)
+		error = EMSGSIZE;
+	if (error) {
+		begin_reply(r, RLERROR, sizeof r->small);
+		wire_numbers(&r->wire, error);
 	}
-	s->held -= r->charged;
-	fid_put(r->fid);
-	fid_put(r->dfid);
-	free(r->reply);
-	free(r);
+	wire_end(&r->wire);
+	const uint32_t keeps = r->large ? r->wire.size : 0;
+	if (keeps < r->cost / 2) {
+		unsigned char *less = keeps ? realloc(r->large, keeps) : NULL;
+		if (less)
+			r->large = r->wire.data = less;
+		charge(r, (int64_t)keeps - r->cost);
+	}
+	if (request_trace)
+		wire_describe(stderr, r->wire.data, r->wire.size, NULL);
+	queue_add(&r->client->replies, r);
 }
 
-static void start_last(struct session *s);
+static void start_last(struct client *c)
+{
+	struct request *r = c->last;
 
-/*
- * It is over.  Its reply, if it gets one: what was built, or an error; the flushes; and
- * then it is no more.
- */
+	/* the Tversion, or what closes the fids of a connection, when nothing else is left */
+	if (!r || c->live)
+		return;
+	c->last = NULL;
+	begin_life(r);
+	r->settled = true;
+	start(r);
+}
+
+/* It is over.  It gets its reply, or none; then come those of the flushes. */
 static void end(struct request *r, bool answered, int error)
 {
-	struct session *s = r->session;
-	struct request *f;
+	struct client *c = r->client;
 
-	if (answered && r->reply && !error) {
-		send_reply(s, r->reply, &r->wire);
-		r->reply = NULL;
-	} else if (answered)
-		send_short(s, 0, r->message.tag, error);
-	while ((f = r->flushes.first)) {
-		queue_remove(f);
-		send_short(s, RFLUSH, f->message.tag, 0);
-		forget(f);
+	if (c->tags[r->message.tag] == r) {
+		c->tags[r->message.tag] = NULL;
+		c->live--;
 	}
+	fid_put(r->fid);
+	fid_put(r->dfid);
 	if (r->message.type == TVERSION)
-		s->ending = s->last;
-	else if (!r->message.type)
-		session_ended(s);
-	forget(r);
-	session_relieved(s, 0);
-	start_last(s);
+		c->ending = c->last;
+	else if (r == &c->farewell)
+		c->over = true;
+	if (answered)
+		answer(r, error);
+	for (struct request *f; (f = r->flushes.first);) {
+		queue_remove(f);
+		end(f, true, 0);
+	}
+	if (!answered)
+		request_free(r);
+	start_last(c);
 }
 
 static __thread struct request *running;
@@ -332,40 +338,16 @@ void request_settle(void)
 	running->settled = true;
 }
 
-static uint32_t reply_room(const struct request *r)
-{
-	const uint32_t msize = r->session->msize;
-
-	return wire_reply_room(&r->message, msize ? msize : WIRE_SMALLEST);
-}
-
-static int carry_out(struct request *r)
-{
-	struct reply *whole;
-	int error;
-
-	r->reply = begin_reply(&r->wire, reply_room(r), r->message.type + 1, r->message.tag);
-	if (!r->reply)
-		return ENOMEM;
-	error = operation_run(r);
-	if (!error && r->wire.full)
-		error = EMSGSIZE;
-	/* memory that was not needed is given back: the reply may wait for long */
-	if (!error && r->wire.size < r->wire.room / 2 &&
-	    (whole = realloc(r->reply, sizeof *whole + r->wire.size)))
-		r->reply = whole, r->wire.data = whole->data;
-	return error;
-}
-
 static void run(struct request *r)
 {
-	struct session *s = r->session;
-	int error;
+	struct client *c = r->client;
 
 	running = r;
 	if (!r->settled)
 		safe_syscall_enter(&r->scope);
-	error = carry_out(r);
+	int error = begin_reply(r, r->message.type + 1, r->cost);
+	if (!error)
+		error = operation_run(r);
 	if (!r->settled)
 		safe_syscall_leave(&r->scope);
 	/* from here on no flush of it reaches this thread; files are closed, if they are by
@@ -373,43 +355,9 @@ static void run(struct request *r)
 	fid_put(r->fid);
 	fid_put(r->dfid);
 	r->fid = r->dfid = NULL;
-	pthread_mutex_lock(&s->lock);
-	end(r, error != SAFE_ERESTARTSYS && r->message.type, error);
-	session_unlock(s);
-}
-
-/* Small requests don't wait behind large ones, and one can always be had. */
-static bool affordable(const struct session *s, const struct request *r)
-{
-	return s->held + r->cost <= (r->cost < 8192 ? HELD_SMALL : HELD_LARGE) ||
-		s->held <= r->charged || r->settled;
-}
-
-static void start(struct request *r)
-{
-	struct session *s = r->session;
-	int error;
-
-	r->starved = !affordable(s, r);
-	if (r->starved) {
-		queue_add(&s->starved, r);
-		return;
-	}
-	charge(r, r->cost);
-	error = submit(r->settled ? &closing : &working, r);
-	if (error)
-		end(r, true, error);
-}
-
-void session_relieved(struct session *s, size_t bytes)
-{
-	struct request *r;
-
-	s->held -= bytes;
-	while ((r = s->starved.first) && affordable(s, r)) {
-		queue_remove(r);
-		start(r);
-	}
+	server_lock();
+	end(r, error != SAFE_ERESTARTSYS && r != &c->farewell, error);
+	client_unlock(c);
 }
 
 /* ---- its end before the time -------------------------------------------- */
@@ -417,26 +365,35 @@ void session_relieved(struct session *s, size_t bytes)
 /* If it had not begun, it is over by this.  What closes fids is never cancelled. */
 static void cancel(struct request *r)
 {
-	if (r->cancelled || r->message.type == TCLUNK || r->message.type == TVERSION)
-		return;
-	r->cancelled = true;
-	if (r->starved)			/* r->queue is the workers' to look at, if not */
+	if (r->queue && r->message.type != TCLUNK) {
 		queue_remove(r);
-	else if (!take_back(r)) {
+		end(r, false, 0);
+	} else
 		safe_syscall_interrupt(&r->scope);
-		return;
-	}
-	end(r, false, 0);
 }
+
+void request_end_all(struct client *c, struct request *last)
+{
+	if (c->last)
+		request_free(c->last);	/* a Tversion that the end of the connection overtook */
+	c->last = last;
+	c->ending = true;
+	for (int i = 0; i < TAGS && c->live; i++)
+		/* flushes go with what they are about */
+		if (c->tags[i] && !c->tags[i]->flushed)
+			cancel(c->tags[i]);
+	start_last(c);
+}
+
+/* ---- its beginning ------------------------------------------------------ */
 
 /* A flush of a flush waits with it: that does its work, and then both are answered. */
 static void flush(struct request *f)
 {
-	struct request *r = f->session->tags[f->message.oldtag];
+	struct request *r = f->client->tags[f->message.oldtag];
 
 	if (!r) {
-		send_short(f->session, RFLUSH, f->message.tag, 0);
-		forget(f);
+		end(f, true, 0);
 		return;
 	}
 	begin_life(f);
@@ -445,87 +402,32 @@ static void flush(struct request *f)
 	cancel(f->flushed);
 }
 
-/* When nothing else is left: the Tversion, or what closes the fids of a connection. */
-static void start_last(struct session *s)
-{
-	struct request *r = s->last;
-
-	if (!r || s->live)
-		return;
-	s->last = NULL;
-	begin_life(r);
-	r->settled = true;
-	if (submit(&closing, r))	/* no thread is to be had: so be it */
-		end(r, r->message.type, carry_out(r));
-}
-
-static void end_with(struct session *s, struct request *last)
-{
-	int i;
-
-	if (s->last)
-		forget(s->last);	/* a Tversion that the end of the connection overtook */
-	s->last = last;
-	s->ending = true;
-	for (i = 0; i < TAGS && s->live; i++)
-		/* flushes go with what they are about */
-		if (s->tags[i] && !s->tags[i]->flushed)
-			cancel(s->tags[i]);
-	start_last(s);
-}
-
-void session_end(struct session *s)
-{
-	struct request *last = s->farewell;
-
-	s->farewell = NULL;
-	if (last)
-		end_with(s, last);
-}
-
-/* ---- its beginning ------------------------------------------------------ */
-
 /*
- * The number is free at once, whatever else goes on with the fid.  Where closing it
- * may take its time, a thread does it.
+ * A fid's number is free as soon as it is clunked, whatever else goes on with the fid.
+ * Where closing it may take its time, a thread does it.
  */
-static void clunk(struct request *r)
-{
-	struct session *s = r->session;
-
-	fids_remove(&s->fids, r->fid);
-	if (fid_quick(r->fid)) {
-		send_short(s, RCLUNK, r->message.tag, 0);
-		forget(r);
-		return;
-	}
-	r->settled = true;
-	begin_life(r);
-	start(r);
-}
-
 static int begin(struct request *r)
 {
-	struct session *s = r->session;
-	int error;
+	struct client *c = r->client;
+	const int type = r->message.type;
 
-	if (r->message.type == TVERSION) {
-		end_with(s, r);
+	if (type == TVERSION) {
+		request_end_all(c, r);
 		return 0;
 	}
-	if (!s->msize)
-		return EPROTO;
-	if (s->tags[r->message.tag])
-		return EBUSY;
-	if (r->message.type == TAUTH)
-		return EOPNOTSUPP;
-	error = operation_find(r);
+	if (!c->msize || c->tags[r->message.tag])
+		return c->msize ? EBUSY : EPROTO;
+	int error = type == TAUTH ? EOPNOTSUPP : operation_find(r);
 	if (error)
 		return error;
-	if (r->message.type == TFLUSH)
+	if (type == TCLUNK) {
+		operation_clunk(c, r->fid);
+		r->settled = true;
+	}
+	if (type == TFLUSH)
 		flush(r);
-	else if (r->message.type == TCLUNK)
-		clunk(r);
+	else if (type == TCLUNK && r->fid->open == -1)
+		end(r, true, 0);
 	else {
 		begin_life(r);
 		start(r);
@@ -535,17 +437,14 @@ static int begin(struct request *r)
 
 void request_received(struct request *r)
 {
-	const uint16_t tag = (uint16_t)(r->data[5] | r->data[6] << 8);
 	int error = wire_parse(&r->message, r->data, r->size);
 
 	if (request_trace)
 		wire_describe(stderr, r->data, r->size, &r->message);
-	charge(r, r->size + (uint32_t)sizeof *r);
-	r->cost = reply_room(r);
+	charge(r, r->size + (int64_t)sizeof *r);
+	begin_reply(r, r->message.type + 1, sizeof r->small);
 	if (!error)
 		error = begin(r);
-	if (!error)
-		return;
-	send_short(r->session, 0, tag, error);
-	forget(r);
+	if (error)
+		end(r, true, error);
 }

@@ -16,64 +16,56 @@
 /* A field has so many bytes; or it is one of these. */
 enum { STRING = 16, NAMES, DATA, OPTIONAL = 32 };
 
-struct field {
-	const char *name;
-	size_t offset;
-	int width;
-};
-
 #define F(member, width)	{ #member, offsetof(struct message, member), width }
-#define FIELDS			11
-
+#define B(member)		F(member, 1)
+#define W(member)		F(member, 2)
+#define D(member)		F(member, 4)
+#define Q(member)		F(member, 8)
+#define S(member)		F(member, STRING)
 #define QID			"148"
 #define QIDS			QID QID QID QID
 
 static const struct format {
 	const char *name;
-	struct field field[FIELDS + 1];		/* to the first without a width */
+	struct field {
+		const char *name;
+		size_t offset;
+		int width;
+	} field[12];				/* to the first without a width */
 	const char *reply;			/* the widths of its reply's numbers */
 } formats[256] = {
 	[TLERROR] = { "lerror", { { NULL, 0, 0 } }, "4" },
-	[TVERSION] = { "version", { F(msize, 4), F(version, STRING) }, "4" },
-	[TAUTH] = { "auth", { F(afid, 4), F(uname, STRING), F(aname, STRING),
-		F(n_uname, 4) }, "" },
-	[TATTACH] = { "attach", { F(newfid, 4), F(afid, 4), F(uname, STRING),
-		F(aname, STRING), F(n_uname, 4) }, QID },
-	[TFLUSH] = { "flush", { F(oldtag, 2) }, "" },
-	[TWALK] = { "walk", { F(fid, 4), F(newfid, 4), F(walk, NAMES) }, "2" QIDS QIDS QIDS QIDS },
-	[TLOPEN] = { "lopen", { F(fid, 4), F(flags, 4) }, QID "4" },
-	[TLCREATE] = { "lcreate", { F(fid, 4), F(name, STRING), F(flags, 4), F(mode, 4),
-		F(gid, 4) }, QID "4" },
-	[TREAD] = { "read", { F(fid, 4), F(offset, 8), F(count, 4) }, "" },
-	[TWRITE] = { "write", { F(fid, 4), F(offset, 8), F(data, DATA) }, "4" },
-	[TCLUNK] = { "clunk", { F(fid, 4) }, "" },
-	[TREMOVE] = { "remove", { F(fid, 4) }, "" },
-	[TSTATFS] = { "statfs", { F(fid, 4) }, "448888884" },
-	[TGETATTR] = { "getattr", { F(fid, 4), F(mask, 8) },
-		"8" QID "444" "88888" "88888888" "88" },
-	[TSETATTR] = { "setattr", { F(fid, 4), F(valid, 4), F(mode, 4), F(uid, 4),
-		F(gid, 4), F(length, 8), F(atime, 8), F(atime_nsec, 8), F(mtime, 8),
-		F(mtime_nsec, 8) }, "" },
-	[TREADDIR] = { "readdir", { F(fid, 4), F(offset, 8), F(count, 4) }, "" },
-	[TFSYNC] = { "fsync", { F(fid, 4), F(datasync, 4 | OPTIONAL) }, "" },
-	[TLOCK] = { "lock", { F(fid, 4), F(kind, 1), F(flags, 4), F(start, 8),
-		F(length, 8), F(process, 4), F(client, STRING) }, "1" },
-	[TGETLOCK] = { "getlock", { F(fid, 4), F(kind, 1), F(start, 8), F(length, 8),
-		F(process, 4), F(client, STRING) }, "1884" },
-	[TLINK] = { "link", { F(dfid, 4), F(fid, 4), F(name, STRING) }, "" },
-	[TSYMLINK] = { "symlink", { F(dfid, 4), F(name, STRING), F(target, STRING),
-		F(gid, 4) }, QID },
-	[TMKNOD] = { "mknod", { F(dfid, 4), F(name, STRING), F(mode, 4), F(major, 4),
-		F(minor, 4), F(gid, 4) }, QID },
-	[TMKDIR] = { "mkdir", { F(dfid, 4), F(name, STRING), F(mode, 4), F(gid, 4) }, QID },
-	[TRENAME] = { "rename", { F(fid, 4), F(dfid, 4), F(name, STRING) }, "" },
-	[TRENAMEAT] = { "renameat", { F(fid, 4), F(name, STRING), F(dfid, 4),
-		F(newname, STRING) }, "" },
-	[TUNLINKAT] = { "unlinkat", { F(dfid, 4), F(name, STRING), F(flags, 4) }, "" },
-	[TREADLINK] = { "readlink", { F(fid, 4) }, "" },
-	[TXATTRWALK] = { "xattrwalk", { F(fid, 4), F(newfid, 4), F(name, STRING) }, "8" },
-	[TXATTRCREATE] = { "xattrcreate", { F(fid, 4), F(name, STRING), F(length, 8),
-		F(flags, 4) }, "" },
+	[TVERSION] = { "version", { D(msize), S(version) }, "4" },
+	[TAUTH] = { "auth", { D(afid), S(uname), S(aname), D(n_uname) }, "" },
+	[TATTACH] = { "attach", { D(newfid), D(afid), S(uname), S(aname), D(n_uname) }, QID },
+	[TFLUSH] = { "flush", { W(oldtag) }, "" },
+	[TWALK] = { "walk", { D(fid), D(newfid), F(walk, NAMES) }, "2" QIDS QIDS QIDS QIDS },
+	[TLOPEN] = { "lopen", { D(fid), D(flags) }, QID "4" },
+	[TLCREATE] = { "lcreate", { D(fid), S(name), D(flags), D(mode), D(gid) }, QID "4" },
+	[TREAD] = { "read", { D(fid), Q(offset), D(count) }, "" },
+	[TWRITE] = { "write", { D(fid), Q(offset), F(data, DATA) }, "4" },
+	[TCLUNK] = { "clunk", { D(fid) }, "" },
+	[TREMOVE] = { "remove", { D(fid) }, "" },
+	[TSTATFS] = { "statfs", { D(fid) }, "448888884" },
+	[TGETATTR] = { "getattr", { D(fid), Q(mask) }, "8" QID "444" "88888" "88888888" "88" },
+	[TSETATTR] = { "setattr", { D(fid), D(valid), D(mode), D(uid), D(gid), Q(length),
+		Q(atime), Q(atime_nsec), Q(mtime), Q(mtime_nsec) }, "" },
+	[TREADDIR] = { "readdir", { D(fid), Q(offset), D(count) }, "" },
+	[TFSYNC] = { "fsync", { D(fid), F(datasync, 4 | OPTIONAL) }, "" },
+	[TLOCK] = { "lock", { D(fid), B(kind), D(flags), Q(start), Q(length), D(process),
+		S(client) }, "1" },
+	[TGETLOCK] = { "getlock", { D(fid), B(kind), Q(start), Q(length), D(process),
+		S(client) }, "1884" },
+	[TLINK] = { "link", { D(dfid), D(fid), S(name) }, "" },
+	[TSYMLINK] = { "symlink", { D(dfid), S(name), S(target), D(gid) }, QID },
+	[TMKNOD] = { "mknod", { D(dfid), S(name), D(mode), D(major), D(minor), D(gid) }, QID },
+	[TMKDIR] = { "mkdir", { D(dfid), S(name), D(mode), D(gid) }, QID },
+	[TRENAME] = { "rename", { D(fid), D(dfid), S(name) }, "" },
+	[TRENAMEAT] = { "renameat", { D(fid), S(name), D(dfid), S(newname) }, "" },
+	[TUNLINKAT] = { "unlinkat", { D(dfid), S(name), D(flags) }, "" },
+	[TREADLINK] = { "readlink", { D(fid) }, "" },
+	[TXATTRWALK] = { "xattrwalk", { D(fid), D(newfid), S(name) }, "8" },
+	[TXATTRCREATE] = { "xattrcreate", { D(fid), S(name), Q(length), D(flags) }, "" },
 };
 
 /* ---- requests ----------------------------------------------------------- */
@@ -98,18 +90,10 @@ struct cursor {
 	int error;
 };
 
-static uint64_t spoilt(struct cursor *c, int error)
-{
-	c->at = c->end;
-	c->error = error;
-	return 0;
-}
-
-/* So many bytes are there? */
 static bool has(struct cursor *c, uint64_t bytes)
 {
 	if (!c->error && bytes > (uint64_t)(c->end - c->at))
-		spoilt(c, EINVAL);
+		c->error = EINVAL;
 	return !c->error;
 }
 
@@ -127,12 +111,10 @@ static const char *take_string(struct cursor *c)
 	unsigned char *string = c->at;
 	uint64_t length = take_number(c, 2);
 
-	if (!has(c, length))
+	if (has(c, length) && (length >= PATH_MAX || memchr(c->at, 0, length)))
+		c->error = length >= PATH_MAX ? ENAMETOOLONG : EINVAL;
+	if (c->error)
 		return NULL;
-	if (memchr(c->at, 0, length) || length >= PATH_MAX) {
-		spoilt(c, length >= PATH_MAX ? ENAMETOOLONG : EINVAL);
-		return NULL;
-	}
 	memmove(string, c->at, length);
 	string[length] = 0;
 	c->at += length;
@@ -151,7 +133,7 @@ static void take_field(struct cursor *c, const struct field *f, struct message *
 	case NAMES:
 		names = take_number(c, 2);
 		if (names > WIRE_NAMES)
-			spoilt(c, EINVAL);
+			c->error = EINVAL;
 		while (!c->error && m->names < names)
 			m->walk[m->names++] = take_string(c);
 		break;
@@ -172,31 +154,23 @@ int wire_parse(struct message *m, unsigned char *data, uint32_t size)
 	struct cursor c = { data + WIRE_HEADER, data + size, 0 };
 	const struct field *f = formats[data[4]].field;
 
-	memset(m, 0, sizeof *m);
-	m->size = size;
-	m->type = data[4];
-	m->tag = (uint16_t)number(data + 5, 2);
+	*m = (struct message){ .type = data[4], .tag = (uint16_t)number(data + 5, 2) };
 	if (!f->width)
 		return EOPNOTSUPP;
 	for (; f->width; f++)
 		take_field(&c, f, m);
-	return c.at != c.end ? EINVAL : c.error;
+	return !c.error && c.at != c.end ? EINVAL : c.error;
 }
 
 uint32_t wire_reply_room(const struct message *m, uint32_t msize)
 {
-	switch (m->type) {
-	case TREAD:
-	case TREADDIR:
-		if (m->count < msize - WIRE_READ)
-			return (uint32_t)m->count + WIRE_READ;
-		return msize;
-	case TREADLINK:
-	case TGETLOCK:
-		return PATH_MAX + 64 < msize ? PATH_MAX + 64 : msize;
-	default:
-		return WIRE_SMALLEST;
-	}
+	uint64_t room = WIRE_SMALLEST;
+
+	if (m->type == TREAD || m->type == TREADDIR)
+		room = m->count + WIRE_READ;
+	else if (m->type == TREADLINK || m->type == TGETLOCK)
+		room = PATH_MAX + 64;
+	return room < msize ? (uint32_t)room : msize;
 }
 
 /* ---- replies ------------------------------------------------------------ */
@@ -207,12 +181,14 @@ static void put(unsigned char *p, uint64_t value, int bytes)
 		*p++ = (unsigned char)value;
 }
 
+static bool has_count(int type)
+{
+	return type == RREAD || type == RREADDIR;
+}
+
 void wire_begin(struct wire *w, unsigned char *data, uint32_t room, int type, uint16_t tag)
 {
-	w->data = data;
-	w->size = WIRE_HEADER;
-	w->room = room;
-	w->full = false;
+	*w = (struct wire){ data, has_count(type) ? WIRE_READ : WIRE_HEADER, room, false };
 	data[4] = (unsigned char)type;
 	put(data + 5, tag, 2);
 }
@@ -250,52 +226,20 @@ void wire_string(struct wire *w, const char *string)
 
 bool wire_entry(struct wire *w, const uint64_t numbers[5], const char *name)
 {
-	const uint32_t before = w->size;
+	const bool fits = strlen(name) + 24 <= w->room - w->size;
 
-	put_numbers(w, QID "81", numbers, 5);
-	wire_string(w, name);
-	if (!w->full)
-		return true;
-	w->full = false;
-	w->size = before;
-	return false;
-}
-
-void wire_end_data(struct wire *w)
-{
-	put(w->data + WIRE_HEADER, w->size - WIRE_READ, 4);
+	if (fits) {
+		put_numbers(w, QID "81", numbers, 5);
+		wire_string(w, name);
+	}
+	return fits;
 }
 
 void wire_end(struct wire *w)
 {
+	if (has_count(w->data[4]))
+		put(w->data + WIRE_HEADER, w->size - WIRE_READ, 4);
 	put(w->data, w->size, 4);
-}
-
-/*
- * On the wire errors have the numbers of most of Linux's architectures; mips has others
- * from 35 on.  Those that file operations return:
- */
-uint32_t wire_error(int error)
-{
-	static const struct {
-		int host;
-		uint32_t wire;
-	} differ[] = {
-		{ EDEADLK, 35 }, { ENAMETOOLONG, 36 }, { ENOLCK, 37 }, { ENOSYS, 38 },
-		{ ENOTEMPTY, 39 }, { ELOOP, 40 }, { ENODATA, 61 }, { ETIME, 62 },
-		{ EREMOTE, 66 }, { EPROTO, 71 }, { EBADMSG, 74 }, { EOVERFLOW, 75 },
-		{ EUSERS, 87 }, { ENOTSOCK, 88 }, { EMSGSIZE, 90 }, { EOPNOTSUPP, 95 },
-		{ ENOTCONN, 107 }, { ENOBUFS, 105 }, { ETIMEDOUT, 110 },
-		{ ECONNREFUSED, 111 }, { EHOSTDOWN, 112 }, { ESTALE, 116 },
-		{ EUCLEAN, 117 }, { EREMOTEIO, 121 }, { EDQUOT, 122 }, { ENOMEDIUM, 123 },
-		{ ECANCELED, 125 }, { ENOKEY, 126 },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof differ / sizeof differ[0]; i++)
-		if (differ[i].host == error)
-			return differ[i].wire;
-	return (uint32_t)error;
 }
 
 /* ---- the trace ---------------------------------------------------------- */
@@ -309,38 +253,26 @@ static void describe_string(FILE *out, const char *name, const char *s)
 	putc('"', out);
 }
 
-static void describe_request(FILE *out, const struct message *m)
+void wire_describe(FILE *out, const unsigned char *data, uint32_t size, const struct message *m)
 {
-	const struct field *f;
-	const void *member;
-	unsigned int i;
+	const struct format *format = &formats[m ? m->type : data[4] - 1];
 
-	for (f = formats[m->type].field; f->width; f++) {
-		member = (const char *)m + f->offset;
+	flockfile(out);
+	fprintf(out, "%c%s tag %u size %" PRIu32, m ? 'T' : 'R',
+		format->name ? format->name : "(unknown)", (unsigned int)number(data + 5, 2), size);
+	if (!m && data[4] == RLERROR)
+		fprintf(out, " error %u", (unsigned int)number(data + 7, 4));
+	for (const struct field *f = format->field; m && f->width; f++) {
+		const void *member = (const char *)m + f->offset;
 		if (f->width == STRING)
 			describe_string(out, f->name, *(const char *const *)member);
 		else if (f->width == DATA)
 			fprintf(out, " count %" PRIu64, m->count);
 		else if (f->width != NAMES)
 			fprintf(out, " %s %" PRIu64, f->name, *(const uint64_t *)member);
-		else
-			for (i = 0; i < m->names; i++)
-				describe_string(out, "name", m->walk[i]);
+		for (unsigned int i = 0; f->width == NAMES && i < m->names; i++)
+			describe_string(out, "name", m->walk[i]);
 	}
-}
-
-void wire_describe(FILE *out, const unsigned char *data, uint32_t size,
-		   const struct message *m)
-{
-	const char *name = formats[m ? m->type : data[4] - 1].name;
-
-	flockfile(out);
-	fprintf(out, "%c%s tag %u size %" PRIu32, m ? 'T' : 'R', name ? name : "(unknown)",
-		(unsigned int)number(data + 5, 2), size);
-	if (m)
-		describe_request(out, m);
-	else if (data[4] == RLERROR)
-		fprintf(out, " error %u", (unsigned int)number(data + 7, 4));
 	putc('\n', out);
 	funlockfile(out);
 }

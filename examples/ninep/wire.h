@@ -11,7 +11,7 @@
 #define WIRE_HEADER	7u		/* size[4] type[1] tag[2] */
 #define WIRE_NOFID	0xffffffffu
 #define WIRE_NAMES	16		/* of one Twalk */
-#define WIRE_READ	11u		/* the head of an Rread and an Rreaddir */
+#define WIRE_READ	11u		/* an Rread's and an Rreaddir's head, where they begin */
 #define WIRE_SMALLEST	256u		/* no msize below that: each fixed reply fits */
 
 enum wire_type {
@@ -37,7 +37,6 @@ enum {
  * in the message's own memory and shorter than PATH_MAX.
  */
 struct message {
-	uint32_t size;
 	uint8_t type;
 	uint16_t tag;
 	/* fid is what most are about, dfid a second one or a directory's, newfid a free one */
@@ -81,11 +80,7 @@ void wire_begin(struct wire *, unsigned char *data, uint32_t room, int type, uin
 void wire_put(struct wire *, const uint64_t *numbers, size_t count);
 void wire_string(struct wire *, const char *);
 bool wire_entry(struct wire *, const uint64_t numbers[5], const char *name);	/* if it fits */
-void wire_end_data(struct wire *);	/* all behind the head of an Rread is there */
-void wire_end(struct wire *);		/* now the size is known */
-
-/* Linux's number for an error, where this host's own differs. */
-uint32_t wire_error(int error);
+void wire_end(struct wire *);		/* now the size is known, and how much is read */
 
 /* One line about a message, for -d; of a reply only what is the same in all: no message. */
 void wire_describe(FILE *, const unsigned char *data, uint32_t size, const struct message *);
