@@ -16,6 +16,7 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -41,6 +43,27 @@ static void mount_on(const char *where, const char *type)
 	mkdir(where, 0755);
 	if (mount(type, where, type, 0, NULL) && errno != EBUSY)
 		printf("mount %s: %s\n", where, strerror(errno));
+}
+
+static int visible(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+/* /modules/NN-NAME.ko, in this order. */
+static void load_modules(void)
+{
+	struct dirent **files;
+	char path[512];
+	int i, fd, count = scandir("/modules", &files, visible, alphasort);
+
+	for (i = 0; i < count; i++) {
+		snprintf(path, sizeof(path), "/modules/%s", files[i]->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (syscall(SYS_finit_module, fd, "", 0))
+			printf("%s: %s\n", path, strerror(errno));
+		close(fd);
+	}
 }
 
 static void start(const char *abi, const char *program)
@@ -133,9 +156,11 @@ static int await(pid_t child, int seconds)
 
 static void run(const char *abi, const char *program, int seconds)
 {
+	const struct timespec moment = { 0, 10000000 };
 	const time_t began = now();
+	time_t killed;
+	pid_t child, dead;
 	int status;
-	pid_t child;
 
 	printf("\n@@ start %s %s\n", abi, program);
 	fflush(stdout);
@@ -144,21 +169,17 @@ static void run(const char *abi, const char *program, int seconds)
 		start(abi, program);
 	status = child < 0 ? 0xff00 : await(child, seconds);
 
-	/* Process 1 itself is spared: what is left of the program goes. */
+	/* Process 1 itself is spared: what is left of the program goes, if it can. */
 	kill(-1, SIGKILL);
-	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
-		;
+	for (killed = now(); now() < killed + 30 && (dead = waitpid(-1, NULL, WNOHANG)) != -1;)
+		if (!dead)
+			nanosleep(&moment, NULL);
 	if (WIFSIGNALED(status))
 		printf("\n@@ end %s %s signal %d\n", abi, program, WTERMSIG(status));
 	else
 		printf("\n@@ end %s %s exit %d\n", abi, program, WEXITSTATUS(status));
 	printf("@@ took %s %s %ld\n", abi, program, (long)(now() - began));
 	fflush(stdout);
-}
-
-static int visible(const struct dirent *entry)
-{
-	return entry->d_name[0] != '.';
 }
 
 static void run_abi(const char *abi, int seconds)
@@ -199,6 +220,7 @@ int main(void)
 	mount_on("/tmp", "tmpfs");
 	chmod("/tmp", 01777);
 	chdir("/tmp");
+	load_modules();
 	say_kernel();
 
 	count = scandir("/tests", &abis, visible, alphasort);
