@@ -459,6 +459,12 @@ START_TEST(locks)
 	ck_assert_int_eq(memcmp(other.at, "\2\0me", 4), 0);
 	must(&client, Tgetlock, "dbqqds", 1u, 0u, (uint64_t)0, (uint64_t)4, 77u, "me");
 	ck_assert_uint_eq(get(&client, 1), 2);
+	/* as Linux's client asks: in the way of any, of no kind itself */
+	must(&other, Tgetlock, "dbqqds", 1u, 2u, (uint64_t)0, (uint64_t)0, 5u, "x");
+	ck_assert_uint_eq(get(&other, 1), 1);
+	must(&client, Tgetlock, "dbqqds", 1u, 2u, (uint64_t)0, (uint64_t)4, 77u, "me");
+	ck_assert_uint_eq(get(&client, 1), 2);
+	must_fail(EINVAL, &client, Tgetlock, "dbqqds", 1u, 3u, (uint64_t)0, (uint64_t)4, 77u, "me");
 	must_fail(EINVAL, &client, Tlock, "dbdqqds", 1u, 3u, 0u, (uint64_t)0, (uint64_t)0, 1u, "");
 	must_fail(EINVAL, &client, Tlock, "dbdqqds", 1u, 0u, 0u, ~(uint64_t)0, (uint64_t)0, 1u, "");
 	must_fail(EINVAL, &client, Tlock, "dbdqqds", 1u, 0u, 0u, (uint64_t)0, ~(uint64_t)0, 1u, "");

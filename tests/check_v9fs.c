@@ -385,8 +385,6 @@ static const struct {
 	{ "attributes: utimes 1 1234567890.0", NULL, "v9fs sets times to the second" },
 	{ "flocking: peer_does(&a, locks, \"\", F_RDLCK, 0): Resource temporarily", NULL,
 	  "9P has one kind of lock: flock and fcntl meet" },
-	{ "locking: peer_does(&a, owner, \"\", 9, 0): Invalid argument", NULL,
-	  "v9fs asks the server who is in the way of an F_UNLCK" },
 	{ "others: a set-id file is written to: Operation not permitted, mode 106777", NULL,
 	  "newer v9fs wants to take the bits away first, and who may not can't write" },
 	{ "mapping: a map to be written to: Invalid argument", "none",

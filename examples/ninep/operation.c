@@ -535,7 +535,7 @@ static int by_fid(struct request *r)
 
 /* ---- locks -------------------------------------------------------------- */
 
-/* Tlock and Tgetlock. */
+/* Tlock and Tgetlock.  Linux's client asks for no kind, UNLCK: who is in the way of any. */
 static int do_lock(struct request *r)
 {
 	static const short types[] = { F_RDLCK, F_WRLCK, F_UNLCK };
@@ -546,9 +546,9 @@ static int do_lock(struct request *r)
 	char client[PATH_MAX];
 	int kind = 2;
 
-	if (m->kind > (get ? 1 : 2) || m->start > INT64_MAX || m->length > INT64_MAX)
+	if (m->kind > 2 || m->start > INT64_MAX || m->length > INT64_MAX)
 		return EINVAL;
-	struct flock64 range = { .l_type = types[m->kind], .l_whence = SEEK_SET,
+	struct flock64 range = { .l_type = types[get && m->kind ? 1 : m->kind], .l_whence = SEEK_SET,
 		.l_start = (off64_t)m->start, .l_len = (off64_t)m->length };
 	int error = lock_control(r->fid, command, &range, &owner, strcpy(client, m->client));
 	if (!get) {
