@@ -256,29 +256,42 @@ static bool tell(struct request *r, const struct dirent *e)
 }
 
 /*
- * EINVAL when there are entries and no room for one.  Each reads by a descriptor of its
- * own: two readers of one fid would take each other's place in it.
+ * EINVAL when there are entries and no room for one.
+ *
+ * The number of an entry is where the kernel goes on; in some file systems it is how many were
+ * before it, and wrong when one of those is removed.  But a descriptor that goes on keeps
+ * its place: so the fid's own is used and not moved, where the client goes on and nobody else
+ * reads by it.  Another who reads meanwhile does so by a descriptor of its own.
  */
 static int do_readdir(struct request *r)
 {
 	char buffer[65536] __attribute__((aligned(8)));
 	/* an entry for a client is longer than the kernel's, but not by more than a sixth */
 	size_t size = (r->wire.room - r->wire.size) / 7 * 6;
+	struct fid *fid = r->fid;
+	const bool own = AO_compare_and_swap_full(&fid->lists, 0, 1);
+	const struct dirent *e = NULL;
+	uint64_t next = r->message.offset;
 	long n = -1, at;
-	int error = 0, fd = file_reopen(r->fid, O_RDONLY | O_DIRECTORY);
+	int error = 0, fd = own ? fid->open : file_reopen(fid, O_RDONLY | O_DIRECTORY);
 
 	if (size < 320)
 		size = 320;		/* for one of any length */
-	if (fd != -1 && lseek(fd, (off_t)r->message.offset, SEEK_SET) != -1)
+	if (fd != -1 && ((own && next <= INT64_MAX && fid->next == next) ||
+			 lseek(fd, (off_t)next, SEEK_SET) != -1))
 		n = call(SYS_getdents64, fd, buffer, size < sizeof buffer ? size : sizeof buffer);
 	if (n == -1)
 		error = errno;
-	for (at = 0; at < n && tell(r, (const void *)(buffer + at));)
-		at += ((const struct dirent *)(buffer + at))->d_reclen;
+	for (at = 0; at < n && tell(r, e = (const void *)(buffer + at)); next = (uint64_t)e->d_off)
+		at += e->d_reclen;
 	if (n > 0 && !at)
 		error = EINVAL;
-	if (fd != -1)
+	if (own) {
+		fid->next = at == n ? next : UINT64_MAX;
+		AO_store_release(&fid->lists, 0);
+	} else if (fd != -1) {
 		close(fd);
+	}
 	return error;
 }
 

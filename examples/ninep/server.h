@@ -80,6 +80,8 @@ struct fid {
 	struct statx stat;		/* as it was when it was walked to */
 	int open;			/* the descriptor of the open file; -1: it isn't */
 	bool seekable, locked;		/* lock.c knows of it */
+	AO_t lists;			/* somebody reads the directory by @open */
+	uint64_t next;			/* the entry at which that is */
 	struct xattr *xattr;		/* null: none */
 };
 
