@@ -176,6 +176,36 @@ START_TEST(all_memory_is_asked_for)
 }
 END_TEST
 
+/* Nor when what they hold already is all that there is for it. */
+START_TEST(all_memory_is_held)
+{
+	enum { FIRST = 10, LAST = FIRST + 43 };
+	static char data[(1 << 20) - 23];
+	const int size = 8192;
+	int fd = openat(server.dirfd, "fifo", O_RDWR | O_NONBLOCK), i;
+
+	ck_assert_int_eq(fcntl(fd, F_SETPIPE_SZ, size), size);
+	must(&client, Tversion, "ds", 1u << 20, "9P2000.L");
+	must(&client, Tattach, "ddssd", ROOT, NOFID, "", "", (unsigned int)geteuid());
+	open_file(&client, 1, "fifo", 1);
+	tell(&client, Twrite, FIRST, "dqD", 1u, (uint64_t)0, data, (unsigned int)sizeof data);
+	while (poll(&(struct pollfd){ fd, POLLOUT, 0 }, 1, 0))
+		sched_yield();
+	for (i = FIRST + 1; i <= LAST; i++)
+		tell(&client, Twrite, i, "dqD", 1u, (uint64_t)0, data, (unsigned int)sizeof data);
+	nothing_comes(&client);
+	for (i = LAST; i > FIRST; i--) {
+		tell(&client, Tflush, 2, "w", (unsigned int)i);
+		expect(&client, Rflush, 2);
+	}
+	tell(&client, Tflush, 2, "w", (unsigned int)FIRST);
+	expect(&client, Twrite + 1, FIRST);
+	ck_assert_uint_eq(get(&client, 4), (unsigned int)size);
+	expect(&client, Rflush, 2);
+	close(fd);
+}
+END_TEST
+
 START_TEST(clunk_with_file_while_all_block)
 {
 	make(&server, "file", "");
@@ -793,6 +823,7 @@ int main(void)
 	tcase_add_test(tc, unknown_and_many);
 	tcase_add_test(tc, all_threads_block);
 	tcase_add_test(tc, all_memory_is_asked_for);
+	tcase_add_test(tc, all_memory_is_held);
 	tcase_add_test(tc, clunk_with_file_while_all_block);
 	tcase_add_test(tc, version_and_close);
 	tcase_add_test(tc, clunk_beside_a_request);

@@ -108,7 +108,7 @@ static inline void send_all(int fd, const void *data, size_t size)
 static inline void tell_list(struct client *c, int type, int tag, const char *format,
 			     va_list arguments)
 {
-	static unsigned char out[70000];
+	static unsigned char out[1 << 20];
 
 	send_all(c->fd, out, build(out, type, tag, format, arguments));
 }

@@ -58,9 +58,19 @@ static void push(struct client *c)
 	c->sending = false;
 }
 
+/* Is the next message to be received, of which so much is there? */
+static bool may_begin(const struct client *c, const unsigned char *at, size_t have)
+{
+	if (c->held < HELD_MOST)
+		return have >= 4;
+	return c->held < HELD_ALL && have >= WIRE_HEADER &&
+		(at[4] == TFLUSH || at[4] == TCLUNK || at[4] == TVERSION);
+}
+
 static bool wants_input(const struct client *c)
 {
-	return !c->closed && !c->ending && c->held < HELD_MOST;
+	return !c->closed && !c->ending && (c->request || c->buffered < WIRE_HEADER ||
+					    may_begin(c, c->buffer, c->buffered));
 }
 
 static bool wants_room(const struct client *c)
@@ -89,8 +99,8 @@ static void feed(struct client *c)
 	size_t left = c->buffered, n;
 	struct request *r;
 
-	while (wants_input(c)) {
-		if (!c->request && left < 4)
+	while (!c->closed && !c->ending) {
+		if (!c->request && !may_begin(c, at, left))
 			break;
 		if (!c->request) {
 			n = wire_size(at);

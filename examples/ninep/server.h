@@ -187,8 +187,12 @@ struct client {
 	unsigned char buffer[8192];
 };
 
-/* So much is held for a client, with what its requests may need, when no more is received. */
+/*
+ * So much is held for a client, with what its requests may need, when no more is received;
+ * and when what ends requests and fids is not received either.
+ */
 #define HELD_MOST	(44u << 20)
+#define HELD_ALL	(48u << 20)
 
 extern pthread_mutex_t server_mutex;		/* one lock for all that threads share */
 #define server_lock()	pthread_mutex_lock(&server_mutex)
