@@ -71,19 +71,14 @@ void ss_fork_start(void)
  * would not get the processor otherwise.  The word is 0 or the holder's id, in the
  * half that the kernel looks at.  A kernel that has none gets by with waiting.
  */
-static void *futex(AO_t *word)
+static long futex(int operation, AO_t *word)
 {
 	int *half = (void *)word;
 
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 	half += sizeof *word / sizeof *half - 1;
 #endif
-	return half;
-}
-
-static long lock_pi(AO_t *word)
-{
-	return syscall(SYS_futex, futex(word), FUTEX_LOCK_PI_PRIVATE, 0L, NULL, NULL, 0L);
+	return syscall(SYS_futex, half, operation, 0L, NULL, NULL, 0L);
 }
 
 /*
@@ -98,7 +93,7 @@ static int take_over(AO_t holder, AO_t id)
 	AO_t now = AO_load(&ss_process->lock), own = id;
 
 	return (now & FUTEX_TID_MASK) == (holder & FUTEX_TID_MASK) &&
-		lock_pi(&own) && errno == EDEADLK &&
+		futex(FUTEX_LOCK_PI_PRIVATE, &own) && errno == EDEADLK &&
 		AO_compare_and_swap_full(&ss_process->lock, now, id);
 }
 
@@ -112,7 +107,7 @@ void ss_lock(sigset_t *old)
 	id = (AO_t)syscall(SYS_gettid);
 	for (i = 0; !AO_compare_and_swap_full(&ss_process->lock, 0, id); i += i < INT_MAX) {
 		holder = AO_load(&ss_process->lock);
-		if (!lock_pi(&ss_process->lock))
+		if (!futex(FUTEX_LOCK_PI_PRIVATE, &ss_process->lock))
 			break;
 		if (errno == ESRCH && take_over(holder, id))
 			break;
@@ -128,7 +123,7 @@ void ss_unlock(const sigset_t *old)
 	/* a kernel that does not know who holds it (an emulator's) has nobody to pass it to */
 	if (!AO_compare_and_swap_full(&ss_process->lock,
 				      (AO_t)syscall(SYS_gettid), 0) &&
-	    syscall(SYS_futex, futex(&ss_process->lock), FUTEX_UNLOCK_PI_PRIVATE, 0L, NULL, NULL, 0L))
+	    futex(FUTEX_UNLOCK_PI_PRIVATE, &ss_process->lock))
 		AO_store_release(&ss_process->lock, 0);
 	ss_signals_restore(old);
 	errno = error;

@@ -388,12 +388,12 @@ static void rearms_when_sent(int sig)
 	in_handler = 0;
 }
 
-START_TEST(three_senders)
+/* The victim waits again, and the first sender has not said yet that it has sent. */
+static pthread_t start_lingering(void)
 {
-	pthread_t thread, first, second;
+	pthread_t first;
 
 	handle(SIGUSR1, rearms_when_sent, SA_RESTART, 0);
-	thread = start_victim();
 	after_syscall = linger;
 	signal_thread(victim, SIGUSR1);
 	while (!in_handler)
@@ -402,6 +402,13 @@ START_TEST(three_senders)
 	while (!rearmed || in_handler)
 		sched_yield();
 	wait_state(getpid(), victim, 'S');
+	return first;
+}
+
+START_TEST(three_senders)
+{
+	pthread_t thread = start_victim(), first = start_lingering(), second;
+
 	second = start_stuck_sender();
 	may_go_on = 1;
 	join(first);
@@ -418,18 +425,8 @@ END_TEST
 /* Or the other can't send, and is gone before the first one says that it has. */
 START_TEST(one_of_two_fails)
 {
-	pthread_t thread, first;
+	pthread_t thread = start_victim(), first = start_lingering();
 
-	handle(SIGUSR1, rearms_when_sent, SA_RESTART, 0);
-	thread = start_victim();
-	after_syscall = linger;
-	signal_thread(victim, SIGUSR1);
-	while (!in_handler)
-		sched_yield();
-	first = start(send_and_linger, NULL);
-	while (!rearmed || in_handler)
-		sched_yield();
-	wait_state(getpid(), victim, 'S');
 	before_syscall = refuse_to_send;
 	refusal = EPERM;
 	refused = 1;

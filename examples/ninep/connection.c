@@ -100,9 +100,9 @@ static void feed(struct client *c)
 	struct request *r;
 
 	while (!c->closed && !c->ending) {
-		if (!c->request && !may_begin(c, at, left))
-			break;
 		if (!c->request) {
+			if (!may_begin(c, at, left))
+				break;
 			n = wire_size(at);
 			if (n >= WIRE_HEADER && n <= (c->msize ? c->msize : request_msize))
 				c->request = request_new(c, (uint32_t)n);
