@@ -5,14 +5,14 @@
  *	            worker takes it             operation returns
  *	 RECEIVED -----------------> RUNNING ------------------------> ANSWERED
  *	    |                           |                                 |
- *	    | flush                     | flush:                          | all Rflushes;
- *	    |                           | interrupt the scope             | sent
+ *	    |           flush:          |                                 | all Rflushes;
+ *	    |    interrupt the scope    |                                 | sent
  *	    |                           v                                 v
- *	    |                       CANCELLED --- it had an effect ---> FORGOTTEN
- *	    |                           |        or an end of its own:    ^
- *	    |                           |        its reply                |
- *	    +---------------------------+---------------------------------+
- *	                       no effect: no reply, all Rflushes
+ *	    +---------------------> CANCELLED --- it had an effect ---> FORGOTTEN
+ *	                                |        or an end of its own:    ^
+ *	                                |        its reply                |
+ *	                                +---------------------------------+
+ *	                                  no effect: no reply, all Rflushes
  *
  * Each arrow is taken with the lock.  A request becomes its reply, and those are sent in the
  * order in which they have.
@@ -22,9 +22,8 @@
  * A client that flushes looks at what comes before Rflush, to know whether its request has
  * happened.  Wherever the flush finds the request, that is the truth:
  *
- * RECEIVED.  The flush takes it from the queue, and no worker has seen it.
- *
- * RUNNING, its scope not entered yet.  An interrupt is sticky: the first call fails.
+ * RECEIVED; or RUNNING, its scope not entered yet.  An interrupt is sticky: the first call
+ * fails.  So that this comes about while all workers block, those that close files do it.
  *
  * RUNNING, in a call or between two.  The call returns SAFE_ERESTARTSYS, and then it had
  * no effect, or its result, and then it had.  This is what the library is for.  The first
@@ -50,7 +49,7 @@
 
 #define IDLE		1		/* seconds after which a thread ends */
 #define STACK		(256 << 10)
-#define CLOSERS		4
+#define MORE		4		/* for what is urgent */
 #define PIPE_MOST	(16 << 10)	/* of one read of what has no end */
 
 uint32_t request_msize = 1 << 20;
@@ -106,18 +105,18 @@ void queue_remove(struct request *r)
  */
 static int idle;
 static bool coming, led, over;
-static struct queue waiting, closing;
+static struct queue waiting, urgent;
 static int busy;
 
 /*
  * What closes files may block too, but must get its turn while all others block: a client
- * that clunks has nothing else to wait for.
+ * that clunks has nothing else to wait for.  Neither has one that flushes.
  */
 static struct request *ready(void)
 {
-	struct request *r = closing.first ? closing.first : waiting.first;
+	struct request *r = urgent.first ? urgent.first : waiting.first;
 
-	return r && busy < request_threads + (r->settled ? CLOSERS : 0) ? r : NULL;
+	return r && busy < request_threads + (r->queue == &urgent ? MORE : 0) ? r : NULL;
 }
 
 static void *work(void *unused);
@@ -157,6 +156,14 @@ static bool wait_for_call(void)
 
 static void run(struct request *r);
 
+static void put(struct request *r, struct queue *queue)
+{
+	/* one of them the thread that leads will take */
+	if (ready())
+		send_for_thread();
+	queue_add(queue, r);
+}
+
 static void *work(void *unused)
 {
 	struct request *r;
@@ -166,7 +173,7 @@ static void *work(void *unused)
 		coming = false;
 		while ((r = ready()) || !led)
 			/* where no thread is to be had, requests wait for one that is there */
-			if (r && (led || send_for_thread() || r->settled)) {
+			if (r && (led || send_for_thread() || r->queue == &urgent)) {
 				queue_remove(r);
 				busy++;
 				if (ready())
@@ -246,10 +253,7 @@ static void start(struct request *r)
 	if (r->fid && r->fid->open != -1 && !r->fid->seekable && r->cost > PIPE_MOST)
 		r->cost = PIPE_MOST;
 	charge(r, r->cost);
-	/* one of them the thread that leads will take */
-	if (ready())
-		send_for_thread();
-	queue_add(r->settled ? &closing : &waiting, r);
+	put(r, r->settled ? &urgent : &waiting);
 }
 
 void request_free(struct request *r)
@@ -362,14 +366,14 @@ static void run(struct request *r)
 
 /* ---- its end before the time -------------------------------------------- */
 
-/* If it had not begun, it is over by this.  What closes fids is never cancelled. */
+/* What closes fids has its own end all the same: it is in no scope. */
 static void cancel(struct request *r)
 {
-	if (r->queue && r->message.type != TCLUNK) {
+	safe_syscall_interrupt(&r->scope);
+	if (r->queue == &waiting) {
 		queue_remove(r);
-		end(r, false, 0);
-	} else
-		safe_syscall_interrupt(&r->scope);
+		put(r, &urgent);
+	}
 }
 
 void request_end_all(struct client *c, struct request *last)
