@@ -184,24 +184,27 @@ static void attend(void *opaque)
 	look_after(opaque);
 }
 
-/* What is long goes where it belongs, at once. */
+/* What is missing of a request goes where it belongs, at once; only what follows is buffered. */
 static void readable(void *opaque)
 {
 	struct client *c = opaque;
 	struct request *r = c->request;
-	const bool direct = r && r->size - c->have > sizeof c->buffer;
-	ssize_t n = direct ? read(c->in, r->data + c->have, r->size - c->have) :
-		read(c->in, c->buffer + c->buffered, sizeof c->buffer - c->buffered);
+	const size_t missing = r ? r->size - c->have : 0;
+	const struct iovec iov[] = {
+		{ r ? r->data + c->have : NULL, missing },
+		{ c->buffer + c->buffered, sizeof c->buffer - c->buffered }
+	};
+	ssize_t n = readv(c->in, iov, 2);
 
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
 	server_lock();
-	if (n <= 0)
-		c->broken = true;
-	else if (direct)
-		c->have += (uint32_t)n;
-	else
-		c->buffered += (size_t)n;
+	c->broken |= n <= 0;
+	if (n > 0) {
+		const size_t direct = (size_t)n < missing ? (size_t)n : missing;
+		c->have += (uint32_t)direct;
+		c->buffered += (size_t)n - direct;
+	}
 	look_after(c);
 }
 
