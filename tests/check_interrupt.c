@@ -513,8 +513,6 @@ END_TEST
 
 /*
  * ---- G7: at the very end of an operation, then a wait that is never restarted ----
- *
- *	SAFE_SYSCALL_CANCELS	how often; default 20000, slow in an emulator
  */
 
 static safe_syscall_scope ending;
@@ -536,16 +534,9 @@ static void *interrupt_ending(void *unused)
 	return NULL;
 }
 
-static int cancels_wanted(void)
-{
-	const char *wanted = getenv("SAFE_SYSCALL_CANCELS");
-
-	return wanted ? atoi(wanted) : 20000;
-}
-
 START_TEST(no_stale_eintr)
 {
-	int cancels = cancels_wanted();
+	int cancels = rounds(20000);
 	int i, caught = 0, stale = 0, late = 0;
 	double end = now() + 40;
 	struct timespec ts;
@@ -587,7 +578,7 @@ END_TEST
 /* After rearm likewise; a quarter as often. */
 START_TEST(no_stale_eintr_after_rearm)
 {
-	int cancels = cancels_wanted() / 4;
+	int cancels = rounds(20000) / 4;
 	double end = now() + 20;
 	struct timespec ts;
 	pthread_t thread;

@@ -788,7 +788,7 @@ END_TEST
 
 static int status_of(const char *arguments)
 {
-	char command[256];
+	char command[PATH_MAX + 256];
 	int status;
 
 	snprintf(command, sizeof command, "exec %s %s 2>%s/err </dev/null",

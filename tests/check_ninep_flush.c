@@ -4,8 +4,8 @@
  *
  * The tests at the end are a census.  In each round a request waits for something, or is
  * quick; and at about the same time as that happens it is flushed.  What the client heard
- * is compared with what there is: bytes, locks, descriptors, files.  SAFE_NINEP_ROUNDS
- * says how many rounds; half of them are under a storm of signals.
+ * is compared with what there is: bytes, locks, descriptors, files.  SAFE_SYSCALL_CANCELS
+ * says how many rounds, at most; half of them are under a storm of signals.
  */
 #include <linux/filter.h>
 #include <linux/seccomp.h>

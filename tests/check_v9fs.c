@@ -130,27 +130,6 @@ static void path(char out[PATH], const char *folder, const char *name)
 	ck_assert_int_lt(snprintf(out, PATH, "%s/%s%s", w.base, folder, name), PATH);
 }
 
-/* It was built beside this test, or stands where test machines have it: by ABI, as this has. */
-static const char *server_here(void)
-{
-	static char name[PATH_MAX], self[PATH_MAX];
-	ssize_t n;
-	char *p;
-
-	if (*name || realpath(server_program(), name))
-		return name;
-	n = readlink("/proc/self/exe", self, sizeof self - 1);
-	self[n < 0 ? 0 : n] = 0;
-	p = strrchr(self, '/');
-	if (p)
-		*p = 0;
-	p = strrchr(self, '/');
-	snprintf(name, sizeof name, "/examples%.99s/safe-ninep", p ? p : "");
-	if (access(name, X_OK))
-		*name = 0;
-	return *name ? name : NULL;
-}
-
 /* Others may keep their loopback interface down. */
 static void loopback_up(void)
 {
@@ -171,7 +150,7 @@ static const char *look_around(void)
 		return "an emulator of user mode has no file system";
 	if (geteuid())
 		return "only root mounts";
-	if (!server_here())
+	if (!server_program())
 		return "no safe-ninep";
 	if (unshare(CLONE_NEWNS | CLONE_NEWNET) ||
 	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
@@ -218,8 +197,8 @@ static void start_server(const char *what, const char *where, int in, int out)
 	if (!w.server.pid) {
 		fcntl(in, F_SETFD, 0);
 		fcntl(out, F_SETFD, 0);
-		execl(server_here(), "safe-ninep", what, address, (char *)NULL);
-		perror(server_here());
+		execl(server_program(), "safe-ninep", what, address, (char *)NULL);
+		perror(server_program());
 		_exit(127);
 	}
 }
@@ -729,14 +708,14 @@ static pid_t start_work(unsigned int seed)
 /* At any moment.  In the end no descriptor, lock or thread is left of them. */
 static void killed_at_work(void)
 {
-	const int rounds = shortened(200);
+	const int count = shortened(200);
 	struct flock f = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	unsigned int seed = 1;
 	pid_t workers[3] = { 0 };
 	int i, fd;
 
 	ck_assert_int_eq(chdir(w.mount), 0);
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; i < count; i++) {
 		pid_t *worker = &workers[i % 3];
 
 		if (*worker) {

@@ -137,6 +137,14 @@ static inline int shortened(int all)
 	return wish && atoi(wish) > 1 ? all / 4 : all;
 }
 
+/* SAFE_SYSCALL_CANCELS=N: so many rounds of a race, at most, where each is slow. */
+static inline int rounds(int usual)
+{
+	const char *wish = getenv("SAFE_SYSCALL_CANCELS");
+
+	return wish && atoi(wish) < usual ? atoi(wish) : usual;
+}
+
 /*
  * SAFE_SYSCALL_STRIDE=N: every Nth input of a test that has many, on a slow machine; an odd
  * step, as the inputs are combinations of two, four or eight.
