@@ -307,6 +307,7 @@ START_TEST(names)
 	must_fail(EBUSY, &client, Trename, "dds", ROOT, 3u, "root");
 	must_fail(ENOTEMPTY, &client, Tunlinkat, "dsd", ROOT, "d", 0x200u);
 	must_fail(EISDIR, &client, Tunlinkat, "dsd", ROOT, "d", 0u);
+	must_fail(EINVAL, &client, Tunlinkat, "dsd", ROOT, "d", 0x201u);
 	must_fail(ENOENT, &client, Tunlinkat, "dsd", ROOT, "d/l3", 0u);
 	must(&client, Tunlinkat, "dsd", 3u, "l3", 0u);
 	must(&client, Tremove, "d", 3u);
@@ -421,8 +422,20 @@ START_TEST(xattrs)
 	must_fail(E2BIG, &client, Txattrcreate, "dsqd", 1u, "user.d", ~(uint64_t)0, 0u);
 	must(&client, Txattrcreate, "dsqd", 1u, "user.d", (uint64_t)3, 0u);
 	must_fail(ENOSPC, &client, Twrite, "dqD", 1u, (uint64_t)0, "1234", 4u);
-	must_fail(EINVAL, &client, Twrite, "dqD", 1u, (uint64_t)1, "1", 1u);
+	must_fail(ENOSPC, &client, Twrite, "dqD", 1u, (uint64_t)4, "", 0u);
+	/* in any order; the first byte does not come */
+	must(&client, Twrite, "dqD", 1u, (uint64_t)2, "3", 1u);
+	must(&client, Twrite, "dqD", 1u, (uint64_t)1, "2", 1u);
 	must_fail(EINVAL, &client, Tclunk, "d", 1u);
+	/* it is no file */
+	walk_to(&client, 1, "file");
+	must(&client, Txattrwalk, "dds", 1u, 4u, "user.a");
+	must_fail(EBADF, &client, Tgetattr, "dq", 4u, (uint64_t)0x7ff);
+	must_fail(EBADF, &client, Twalk, "ddw", 4u, 5u, 0u);
+	must_fail(EBADF, &client, Tremove, "d", 4u);
+	must_fail(EBADF, &client, Tclunk, "d", 4u);
+	must(&client, Tgetattr, "dq", 1u, (uint64_t)0x7ff);
+	must_fail(EBADF, &client, Txattrwalk, "dds", 1u, 1u, "user.c");
 }
 END_TEST
 
@@ -436,7 +449,7 @@ static int set_lock(struct client *c, unsigned int fid, unsigned int type, uint6
 START_TEST(locks)
 {
 	struct flock here = { .l_type = F_WRLCK };
-	int fd;
+	int fd, i;
 
 	make(&server, "file", "0123456789");
 	open_file(&client, 1, "file", 2);
@@ -468,6 +481,15 @@ START_TEST(locks)
 	must_fail(EINVAL, &client, Tlock, "dbdqqds", 1u, 3u, 0u, (uint64_t)0, (uint64_t)0, 1u, "");
 	must_fail(EINVAL, &client, Tlock, "dbdqqds", 1u, 0u, 0u, ~(uint64_t)0, (uint64_t)0, 1u, "");
 	must_fail(EINVAL, &client, Tlock, "dbdqqds", 1u, 0u, 0u, (uint64_t)0, ~(uint64_t)0, 1u, "");
+	/* of several that have the same, one of them */
+	ck_assert_int_eq(set_lock(&client, 1, 0, 0, 1, 77, "me"), 0);
+	ck_assert_int_eq(set_lock(&client, 2, 0, 0, 1, 78, "me"), 0);
+	must(&client, Tgetlock, "dbqqds", 1u, 1u, (uint64_t)0, (uint64_t)1, 5u, "x");
+	client.at += 17;
+	i = (int)get(&client, 4);
+	ck_assert(i == 77 || i == 78);
+	ck_assert_int_eq(set_lock(&client, 1, 2, 0, 1, 77, "me"), 0);
+	ck_assert_int_eq(set_lock(&client, 1, 2, 0, 1, 78, "me"), 0);
 	/* processes of this machine, too */
 	fd = openat(server.dirfd, "file", O_RDWR);
 	ck_assert_int_eq(fcntl(fd, F_SETLK, &here), -1);
@@ -478,6 +500,7 @@ START_TEST(locks)
 	must(&client, Tgetlock, "dbqqds", 1u, 0u, (uint64_t)0, (uint64_t)5, 5u, "x");
 	client.at += 17;
 	ck_assert_uint_eq(get(&client, 4), (unsigned int)getpid());
+	must_fail(EINVAL, &client, Tlock, "dbdqqds", 1u, 0u, 4u, (uint64_t)0, (uint64_t)0, 1u, "");
 	/* gone with the connection, and with its fids */
 	close(other.fd);
 	while (set_lock(&client, 1, 1, 5, 0, 77, "me"))
@@ -809,10 +832,18 @@ START_TEST(arguments)
 	ck_assert_int_eq(status_of("-t 0 /tmp unix:/tmp/x"), 2);
 	ck_assert_int_eq(status_of("-t 1x /tmp unix:/tmp/x"), 2);
 	ck_assert_int_eq(status_of("-m 12 /tmp unix:/tmp/x"), 2);
+	ck_assert_int_eq(status_of("-t +4 /tmp unix:/tmp/x"), 2);
+	ck_assert_int_eq(status_of("-m ' 8192' /tmp unix:/tmp/x"), 2);
+	ck_assert_int_eq(status_of("'/tmp/\n' unix:/tmp/x"), 2);
 	ck_assert_int_eq(status_of("/tmp nowhere"), 2);
 	ck_assert_int_eq(status_of("/tmp tcp:80"), 2);
+	ck_assert_int_eq(status_of("/tmp tcp:127.0.0.1:x"), 2);
+	ck_assert_int_eq(status_of("/tmp tcp:127.0.0.1:0"), 2);
 	ck_assert_int_eq(status_of("/tmp fd:0"), 2);
 	ck_assert_int_eq(status_of("/tmp fd:77,78"), 2);
+	ck_assert_int_eq(status_of("/tmp 'fd: 0,1'"), 2);
+	ck_assert_int_eq(status_of("/tmp fd:4294967296,4294967297"), 2);
+	ck_assert_int_eq(status_of("/tmp fd:1,0 >/dev/null"), 2);
 	ck_assert_int_eq(status_of("/tmp/no/such/dir unix:/tmp/x"), 2);
 	ck_assert_int_eq(status_of("/dev/null unix:/tmp/x"), 2);
 	ck_assert_int_eq(status_of("/tmp unix:/tmp/no/such/dir/x"), 1);
@@ -906,6 +937,54 @@ START_TEST(stale_socket)
 }
 END_TEST
 
+/* As the mask of whoever starts it says; and nobody's but its own is removed. */
+START_TEST(modes_of_the_socket)
+{
+	struct server second;
+	mode_t mask = umask(027);
+	struct stat stat;
+
+	serve(&second, NULL);
+	umask(mask);
+	connect_to(&other, &second);
+	ck_assert_int_eq(lstat(second.socket, &stat), 0);
+	ck_assert_int_eq(stat.st_mode & 0777, 0750);
+	ck_assert_int_eq(unlink(second.socket), 0);
+	close(open(second.socket, O_CREAT | O_WRONLY, 0600));
+	kill(second.pid, SIGTERM);
+	ck_assert_int_eq(waitpid(second.pid, NULL, 0), second.pid);
+	ck_assert_int_eq(unlink(second.socket), 0);
+	close(other.fd);
+	close(second.dirfd);
+	remove_tree(second.dir);
+}
+END_TEST
+
+/* Others who have it, too, see no change. */
+START_TEST(a_socket_that_is_shared)
+{
+	int fd[2];
+	pid_t pid;
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	pid = fork();
+	if (!pid) {
+		char where[32];
+
+		close(fd[0]);
+		snprintf(where, sizeof where, "fd:%d,%d", fd[1], fd[1]);
+		execl(server_program(), server_program(), server.dir, where, NULL);
+		_exit(127);
+	}
+	other.fd = fd[0];
+	must(&other, Tversion, "ds", 65536u, "9P2000.L");
+	ck_assert_int_eq(fcntl(fd[1], F_GETFL) & O_NONBLOCK, 0);
+	close(fd[0]);
+	close(fd[1]);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("ninep");
@@ -939,6 +1018,8 @@ int main(void)
 	tcase_add_test(tc, arguments);
 	tcase_add_test(tc, tcp);
 	tcase_add_test(tc, stale_socket);
+	tcase_add_test(tc, modes_of_the_socket);
+	tcase_add_test(tc, a_socket_that_is_shared);
 	suite_add_tcase(s, tc);
 	return run_suite(s);
 }

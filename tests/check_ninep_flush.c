@@ -179,7 +179,7 @@ END_TEST
 /* Nor when what they hold already is all that there is for it. */
 START_TEST(all_memory_is_held)
 {
-	enum { FIRST = 10, LAST = FIRST + 43 };
+	enum { FIRST = 10, LAST = FIRST + 25 };
 	static char data[(1 << 20) - 23];
 	const int size = 8192;
 	int fd = openat(server.dirfd, "fifo", O_RDWR | O_NONBLOCK), i;
@@ -242,6 +242,53 @@ START_TEST(version_and_close)
 	close(server.dirfd);
 	remove_tree(server.dir);
 	setup();
+}
+END_TEST
+
+/* What a session ends with has not begun when the last one of its requests has not either. */
+START_TEST(version_behind_what_waits)
+{
+	connect_to(&other, &server);
+	block(&other, 10, 8);
+	tell(&client, Tgetattr, 5, "dq", ROOT, (uint64_t)0x7ff);
+	tell(&client, Tversion, NOTAG, "ds", 65536u, "9P2000.L");
+	expect(&client, Tversion + 1, NOTAG);
+}
+END_TEST
+
+/* More than the server takes of a client: so it reads nothing, and is to see the end all the same. */
+START_TEST(gone_while_nothing_is_read)
+{
+	static char data[(1 << 20) - 23];
+	int fd = openat(server.dirfd, "fifo", O_RDWR | O_NONBLOCK), i;
+
+	connect_to(&other, &server);
+	must(&other, Tversion, "ds", 1u << 20, "9P2000.L");
+	must(&other, Tattach, "ddssd", ROOT, NOFID, "", "", (unsigned int)geteuid());
+	open_file(&other, 1, "fifo", 1);
+	ck_assert_int_eq(fcntl(other.fd, F_SETFL, O_NONBLOCK), 0);
+	for (i = 10; i < 74; i++) {
+		static unsigned char message[1 << 20] = {
+			0, 0, 16, 0, Twrite, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+			(sizeof data) & 255, (sizeof data) >> 8 & 255, (sizeof data) >> 16
+		};
+		size_t sent = 0;
+		ssize_t n = 0;
+
+		message[5] = (unsigned char)i;
+		while (sent < sizeof message &&
+		       (n = write(other.fd, message + sent, sizeof message - sent)) != 0) {
+			sent += n > 0 ? (size_t)n : 0;
+			if (n == -1 && !poll(&(struct pollfd){ other.fd, POLLOUT, 0 }, 1, 300))
+				break;
+		}
+		if (sent < sizeof message)
+			break;
+	}
+	ck_assert_int_lt(i, 74);
+	close(other.fd);
+	must_come_back(&server, "fd", base_fds);
+	close(fd);
 }
 END_TEST
 
@@ -826,6 +873,8 @@ int main(void)
 	tcase_add_test(tc, all_memory_is_held);
 	tcase_add_test(tc, clunk_with_file_while_all_block);
 	tcase_add_test(tc, version_and_close);
+	tcase_add_test(tc, version_behind_what_waits);
+	tcase_add_test(tc, gone_while_nothing_is_read);
 	tcase_add_test(tc, clunk_beside_a_request);
 	tcase_add_test(tc, lock_taken_back);
 	tcase_add_test(tc, unflushed_in_a_storm);

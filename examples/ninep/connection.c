@@ -5,10 +5,13 @@
  * Whoever leads reads, and takes messages apart at their sizes.  Replies are sent by
  * whoever has one: a worker, as long as the client takes them, without a wait.  Only one
  * thread sends at a time, those that come meanwhile leave it theirs.  When the client
- * does not take them, the loop waits until it does.
+ * does not take them, the loop waits until it does.  Where nothing is read for a time the
+ * client may still be gone: that is waited for by itself.
  */
 #include <malloc.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "server.h"
@@ -16,7 +19,19 @@
 #define BATCH		32		/* replies in one call */
 
 static struct client *clients;
+static int hang_ups;			/* an epoll set: those from which nothing is read */
 bool client_last;
+
+/* Without a wait; of a socket, which others may share, that is said at each call. */
+static ssize_t transfer(int fd, struct iovec *iov, int parts, bool out)
+{
+	struct msghdr m = { .msg_iov = iov, .msg_iovlen = (size_t)parts };
+	ssize_t n = out ? sendmsg(fd, &m, MSG_DONTWAIT) : recvmsg(fd, &m, MSG_DONTWAIT);
+
+	if (n == -1 && errno == ENOTSOCK)
+		n = out ? writev(fd, iov, parts) : readv(fd, iov, parts);
+	return n;
+}
 
 /* ---- to the client ------------------------------------------------------ */
 
@@ -46,7 +61,7 @@ static void push(struct client *c)
 			iov[parts++] = (struct iovec){ r->wire.data + r->sent,
 				r->wire.size - r->sent };
 		server_unlock();
-		ssize_t n = writev(c->out, iov, parts);
+		ssize_t n = transfer(c->out, iov, parts, true);
 		server_lock();
 		if (n == -1 && errno == EAGAIN)
 			c->blocked = true;
@@ -141,10 +156,13 @@ static void watch(struct client *c)
 	loop_fd(server_loop, c->in, in, c->in == c->out ? out : NULL, c);
 	if (c->in != c->out)
 		loop_fd(server_loop, c->out, NULL, out, c);
+	epoll_ctl(hang_ups, in ? EPOLL_CTL_DEL : EPOLL_CTL_ADD, c->in,
+		  &(struct epoll_event){ EPOLLRDHUP | EPOLLONESHOT, { .ptr = c } });
 }
 
 static void destroy(struct client *c)
 {
+	epoll_ctl(hang_ups, EPOLL_CTL_DEL, c->in, NULL);
 	close(c->in);
 	if (c->out != c->in)
 		close(c->out);
@@ -184,17 +202,29 @@ static void attend(void *opaque)
 	look_after(opaque);
 }
 
+static void hung_up(void *unused)
+{
+	struct epoll_event event;
+
+	while (epoll_wait(hang_ups, &event, 1, 0) == 1) {
+		server_lock();
+		((struct client *)event.data.ptr)->broken = true;
+		look_after(event.data.ptr);
+	}
+	(void)unused;
+}
+
 /* What is missing of a request goes where it belongs, at once; only what follows is buffered. */
 static void readable(void *opaque)
 {
 	struct client *c = opaque;
 	struct request *r = c->request;
 	const size_t missing = r ? r->size - c->have : 0;
-	const struct iovec iov[] = {
+	struct iovec iov[] = {
 		{ r ? r->data + c->have : NULL, missing },
 		{ c->buffer + c->buffered, sizeof c->buffer - c->buffered }
 	};
-	ssize_t n = readv(c->in, iov, 2);
+	ssize_t n = transfer(c->in, iov, 2, false);
 
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -220,14 +250,17 @@ static void writable(void *opaque)
 /* ---- their beginning and end -------------------------------------------- */
 
 /*
- * Descriptors must not block; and that is not to be seen by others who have them too, so
- * they are opened again, for this server alone, where that can be had: not sockets.
+ * Pipes and terminals must not block; and that is not to be seen by others who have them too, so
+ * they are opened again, for this server alone, where that can be had.  Files don't.
  */
 static int own(int fd, int mode)
 {
 	char path[32];
+	struct stat stat;
 	int again;
 
+	if (fstat(fd, &stat) || S_ISSOCK(stat.st_mode) || S_ISREG(stat.st_mode))
+		return fd;
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	again = open(path, mode | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (again != -1)
@@ -235,6 +268,12 @@ static int own(int fd, int mode)
 	else
 		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	return again == -1 ? fd : again;
+}
+
+int client_start(void)
+{
+	hang_ups = epoll_create1(EPOLL_CLOEXEC);
+	return loop_fd(server_loop, hang_ups, hung_up, NULL, NULL);
 }
 
 int client_new(int in, int out)

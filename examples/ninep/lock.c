@@ -10,9 +10,12 @@
  * this machine.  A wait that is interrupted has taken no lock: the kernel tries anew when
  * it wakes up, and doesn't when it has been interrupted.
  */
+#include <sys/fsuid.h>
+
 #include "server.h"
 
 #define LOCKS_MOST	4096		/* of one connection, over all its files */
+#define NAME_MOST	255		/* bytes in the name of a client's machine */
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;	/* of what follows */
 static struct lock {
@@ -64,7 +67,7 @@ static int insert(struct fid *by, const struct lock_owner *owner, int fd)
 
 	if (l && dup3(l->fd, fd, O_CLOEXEC) == -1)
 		return errno;
-	if (*owner->connection >= LOCKS_MOST)
+	if (*owner->connection >= LOCKS_MOST || strlen(owner->client) > NAME_MOST)
 		return ENOLCK;
 	l = malloc(sizeof *l + strlen(owner->client) + 1);
 	if (!l)
@@ -96,15 +99,21 @@ static int get(struct fid *by, const struct lock_owner *owner)
 	return -1;
 }
 
-/* Is this what the kernel tells of?  Then it is not in the way of whoever has it. */
+/* Is this what the kernel tells of?  It also lists what a description has. */
 static bool has(const struct lock *l, const struct flock64 *found)
 {
-	struct flock64 f = *found;
+	const long long start = found->l_start, last = start + found->l_len - 1;
+	char line[256], range[64];
+	bool it = false;
 
-	f.l_type = F_WRLCK;
-	f.l_pid = 0;
-	return !fcntl(l->fd, F_OFD_GETLK, &f) && (f.l_type == F_UNLCK ||
-		f.l_start != found->l_start || f.l_len != found->l_len);
+	snprintf(line, sizeof line, "/proc/self/fdinfo/%d", l->fd);
+	snprintf(range, sizeof range, found->l_len ? " %lld %lld\n" : " %lld EOF\n", start, last);
+	FILE *list = fopen(line, "re");
+	while (list && !it && fgets(line, sizeof line, list))
+		it = !strncmp(line, "lock:", 5) && strstr(line, range);
+	if (list)
+		fclose(list);
+	return it;
 }
 
 /* Whose is it?  A process of this machine has a number, and an owner's description none. */
@@ -116,9 +125,12 @@ static void find_owner(const struct fid *fid, const struct flock64 *range,
 	owner->process = range->l_pid == -1 ? 0 : range->l_pid;
 	gethostname(client, PATH_MAX);
 	pthread_mutex_lock(&mutex);
+	/* before Linux 5.14 only the process's own user sees the lists */
+	const int user = setfsuid(geteuid());
 	if (range->l_pid == -1)
 		for (l = *bucket(fid); l && !(file_same(fid, &l->file) && has(l, range));)
 			l = l->next;
+	setfsuid((uid_t)user);
 	if (l) {
 		owner->process = l->owner.process;
 		snprintf(client, PATH_MAX, "%s", l->client);

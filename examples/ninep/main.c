@@ -5,16 +5,20 @@
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 
 #include "server.h"
 
+#define PATIENCE	5		/* seconds from a SIGTERM to the end, at most */
 #define STREAM	(SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
 
 static int listener = -1, reserve = -1;
-static struct sockaddr_un name = { .sun_family = AF_UNIX };	/* to be removed in the end */
+static struct sockaddr_un name = { .sun_family = AF_UNIX };
+static struct stat made;		/* the socket, to be removed in the end */
 
 static void accept_client(void *unused)
 {
@@ -33,12 +37,51 @@ static void accept_client(void *unused)
 	}
 }
 
+static void give_up(void *unused)
+{
+	(void)unused;
+	server_lock();
+	request_stop();
+	server_unlock();
+}
+
+/* What can't be interrupted, as the close of a file on a server that is gone, has some time. */
 static void stop(void *unused, int signum)
 {
+	struct loop_timer *timer = loop_timer_new(server_loop, give_up, NULL);
+	struct timespec now;
+
 	(void)unused, (void)signum;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (timer)
+		loop_timer_set(timer, (now.tv_sec + PATIENCE) * 1000000000LL + now.tv_nsec);
 	if (listener != -1)
 		loop_fd(server_loop, listener, NULL, NULL, NULL);
 	client_end_all();
+}
+
+/* What is wrong, in one line, whatever is in the words. */
+static void die(int status, const char *format, ...)
+{
+	char line[512];
+	va_list words;
+
+	va_start(words, format);
+	vsnprintf(line, sizeof line, format, words);
+	va_end(words);
+	for (char *c = line; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 127)
+			*c = '?';
+	errx(status, "%s", line);
+}
+
+/* Digits and nothing else, up to @end. */
+static long number(const char *text, const char *end, long least, long most)
+{
+	const size_t digits = strspn(text, "0123456789");
+	const long value = digits < 11 ? strtol(text, NULL, 10) : -1;
+
+	return digits && text + digits == end && value >= least && value <= most ? value : -1;
 }
 
 static void listen_at(int family, const void *address, socklen_t size)
@@ -56,70 +99,80 @@ static void listen_at(int family, const void *address, socklen_t size)
 static void listen_unix(const char *path)
 {
 	int fd = socket(AF_UNIX, STREAM, 0);
-	struct stat stat;
 
 	if (!*path || strlen(path) >= sizeof name.sun_path)
-		errx(2, "unix:%s: a path has 1 to %zu characters", path, sizeof name.sun_path - 1);
+		die(2, "unix:%s: a path has 1 to %zu characters", path, sizeof name.sun_path - 1);
 	strcpy(name.sun_path, path);
 	/* nobody answers at a socket that was left behind */
 	if (connect(fd, (struct sockaddr *)&name, sizeof name) && errno == ECONNREFUSED &&
-	    !lstat(path, &stat) && S_ISSOCK(stat.st_mode))
+	    !lstat(path, &made) && S_ISSOCK(made.st_mode))
 		unlink(path);
 	close(fd);
 	listen_at(AF_UNIX, &name, sizeof name);
+	if (listener != -1 && lstat(path, &made))
+		made.st_ino = 0;
 }
 
 /* HOST:PORT, or [HOST]:PORT; without a host any address of this one. */
 static void listen_tcp(const char *address)
 {
 	const struct addrinfo hints = { .ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM };
-	const char *port = strrchr(address, ':'), *end = port;
+	const char *host = address, *end = strrchr(address, ':'), *port = end ? end + 1 : "";
 	struct addrinfo *found, *a;
-	char host[256];
+	char text[256];
 	int error;
 
-	if (!port || !port[1] || port - address >= (int)sizeof host ||
-	    strtoul(port + 1, NULL, 10) > 65535)
-		errx(2, "tcp:%s: not HOST:PORT", address);
-	if (*address == '[' && end[-1] == ']')
-		address++, end--;
-	snprintf(host, sizeof host, "%.*s", (int)(end - address), address);
-	error = getaddrinfo(*host ? host : NULL, port + 1, &hints, &found);
+	if (number(port, strchr(port, 0), 1, 65535) == -1 || end - host >= (int)sizeof text)
+		die(2, "tcp:%s: not HOST:PORT", address);
+	if (*host == '[' && end[-1] == ']')
+		host++, end--;
+	snprintf(text, sizeof text, "%.*s", (int)(end - host), host);
+	error = getaddrinfo(*text ? text : NULL, port, &hints, &found);
 	if (error)
-		errx(1, "tcp:%s: %s", address, gai_strerror(error));
+		die(1, "tcp:%s: %s", address, gai_strerror(error));
 	for (a = found; a && listener == -1; a = a->ai_next)
 		listen_at(a->ai_family, a->ai_addr, a->ai_addrlen);
 	freeaddrinfo(found);
 }
 
+/* Open, and not only for the other direction. */
+static bool is_open_for(int fd, int mode)
+{
+	const int flags = fcntl(fd, F_GETFL);
+
+	return flags != -1 && ((flags & O_ACCMODE) == mode || (flags & O_ACCMODE) == O_RDWR);
+}
+
 static void find_clients(const char *where)
 {
-	int in, out, end = 0;
+	const char *in = where + 3, *out = strchr(where, ',');
+	int failed;
 
+	client_last = !strncmp(where, "fd:", 3);
 	if (!strncmp(where, "unix:", 5))
 		listen_unix(where + 5);
 	else if (!strncmp(where, "tcp:", 4))
 		listen_tcp(where + 4);
-	else if (sscanf(where, "fd:%d,%d%n", &in, &out, &end) != 2 || where[end])
-		errx(2, "%s: not unix:PATH, tcp:HOST:PORT or fd:IN,OUT", where);
-	else if (fcntl(in, F_GETFD) == -1 || fcntl(out, F_GETFD) == -1)
-		err(2, "%s", where);
-	client_last = end;
-	if (end ? client_new(in, out) :
-	    listener == -1 || loop_fd(server_loop, listener, accept_client, NULL, NULL))
-		err(1, "%s", where);
+	else if (!client_last || !out || number(in, out, 0, INT_MAX) == -1 ||
+		 number(out + 1, strchr(out, 0), 0, INT_MAX) == -1)
+		die(2, "%s: not unix:PATH, tcp:HOST:PORT or fd:IN,OUT", where);
+	else if (!is_open_for(atoi(in), O_RDONLY) || !is_open_for(atoi(out + 1), O_WRONLY))
+		die(2, "%s: not open, or not to be read and to be written", where);
+	failed = client_last ? client_new(atoi(in), atoi(out + 1)) : listener == -1 ||
+		loop_fd(server_loop, listener, accept_client, NULL, NULL);
+	if (failed)
+		die(1, "%s: %s", where, strerror(errno));
 }
 
 /* ---- the process -------------------------------------------------------- */
 
-static int number(int option, long least, long most)
+static int value(int option, long least, long most)
 {
-	char *end;
-	long value = strtol(optarg, &end, 10);
+	const long n = number(optarg, strchr(optarg, 0), least, most);
 
-	if (end == optarg || *end || value < least || value > most)
-		errx(2, "-%c %s: not a number from %ld to %ld", option, optarg, least, most);
-	return (int)value;
+	if (n == -1)
+		die(2, "-%c %s: not a number from %ld to %ld", option, optarg, least, most);
+	return (int)n;
 }
 
 static void options(int argc, char **argv)
@@ -133,25 +186,25 @@ static void options(int argc, char **argv)
 		else if (c == 'r')
 			file_read_only = true;
 		else if (c == 't')
-			request_threads = number(c, 1, 4096);
+			request_threads = value(c, 1, 4096);
 		else if (c == 'm')
-			request_msize = number(c, 4096, 16 << 20);
+			request_msize = value(c, 4096, 16 << 20);
 		else
-			errx(2, "-%c: no such option, or no value", optopt);
+			die(2, "-%c: no such option, or no value", optopt);
 	if (argc - optind != 2)
-		errx(2, "usage: safe-ninep [-d] [-r] [-t THREADS] [-m MSIZE] DIR "
+		die(2, "usage: safe-ninep [-d] [-r] [-t THREADS] [-m MSIZE] DIR "
 		     "unix:PATH|tcp:HOST:PORT|fd:IN,OUT");
 }
 
 static void start(void)
 {
-	/* what would end it, and tells it nothing: a client's signals are its own */
-	static const char ignored[] = { SIGHUP, SIGPIPE, SIGALRM, SIGUSR1, SIGUSR2, SIGVTALRM,
-		SIGPROF, SIGIO, SIGPWR, SIGXCPU, SIGXFSZ, 0 };
+	/* what is an error, and what stops it; all others would end it, and tell it nothing */
+	static const char kept[] = { SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV,
+		SIGSYS, SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH, 0 };
 	struct rlimit limit;
 
 	for (int n = 1; n <= SIGRTMAX; n++)
-		if (n >= SIGRTMIN || strchr(ignored, n))
+		if (!strchr(kept, n))
 			signal(n, SIG_IGN);
 	/* a fid is a descriptor or two, and no client gets them all */
 	if (!getrlimit(RLIMIT_NOFILE, &limit)) {
@@ -168,27 +221,29 @@ static void start(void)
 	mallopt(M_MMAP_THRESHOLD, 4 << 20);
 	mallopt(M_TRIM_THRESHOLD, 16 << 20);
 #endif
-	umask(0);			/* modes are the clients' affair */
 	if (safe_syscall_init(0) || !(server_loop = loop_new()) ||
-	    loop_signal(server_loop, SIGTERM, stop, NULL) ||
+	    client_start() || loop_signal(server_loop, SIGTERM, stop, NULL) ||
 	    loop_signal(server_loop, SIGINT, stop, NULL))
-		err(1, "the loop");
+		die(1, "the loop: %s", strerror(errno));
 }
 
 int main(int argc, char **argv)
 {
+	struct stat now;
 	int error;
 
 	options(argc, argv);
 	error = file_export(argv[optind]);
 	if (error)
-		errx(2, "%s: %s", argv[optind], strerror(error));
+		die(2, "%s: %s", argv[optind], strerror(error));
 	start();
 	find_clients(argv[optind + 1]);
+	umask(0);			/* modes are the clients' affair, but for the socket's */
 	error = request_work();
-	if (name.sun_path[0])
+	if (made.st_ino && !lstat(name.sun_path, &now) && now.st_ino == made.st_ino &&
+	    now.st_dev == made.st_dev)
 		unlink(name.sun_path);
 	if (error)
-		errx(1, "no thread: %s", strerror(error));
+		die(1, "no thread: %s", strerror(error));
 	return 0;
 }

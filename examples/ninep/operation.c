@@ -17,7 +17,7 @@
 #include "server.h"
 
 #define XATTR_MOST	65536		/* the kernel's own limit */
-#define XATTRS_MOST	128		/* of one connection */
+#define XATTRS_MOST	32		/* of one connection */
 
 /* The three numbers of a qid. */
 #define QID(s)	qid_type((s)->stx_mode),						\
@@ -216,20 +216,19 @@ static int do_read(struct request *r)
 static int do_write(struct request *r)
 {
 	const struct message *m = &r->message;
-	const struct xattr *x = r->fid->xattr;
+	struct xattr *x = r->fid->xattr;
 	size_t done = 0;
 	long n = 1;
 
 	if (x && !x->written)
 		return EBADF;
-	/* in order, so that what is there at the end has no hole */
-	if (x && m->offset > (uint64_t)lseek(r->fid->open, 0, SEEK_END))
-		return EINVAL;
-	if (x && m->count > x->size - m->offset)
+	if (x && (m->offset > x->size || m->count > x->size - m->offset))
 		return ENOSPC;
 	for (; n > 0 && (done < m->count || !done); done += n > 0 ? n : 0)
 		n = transfer(SYS_pwritev, SYS_write, r->fid, m->data + done, m->count - done,
 			     m->offset + done);
+	if (x)
+		AO_fetch_and_add_full(&x->came, done);
 	wire_numbers(&r->wire, done);
 	return n == -1 && !done ? errno : 0;
 }
@@ -421,7 +420,7 @@ static int make_xattr(struct request *r, const void *data, size_t size, bool wri
 		free(x);
 		return error;
 	}
-	*x = (struct xattr){ &r->client->xattrs, size, (int)r->message.flags, written };
+	*x = (struct xattr){ &r->client->xattrs, 0, size, (int)r->message.flags, written };
 	strcpy(x->name, name);
 	r->made->xattr = x;
 	r->made->seekable = true;
@@ -453,7 +452,7 @@ static int xattrcreate(struct request *r)
 	return m->flags > XATTR_REPLACE ? EINVAL : make_xattr(r, NULL, m->length, true);
 }
 
-/* An attribute is written at once.  None in the place of one: that is how clients say remove. */
+/* An attribute is written at once, if all of it has come.  None in the place of one: that is how clients say remove. */
 static int clunk(struct request *r)
 {
 	const struct xattr *x = r->fid->xattr;
@@ -462,7 +461,8 @@ static int clunk(struct request *r)
 	if (!x || !x->written)
 		return 0;
 	char data[XATTR_MOST] = "";
-	if (transfer(SYS_preadv, SYS_read, r->fid, data, sizeof data, 0) != (long)x->size)
+	if (AO_load_full(&x->came) < x->size ||
+	    transfer(SYS_preadv, SYS_read, r->fid, data, sizeof data, 0) != (long)x->size)
 		return EINVAL;
 	if (!x->size && x->flags == XATTR_REPLACE)
 		return attempt(SYS_removexattr, path, x->name);
@@ -527,7 +527,9 @@ static int do_renameat(struct request *r)
 
 static int do_unlinkat(struct request *r)
 {
-	return take_away(r->dfid->fd, r->message.name, r->message.flags & 0x200);
+	if (r->message.flags & ~0x200u)
+		return EINVAL;
+	return take_away(r->dfid->fd, r->message.name, r->message.flags != 0);
 }
 
 /* Trename and Tremove: the name is the one that the file has now. */
@@ -535,7 +537,7 @@ static int by_fid(struct request *r)
 {
 	char path[PATH_MAX], *name;
 	struct fid *dir;
-	int error = file_locate(r->fid, &dir, path, &name);
+	int error = r->fid->xattr ? EBADF : file_locate(r->fid, &dir, path, &name);
 
 	if (error)
 		return error;
@@ -559,7 +561,7 @@ static int do_lock(struct request *r)
 	char client[PATH_MAX];
 	int kind = 2;
 
-	if (m->kind > 2 || m->start > INT64_MAX || m->length > INT64_MAX)
+	if (m->kind > 2 || m->flags > 3 || m->start > INT64_MAX || m->length > INT64_MAX)
 		return EINVAL;
 	struct flock64 range = { .l_type = types[get && m->kind ? 1 : m->kind], .l_whence = SEEK_SET,
 		.l_start = (off64_t)m->start, .l_len = (off64_t)m->length };
@@ -582,7 +584,8 @@ enum {
 	OPEN = 4,			/* the fid is open */
 	NEW = 8, REPLACE = 16,		/* makes newfid; another of fid, which is closed */
 	GROUP = 32,			/* what it creates has this group */
-	CHANGES = 64			/* what is read-only */
+	CHANGES = 64,			/* what is read-only */
+	XATTR = 128			/* the fid may be an attribute */
 };
 
 static const struct operation {
@@ -595,11 +598,11 @@ static const struct operation {
 	[TWALK] = { walk, FID | NEW },
 	[TLOPEN] = { do_open, FID | REPLACE },
 	[TLCREATE] = { do_open, FID | REPLACE | GROUP },
-	[TREAD] = { do_read, FID },
-	[TWRITE] = { do_write, FID },
+	[TREAD] = { do_read, FID | XATTR },
+	[TWRITE] = { do_write, FID | XATTR },
 	[TFSYNC] = { do_fsync, FID | OPEN },
-	[TCLUNK] = { clunk, FID },
-	[TREMOVE] = { by_fid, FID | CHANGES },
+	[TCLUNK] = { clunk, FID | XATTR },
+	[TREMOVE] = { by_fid, FID | CHANGES | XATTR },
 	[TREADDIR] = { do_readdir, FID | OPEN },
 	[TGETATTR] = { getattr, FID },
 	[TSETATTR] = { setattr, FID | CHANGES },
@@ -618,6 +621,11 @@ static const struct operation {
 	[TGETLOCK] = { do_lock, FID | OPEN },
 };
 
+static bool in_place(const struct message *m)
+{
+	return m->type == TWALK && m->newfid == m->fid;
+}
+
 int operation_find(struct request *r)
 {
 	const struct message *m = &r->message;
@@ -627,10 +635,11 @@ int operation_find(struct request *r)
 		return EBADF;
 	if (needs & DFID && !(r->dfid = fid_get(find(r->client, m->dfid))))
 		return EBADF;
-	if ((needs & OPEN && (r->fid->open == -1 || r->fid->xattr)) ||
-	    (needs & REPLACE && r->fid->open != -1))
+	if ((r->fid && r->fid->xattr && !(needs & XATTR)) || (r->dfid && r->dfid->xattr) ||
+	    (needs & OPEN && r->fid->open == -1) || (needs & REPLACE && r->fid->open != -1))
 		return EBADF;
-	return needs & NEW && m->newfid == WIRE_NOFID ? EBADF : 0;
+	return needs & NEW && (m->newfid == WIRE_NOFID ||
+			       (find(r->client, m->newfid) && !in_place(m))) ? EBADF : 0;
 }
 
 int operation_run(struct request *r)
@@ -638,7 +647,7 @@ int operation_run(struct request *r)
 	const struct message *m = &r->message;
 	const struct operation *o = &operations[m->type];
 	const struct fid *fid = r->fid ? r->fid : r->dfid;
-	const bool replace = o->needs & REPLACE || (m->type == TWALK && m->newfid == m->fid);
+	const bool replace = o->needs & REPLACE || in_place(m);
 	int error = 0;
 
 	if (fid)

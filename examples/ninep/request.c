@@ -49,7 +49,8 @@
 
 #define IDLE		1		/* seconds after which a thread ends */
 #define STACK		(256 << 10)
-#define MORE		4		/* for what is urgent */
+#define URGENT		64		/* threads of a client, besides, for what closes files */
+#define RETRY		100000000	/* ns after which a thread may be had again */
 #define PIPE_MOST	(16 << 10)	/* of one read of what has no end */
 
 uint32_t request_msize = 1 << 20;
@@ -114,9 +115,11 @@ static int busy;
  */
 static struct request *ready(void)
 {
-	struct request *r = urgent.first ? urgent.first : waiting.first;
+	struct request *r = urgent.first;
 
-	return r && busy < request_threads + (r->queue == &urgent ? MORE : 0) ? r : NULL;
+	while (r && r->client->urgent == URGENT)
+		r = r->next;
+	return r || busy == request_threads ? r : waiting.first;
 }
 
 static void *work(void *unused);
@@ -154,7 +157,7 @@ static bool wait_for_call(void)
 	return coming;
 }
 
-static void run(struct request *r);
+static void run(struct request *r, int *count);
 
 static void put(struct request *r, struct queue *queue)
 {
@@ -167,6 +170,7 @@ static void put(struct request *r, struct queue *queue)
 static void *work(void *unused)
 {
 	struct request *r;
+	int *count;
 
 	server_lock();
 	do {
@@ -174,18 +178,18 @@ static void *work(void *unused)
 		while ((r = ready()) || !led)
 			/* where no thread is to be had, requests wait for one that is there */
 			if (r && (led || send_for_thread() || r->queue == &urgent)) {
+				count = r->queue == &urgent ? &r->client->urgent : &busy;
 				queue_remove(r);
-				busy++;
+				++*count;
 				if (ready())
 					send_for_thread();
 				server_unlock();
-				run(r);
+				run(r, count);
 				server_lock();
-				busy--;
 			} else {
 				led = true;
 				server_unlock();
-				loop_step(server_loop, -1);
+				loop_step(server_loop, r ? RETRY : -1);
 				server_lock();
 				led = false;
 			}
@@ -342,7 +346,8 @@ void request_settle(void)
 	running->settled = true;
 }
 
-static void run(struct request *r)
+/* By one of so many. */
+static void run(struct request *r, int *count)
 {
 	struct client *c = r->client;
 
@@ -360,6 +365,7 @@ static void run(struct request *r)
 	fid_put(r->dfid);
 	r->fid = r->dfid = NULL;
 	server_lock();
+	--*count;
 	end(r, error != SAFE_ERESTARTSYS && r != &c->farewell, error);
 	client_unlock(c);
 }

@@ -58,6 +58,7 @@ void request_settle(void);
 /* An attribute: its bytes are in a file in memory, which the fid has open. */
 struct xattr {
 	AO_t *count;			/* of its client's */
+	AO_t came;			/* bytes, to be written */
 	size_t size;
 	int flags;
 	bool written;			/* when the fid is clunked; else it is only read */
@@ -170,6 +171,7 @@ struct client {
 	struct request *last;			/* waits for the end of all others */
 	struct request farewell;		/* will be that in the end */
 	bool ending;				/* one of them waits or runs: take no request */
+	int urgent;				/* threads that close its files */
 	struct request *tags[TAGS];		/* who has which */
 
 	/* and for connection.c, its connection */
@@ -191,8 +193,8 @@ struct client {
  * So much is held for a client, with what its requests may need, when no more is received;
  * and when what ends requests and fids is not received either.
  */
-#define HELD_MOST	(44u << 20)
-#define HELD_ALL	(48u << 20)
+#define HELD_MOST	(26u << 20)
+#define HELD_ALL	(30u << 20)
 
 extern pthread_mutex_t server_mutex;		/* one lock for all that threads share */
 #define server_lock()	pthread_mutex_lock(&server_mutex)
@@ -225,7 +227,9 @@ extern size_t fids_most;			/* of one connection */
 
 /* ---- connection.c ------------------------------------------------------- */
 
-/* A client writes to one descriptor and reads from another, or the same.  0, or -1 and errno. */
+/* 0, or -1 and errno.  Once, first; a client writes to one descriptor and reads from another,
+   or the same. */
+int client_start(void);
 int client_new(int in, int out);
 void client_end_all(void);			/* cancel what is under way, close, stop */
 void client_unlock(struct client *);		/* let go of the lock: sends what is in the way */
