@@ -958,7 +958,7 @@ static void set_up(uint32_t random)
 	}
 }
 
-static unsigned long all_rounds(void)
+static unsigned long rounds(void)
 {
 	unsigned long n = 0;
 	int i;
@@ -1000,7 +1000,7 @@ static void watch(unsigned long wanted, double end)
 		since[i] = now();
 	while (finished < WORKERS) {
 		pause_ms(10);
-		stop = wanted ? all_rounds() >= wanted : now() >= end;
+		stop = wanted ? rounds() >= wanted : now() >= end;
 		for (i = finished = 0; i < WORKERS; i++) {
 			struct thread *w = &threads[i];
 

@@ -536,7 +536,7 @@ static void *interrupt_ending(void *unused)
 
 START_TEST(no_stale_eintr)
 {
-	int cancels = rounds(20000);
+	int cancels = fewer(20000);
 	int i, caught = 0, stale = 0, late = 0;
 	double end = now() + 40;
 	struct timespec ts;
@@ -578,7 +578,7 @@ END_TEST
 /* After rearm likewise; a quarter as often. */
 START_TEST(no_stale_eintr_after_rearm)
 {
-	int cancels = rounds(20000) / 4;
+	int cancels = fewer(20000) / 4;
 	double end = now() + 20;
 	struct timespec ts;
 	pthread_t thread;

@@ -1893,7 +1893,7 @@ static void *storm(void *which)
 {
 	struct storm *s = which;
 	volatile unsigned int spin;
-	int round, last = rounds(shortened(20000));
+	int round, last = fewer(shortened(20000));
 
 	for (round = 1; round <= last; round++) {
 		for (spin = random_number() % 2000; spin; spin--)
@@ -1925,7 +1925,7 @@ START_TEST(storm_of_wake_ups)
 	for (i = 0; i < threads; i++)
 		join(storms[i].thread);
 	rounds_done += storms[0].ran;
-	ck_assert_int_eq(rounds_done, rounds(shortened(20000)));
+	ck_assert_int_eq(rounds_done, fewer(shortened(20000)));
 }
 END_TEST
 

@@ -388,7 +388,7 @@ static void end_storm(void)
 START_TEST(unflushed_in_a_storm)
 {
 	static char data[65000], in[65000];
-	int i, n, fd, count = rounds(ROUNDS) / 50;
+	int i, n, fd, count = fewer(ROUNDS) / 50;
 
 	open_file(&client, 1, "fifo", 2);
 	make(&server, "file", "");
@@ -621,7 +621,7 @@ static void census(int type, void (*request)(int), void (*what)(int), void (*che
 	int i, yes, count[2] = { 0, 0 }, reach = 4000;
 	pthread_t thread;
 
-	rounds_left = rounds(ROUNDS);
+	rounds_left = fewer(ROUNDS);
 	happen = what;
 	pthread_barrier_init(&together, NULL, 2);
 	pthread_create(&thread, NULL, happening, NULL);

@@ -708,14 +708,14 @@ static pid_t start_work(unsigned int seed)
 /* At any moment.  In the end no descriptor, lock or thread is left of them. */
 static void killed_at_work(void)
 {
-	const int count = shortened(200);
+	const int rounds = shortened(200);
 	struct flock f = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	unsigned int seed = 1;
 	pid_t workers[3] = { 0 };
 	int i, fd;
 
 	ck_assert_int_eq(chdir(w.mount), 0);
-	for (i = 0; i < count; i++) {
+	for (i = 0; i < rounds; i++) {
 		pid_t *worker = &workers[i % 3];
 
 		if (*worker) {

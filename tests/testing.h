@@ -138,7 +138,7 @@ static inline int shortened(int all)
 }
 
 /* SAFE_SYSCALL_CANCELS=N: so many rounds of a race, at most, where each is slow. */
-static inline int rounds(int usual)
+static inline int fewer(int usual)
 {
 	const char *wish = getenv("SAFE_SYSCALL_CANCELS");
 
