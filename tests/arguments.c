@@ -112,7 +112,7 @@ static void integers(void)
 	ARRIVES((unsigned long)dirt, (unsigned long)dirt);
 	ARRIVES((size_t)dirt, (size_t)dirt);
 	ARRIVES((safe_syscall_word)dirt, (safe_syscall_word)dirt);
-#if SAFE_SYSCALL_ARGUMENTS != 7
+#ifdef WORD_IS_LONG_LONG
 	ARRIVES((long long)dirt, dirt);
 	ARRIVES((uint64_t)dirt + 7, dirt + 7);
 #endif

@@ -20,6 +20,8 @@ compilers() {
 	clang
 	x86_64-linux-gnux32-gcc
 	clang --target=x86_64-linux-gnux32
+	i686-linux-gnu-gcc
+	clang --target=i686-linux-gnu
 	aarch64-linux-gnu-gcc
 	aarch64-linux-gnu-gcc -mbig-endian
 	clang --target=aarch64-linux-gnu
@@ -50,6 +52,7 @@ compilers() {
 machines() {
 	cat <<-'END'
 	*X86-64*|x86_64, x32
+	Intel*80386*|i386
 	AArch64*|aarch64
 	RISC-V*|riscv64
 	PowerPC64*|ppc64
@@ -77,6 +80,11 @@ syntax() {
 		call='^(syscall|sysenter|int)'
 		back='^ret'
 		quiet='^(mov[lq]? .*%[a-z0-9]+$|cmpl |jne )'
+		;;
+	i386)
+		call='^(syscall|sysenter|int)'
+		back='^ret'
+		quiet='^(movl? .*%[a-z]+$|cmpl |jne )'
 		;;
 	aarch64)
 		call='^svc'
