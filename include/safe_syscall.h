@@ -37,7 +37,7 @@ extern "C" {
 /*
  * What a register of the kernel's interface holds, and how many arguments a call has at most.
  * On x32 and n32 a register is wider than a long, so an argument of 64 bits is one word as
- * elsewhere.  On i386 it is two, the lower half first; on o32 two, which begin at an even
+ * elsewhere.  On i386 it is two, the lower half first; on arm and o32 two, which begin at an even
  * place, counted from 0, and come in the order of the machine's bytes.
  */
 #if (defined __x86_64__ && defined __ILP32__) || (defined _ABIN32 && _MIPS_SIM == _ABIN32)

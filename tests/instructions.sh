@@ -26,6 +26,9 @@ compilers() {
 	aarch64-linux-gnu-gcc -mbig-endian
 	clang --target=aarch64-linux-gnu
 	clang --target=aarch64_be-linux-gnu
+	arm-linux-gnueabihf-gcc
+	arm-linux-gnueabi-gcc
+	clang --target=arm-linux-gnueabihf
 	riscv64-linux-gnu-gcc
 	clang --target=riscv64-linux-gnu
 	powerpc64-linux-gnu-gcc
@@ -54,6 +57,7 @@ machines() {
 	*X86-64*|x86_64, x32
 	Intel*80386*|i386
 	AArch64*|aarch64
+	ARM*|arm
 	RISC-V*|riscv64
 	PowerPC64*|ppc64
 	IBM?S/390*|s390x
@@ -85,6 +89,11 @@ syntax() {
 		call='^(syscall|sysenter|int)'
 		back='^ret'
 		quiet='^(movl? .*%[a-z]+$|cmpl |jne )'
+		;;
+	arm)
+		call='^svc'
+		back='^bx'
+		quiet='^(ldr|cmp|bne) '
 		;;
 	aarch64)
 		call='^svc'
