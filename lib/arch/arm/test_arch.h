@@ -66,6 +66,20 @@ static inline void ta_set_result(ucontext_t *uc, long value, int failed)
 	uc->uc_mcontext.arm_r0 = (unsigned long)(failed ? -value : value);
 }
 
+/* What lies beside the registers: those of the floating-point unit. */
+#define TA_STATE_ELSEWHERE
+static inline void *ta_state(const ucontext_t *uc, size_t *length)
+{
+	*length = sizeof uc->uc_regspace;
+	return (void *)(uintptr_t)uc->uc_regspace;
+}
+
+static inline void ta_set_state(ucontext_t *uc, void *state)
+{
+	(void)uc;	/* it is in its place */
+	(void)state;
+}
+
 /*
  * Leave a handler by the stub, see code.h: a frame begins with the siginfo_t.  The stub
  * moves the stack pointer down by 16 bytes before the call.
