@@ -168,10 +168,6 @@ int ss_call_is_over(uintptr_t tagged, const struct ss_call *new_call)
  * The record is looked at only where it is just above the stack pointer: elsewhere its
  * stack may be gone.
  */
-#ifndef SS_ARCH_DEPTH
-# define SS_ARCH_DEPTH 64
-#endif
-
 static int is_last(const ucontext_t *uc, const struct ss_call *call)
 {
 	uintptr_t sp = ss_arch_sp(uc);

@@ -31,6 +31,8 @@ compilers() {
 	clang --target=arm-linux-gnueabihf
 	riscv64-linux-gnu-gcc
 	clang --target=riscv64-linux-gnu
+	loongarch64-linux-gnu-gcc
+	clang --target=loongarch64-linux-gnu
 	powerpc64-linux-gnu-gcc
 	powerpc64-linux-gnu-gcc -mabi=elfv2
 	powerpc64le-linux-gnu-gcc
@@ -59,6 +61,7 @@ machines() {
 	AArch64*|aarch64
 	ARM*|arm
 	RISC-V*|riscv64
+	LoongArch*|loongarch64
 	PowerPC64*|ppc64
 	IBM?S/390*|s390x
 	MIPS*ELF64*|mips n32, n64
@@ -104,6 +107,11 @@ syntax() {
 		call='^ecall'
 		back='^ret'
 		quiet='^(lw|bnez) '
+		;;
+	loongarch64)
+		call='^syscall'
+		back='^(ret|jr)'
+		quiet='^(ld.w|bnez) '
 		;;
 	ppc64)
 		call='^scv?( |$)'
@@ -159,9 +167,9 @@ promised() {
 		"$srcdir/man/safe_syscall_internals.7"
 }
 
-# Where start, call, commit and end are, in decimal: from ss_bounds or, as
-# riscv64's assemblers leave all distances to the linker, from the labels, which
-# they leave to it too.
+# Where entry, start, call, commit and end are, in decimal: from ss_bounds or, as riscv64's and
+# loongarch64's assemblers leave all distances to the linker, from the labels, which they leave to
+# it too, as the latter does with what aligns the entry.
 distances() {
 	file=$1
 	case $($READELF -h "$1") in
@@ -174,9 +182,9 @@ distances() {
 		sed "s/\(..\)\(..\)\(..\)\(..\)/0x$order/")
 	[ $# -ge 7 ] || return
 	if [ $(($7)) -gt 0 ]; then
-		echo $(($2)) $(($3)) $(($4)) $(($7))
+		echo 0 $(($2)) $(($3)) $(($4)) $(($7))
 	else
-		for label in .Lstart .Lcall .Lcommit .Lend; do
+		for label in .Lentry .Lstart .Lcall .Lcommit .Lend; do
 			value=$($READELF -sW "$file" | awk -v label="$label" '$NF == label { print $2 }')
 			echo $((0x0$value))
 		done
@@ -203,10 +211,10 @@ disassemble() {
 	return 1
 }
 
-# walk START CALL COMMIT END: follows a call that succeeds.  Prints the number of
+# walk ENTRY START CALL COMMIT END: follows a call that succeeds.  Prints the number of
 # instructions, or what is wrong as "call WHY" or "write WHY".
 walk() {
-	awk -v start="$1" -v callat="$2" -v commit="$3" -v end="$4" \
+	awk -v entry="$1" -v start="$2" -v callat="$3" -v commit="$4" -v end="$5" \
 		-v call="$call" -v back="$back" -v taken="$taken" -v quiet="$quiet" -v slot="$slot" '
 	function number(hex,    i, n) {
 		sub(/^0x/, "", hex)
@@ -240,7 +248,7 @@ walk() {
 	END {
 		if (calls != 1)
 			print "call " calls + 0 " system call instructions"
-		for (i = 1; i <= NR && address[i] < end && count < 100; i++) {
+		for (i = at[entry]; i <= NR && address[i] < end && count < 100; i++) {
 			count++
 			if (text[i] ~ back) {
 				print "count " count + slot

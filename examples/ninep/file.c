@@ -20,7 +20,7 @@
  */
 #include "server.h"
 
-#define OPEN	(O_CLOEXEC | O_NOCTTY)
+#define OPEN	(O_CLOEXEC | O_NOCTTY | O_LARGEFILE)
 
 static struct fid *exported;
 bool file_read_only;

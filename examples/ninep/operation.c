@@ -333,9 +333,14 @@ static int put_time(int64_t time[2], uint64_t valid, uint64_t seconds, uint64_t 
 # define SYS_utimensat_time64	SYS_utimensat
 #endif
 
-/* A 64-bit argument: one word, or two in the host's order; on o32 from an even place on. */
-#if defined _ABIO32 && _MIPS_SIM == _ABIO32
-# if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+/*
+ * A 64-bit argument: one word, or two in the host's order, from an even place on or, on i386,
+ * from any.
+ */
+#ifdef SYS_ftruncate64
+# ifdef __i386__
+#  define WORDS(x)	(long)(x), (long)((x) >> 32)
+# elif __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 #  define WORDS(x)	0, (long)((x) >> 32), (long)(x)
 # else
 #  define WORDS(x)	0, (long)(x), (long)((x) >> 32)

@@ -18,10 +18,7 @@
 
 #ifndef SS_ASSEMBLER
 
-/*
- * Of the stub's stack pointer below that of the function that calls it, at most: 8 arguments
- * and what aligns them, the return address, 8 registers.
- */
+/* 8 arguments and what aligns them, the return address, 8 registers. */
 #define SS_ARCH_DEPTH 96
 
 #define SS_CLONE_FLAGS 0
