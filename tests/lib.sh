@@ -86,6 +86,15 @@ abi() {
 	programs_for "$packages"
 }
 
+# binutil NAME: the one for the ABI of the last row.
+binutil() {
+	if [ "$host" = - ]; then
+		echo "$1"
+	else
+		echo "$host-$1"
+	fi
+}
+
 # machine NAME: the row into arch, release, kernel, smp, packages, command, append.
 machine() {
 	local row
