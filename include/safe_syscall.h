@@ -391,7 +391,7 @@ const char *safe_syscall_version(void);
  * register or of a place on the stack is set, and the kernel reads all of it.  So in C (C99
  * or later, gcc or clang) these macros convert each argument to a safe_syscall_word, an
  * integer by its value, and a pointer as it is.  What is neither does not compile, nor what
- * is wider than a word, as 64 bits on o32 are.  Each argument is evaluated once.
+ * is wider than a word, as 64 bits on i386, arm and o32 are.  Each argument is evaluated once.
  *
  * &safe_syscall and (safe_syscall)(...) are still the function, and nothing but functions
  * is there with SAFE_SYSCALL_NO_MACROS defined.  As for any macro, a comma in braces must
