@@ -22,7 +22,7 @@
 /* The three numbers of a qid. */
 #define QID(s)	qid_type((s)->stx_mode),						\
 	(uint32_t)((s)->stx_mtime.tv_sec ^ (int64_t)(s)->stx_mtime.tv_nsec),		\
-	(s)->stx_ino ^ (uint64_t)(s)->stx_dev_minor << 44 ^ (uint64_t)(s)->stx_dev_major << 56
+	file_number(s)
 
 static uint64_t qid_type(mode_t mode)
 {
