@@ -132,12 +132,13 @@ need_release() {
 	local dir=$cache/releases/$1 release=$1 deb file
 	shift
 
-	[ -n "$(printf '%s\n' "$@" | grep -vxFf "$dir/packages" 2>&1)" ] || return 0
+	mkdir -p "$dir/bin"
+	touch "$dir/packages"
+	printf '%s\n' "$@" | grep -qvxFf "$dir/packages" || return 0
 	[ "$install" = yes ] || {
 		say "$*: of $release, to be got with --install."
 		exit 77
 	}
-	mkdir -p "$dir/bin"
 	exec 8>"$dir/lock"
 	flock 8
 	apt_world "$dir/apt" deb "$(dpkg --print-architecture)" "$release"
