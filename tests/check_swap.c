@@ -850,7 +850,7 @@ START_TEST(stopped_wait)
 	int to = _i >> 1 & 1, set = _i >> 2;
 	pid_t parent = getpid(), child;
 
-	if (TA_RESTARTS_INSIDE)
+	if (ta_restarts_inside())
 		SKIP("the kernel resumes a stopped wait without coming back");
 	if (emulated())
 		SKIP("the emulator restarts the call inside itself");

@@ -48,8 +48,8 @@
  *	TA_CODE_CHANGED		ta_code_changed(code, size): where the compiler has nothing
  *				by which the processor learns of new instructions
  *	TA_CFA(context)		the unwinder's _Unwind_GetCFA(), where that does not tell
- *	TA_RESTARTS_INSIDE	1: the kernel makes a stopped call again without leaving for
- *				the program, so no context shows it
+ *	TA_RESTARTS_INSIDE	ta_restarts_inside(): the kernel makes a stopped call again
+ *				without leaving for the program, so no context shows it
  *	TA_STATE_ELSEWHERE	ta_state(uc, &length): registers that the context only
  *				points to; ta_set_state(uc, state)
  */
@@ -73,7 +73,10 @@
 #endif
 
 #ifndef TA_RESTARTS_INSIDE
-# define TA_RESTARTS_INSIDE 0
+static inline int ta_restarts_inside(void)
+{
+	return 0;
+}
 #endif
 
 #ifndef TA_CODE_CHANGED

@@ -51,8 +51,8 @@ static inline void ss_arch_set_error(ucontext_t *uc, int error)
 }
 
 /*
- * The kernel resumes a stopped wait without coming back in between, and no context shows
- * it.  Of one that did, the number would tell.
+ * A kernel for 32 bits resumes a stopped wait without coming back in between, and no context
+ * shows it.  With one for 64 bits the number tells, as everywhere.
  */
 static inline int ss_arch_restart_block(const ucontext_t *uc, uintptr_t call,
 					uintptr_t commit)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What the tests need to know of arm; tests/code.h says what each is. */
 
+#include <sys/utsname.h>
+
 typedef uint32_t ta_unit;
 
 /* r4 to r11, sp, lr */
@@ -9,7 +11,15 @@ typedef uint32_t ta_reg;
 #define TA_REGS_KEPT 0x6ff0ULL
 
 #define TA_CFA(context) _Unwind_GetGR(context, 13)
-#define TA_RESTARTS_INSIDE 1
+
+/* A kernel for 64 bits does not. */
+#define TA_RESTARTS_INSIDE
+static inline int ta_restarts_inside(void)
+{
+	struct utsname u;
+
+	return uname(&u) == 0 && strcmp(u.machine, "aarch64") && strcmp(u.machine, "armv8l");
+}
 
 static const ta_unit ta_call[] = { 0xef000000 };
 static const ta_unit ta_trap[] = { 0xe7f001f0 };
