@@ -20,6 +20,8 @@ enum {
 	TA_PRESERVED = 5
 };
 
+#define TA_MOST { 88, 39, 15, 8, 34, 34, 73, 73 }
+
 /* Only the instructions that the stub, or a mutant of it, is made of. */
 static inline size_t ta_length(const ta_unit *p)
 {
