@@ -461,8 +461,8 @@ START_TEST(rearm_while_sending_oneself)
 END_TEST
 
 /*
- * A sender that does not get on keeps nobody from a call: one look tells that its interrupt has been
- * taken back, and the calls after that are made at once.  Who leaves waits for it, and soon
+ * A sender that does not get on keeps nobody from a call: one look tells that its interrupt has
+ * been taken back, and the calls after that are made at once.  Who leaves waits for it, and soon
  * asleep.  The time is told, and what is counted decides.
  */
 static __thread int is_counted;
