@@ -37,8 +37,8 @@ extern "C" {
 /*
  * What a register of the kernel's interface holds, and how many arguments a call has at most.
  * On x32 and n32 a register is wider than a long, so an argument of 64 bits is one word as
- * elsewhere.  On o32 it is two, which begin at an even place, counted from 0, and come in the
- * order of the machine's bytes.
+ * elsewhere.  On i386 it is two, the lower half first; on arm and o32 two, which begin at an even
+ * place, counted from 0, and come in the order of the machine's bytes.
  */
 #if (defined __x86_64__ && defined __ILP32__) || (defined _ABIN32 && _MIPS_SIM == _ABIN32)
 __extension__ typedef long long safe_syscall_word;
@@ -391,7 +391,7 @@ const char *safe_syscall_version(void);
  * register or of a place on the stack is set, and the kernel reads all of it.  So in C (C99
  * or later, gcc or clang) these macros convert each argument to a safe_syscall_word, an
  * integer by its value, and a pointer as it is.  What is neither does not compile, nor what
- * is wider than a word, as 64 bits on o32 are.  Each argument is evaluated once.
+ * is wider than a word, as 64 bits on i386, arm and o32 are.  Each argument is evaluated once.
  *
  * &safe_syscall and (safe_syscall)(...) are still the function, and nothing but functions
  * is there with SAFE_SYSCALL_NO_MACROS defined.  As for any macro, a comma in braces must

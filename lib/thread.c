@@ -172,7 +172,7 @@ static int is_last(const ucontext_t *uc, const struct ss_call *call)
 {
 	uintptr_t sp = ss_arch_sp(uc);
 
-	return (uintptr_t)call - sp < 4096 && sp - (call->sp - 64) <= 64 + 32;
+	return (uintptr_t)call - sp < 4096 && sp - (call->sp - SS_ARCH_DEPTH) <= SS_ARCH_DEPTH + 32;
 }
 
 uintptr_t ss_calls_beneath(const ucontext_t *uc, enum safe_syscall_phase phase)

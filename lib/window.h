@@ -26,6 +26,14 @@ extern const struct ss_bounds ss_bounds
 	__attribute__((visibility("hidden")));
 
 /*
+ * In the stub: how many bytes below that of its caller may the stack pointer be?  Arguments,
+ * what aligns them, and what the stub takes.
+ */
+#ifndef SS_ARCH_DEPTH
+# define SS_ARCH_DEPTH 64
+#endif
+
+/*
  * Between .Lcommit and .Lfinal: must the value be negated?  By default no: the kernel
  * returned -errno.
  */

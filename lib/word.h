@@ -11,7 +11,7 @@
 #include <ucontext.h>
 
 #include <safe_syscall.h>
-#include "arch.h"
+#include "window.h"
 #include "process.h"
 
 #define SS_INTERRUPTED ((AO_t)1)	/* until rearm */

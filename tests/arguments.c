@@ -15,10 +15,10 @@
 #include "arguments.h"
 
 /*
- * ppc64 and s390x widen an argument by its type, to a whole register, and with o32 an int is
- * one.
+ * ppc64 and s390x widen an argument by its type, to a whole register, and where registers
+ * have 32 bits an int is one.
  */
-#if defined __powerpc64__ || defined __s390x__ || SAFE_SYSCALL_ARGUMENTS == 7
+#if defined __powerpc64__ || defined __s390x__ || !defined WORD_IS_LONG_LONG
 # define SHOULD_GO_WRONG 0
 #else
 # define SHOULD_GO_WRONG 1
@@ -112,7 +112,7 @@ static void integers(void)
 	ARRIVES((unsigned long)dirt, (unsigned long)dirt);
 	ARRIVES((size_t)dirt, (size_t)dirt);
 	ARRIVES((safe_syscall_word)dirt, (safe_syscall_word)dirt);
-#if SAFE_SYSCALL_ARGUMENTS != 7
+#ifdef WORD_IS_LONG_LONG
 	ARRIVES((long long)dirt, dirt);
 	ARRIVES((uint64_t)dirt + 7, dirt + 7);
 #endif

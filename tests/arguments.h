@@ -5,6 +5,12 @@
 
 #include <safe_syscall.h>
 
+/* Is a word of 64 bits?  Not where a register of the kernel's interface has 32. */
+#if __SIZEOF_LONG__ == 8 || (defined __x86_64__ && defined __ILP32__) || \
+	(defined _ABIN32 && _MIPS_SIM == _ABIN32)
+# define WORD_IS_LONG_LONG
+#endif
+
 /* What came of the last call's arguments, of which it has as many as its number says. */
 extern safe_syscall_word words[SAFE_SYSCALL_ARGUMENTS];
 

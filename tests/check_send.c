@@ -460,6 +460,95 @@ START_TEST(rearm_while_sending_oneself)
 }
 END_TEST
 
+/*
+ * A sender that does not get on keeps nobody from a call: one look tells that its interrupt has
+ * been taken back, and the calls after that are made at once.  Who leaves waits for it, and soon
+ * asleep.  The time is told, and what is counted decides.
+ */
+static __thread int is_counted;
+static volatile int masks, naps, yields;
+
+int sched_yield(void)
+{
+	yields += is_counted;
+	return (int)syscall(SYS_sched_yield);
+}
+
+static int count(long number)
+{
+	if (is_counted) {
+		masks += number == SYS_rt_sigprocmask;
+#ifdef SYS_futex_time64
+		naps += number == SYS_futex_time64;
+#else
+		naps += number == SYS_futex;
+#endif
+	}
+	return get_stuck(number);
+}
+
+static double processor_time(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+enum { NAPS = 20 };
+
+static void *released_when_it_sleeps(void *unused)
+{
+	while (naps < NAPS)
+		pause_ms(1);
+	released = 1;
+	return unused;
+}
+
+START_TEST(beside_a_sender)
+{
+	enum { CALLS = 1000 };
+	struct sigaction sa = { .sa_handler = rearms };
+	double began, cpu;
+	pthread_t sender, helper;
+	int i;
+
+	scope = NEW_SCOPE;
+	ck_assert_int_eq(safe_syscall_enter(&scope), 0);
+	sender = start_stuck_sender();
+	ck_assert_int_eq(safe_syscall_sigaction(SIGUSR1, &sa, NULL), 0);
+	raise(SIGUSR1);
+	ck_assert_int_eq(rearmed, 1);
+	ck_assert_int_eq(was_stuck, 1);
+
+	before_syscall = count;
+	is_counted = 1;
+	began = now();
+	cpu = processor_time();
+	for (i = 0; i < CALLS; i++)
+		ck_assert_int_eq(safe_syscall(SYS_getppid), getppid());
+	printf("beside a sender: %d calls in %.3f ms, %.3f of them busy; signals masked %d times\n",
+	       CALLS, (now() - began) * 1e3, (processor_time() - cpu) * 1e3, masks);
+	ck_assert_int_le(masks, 2);
+	ck_assert_int_eq(naps + yields, 0);
+
+	helper = start(released_when_it_sleeps, NULL);
+	masks = naps = yields = 0;
+	began = now();
+	cpu = processor_time();
+	ck_assert_int_eq(safe_syscall_leave(&scope), 0);
+	printf("left in %.3f ms, %.3f of them busy; yielded %d times, slept %d times\n",
+	       (now() - began) * 1e3, (processor_time() - cpu) * 1e3, yields, naps);
+	is_counted = 0;
+	ck_assert_int_eq(released, 1);
+	ck_assert_int_le(yields, 64);
+	ck_assert_int_ge(naps, NAPS);
+	join(sender);
+	join(helper);
+	ck_assert(is_quiet());
+}
+END_TEST
+
 /* More than a small number can count. */
 enum { SENDERS = 300, STACK = 256 * 1024 };
 
@@ -694,6 +783,7 @@ int main(void)
 	tcase_add_test(tc, three_senders);
 	tcase_add_test(tc, one_of_two_fails);
 	tcase_add_test(tc, rearm_while_sending_oneself);
+	tcase_add_test(tc, beside_a_sender);
 	tcase_add_loop_test(tc, many_senders, 0, 2);
 	tcase_add_loop_test(tc, cancelled, 0, 2);
 	tcase_add_test(tc, left_at_any_moment);

@@ -46,7 +46,7 @@ static _Unwind_Reason_Code frame(struct _Unwind_Context *context, void *data)
 
 	if (*previous_is_stub && ip == return_address) {
 		seen.caller_found = 1;
-		seen.cfa = _Unwind_GetCFA(context);
+		seen.cfa = TA_CFA(context);
 	}
 	seen.frames += seen.caller_found;
 	*previous_is_stub = ip >= code.entry && ip < code.end;

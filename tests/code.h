@@ -47,6 +47,9 @@
  *	TA_THREAD_PRESERVED	and ta_preserved() gives it as this number
  *	TA_CODE_CHANGED		ta_code_changed(code, size): where the compiler has nothing
  *				by which the processor learns of new instructions
+ *	TA_CFA(context)		the unwinder's _Unwind_GetCFA(), where that does not tell
+ *	TA_RESTARTS_INSIDE	ta_restarts_inside(): the kernel makes a stopped call again
+ *				without leaving for the program, so no context shows it
  *	TA_STATE_ELSEWHERE	ta_state(uc, &length): registers that the context only
  *				points to; ta_set_state(uc, state)
  */
@@ -63,6 +66,17 @@
 
 #ifndef TA_NO_STEP
 # define TA_NO_STEP 0
+#endif
+
+#ifndef TA_CFA
+# define TA_CFA(context) _Unwind_GetCFA(context)
+#endif
+
+#ifndef TA_RESTARTS_INSIDE
+static inline int ta_restarts_inside(void)
+{
+	return 0;
+}
 #endif
 
 #ifndef TA_CODE_CHANGED

@@ -20,12 +20,19 @@ compilers() {
 	clang
 	x86_64-linux-gnux32-gcc
 	clang --target=x86_64-linux-gnux32
+	i686-linux-gnu-gcc
+	clang --target=i686-linux-gnu
 	aarch64-linux-gnu-gcc
 	aarch64-linux-gnu-gcc -mbig-endian
 	clang --target=aarch64-linux-gnu
 	clang --target=aarch64_be-linux-gnu
+	arm-linux-gnueabihf-gcc
+	arm-linux-gnueabi-gcc
+	clang --target=arm-linux-gnueabihf
 	riscv64-linux-gnu-gcc
 	clang --target=riscv64-linux-gnu
+	loongarch64-linux-gnu-gcc
+	clang --target=loongarch64-linux-gnu
 	powerpc64-linux-gnu-gcc
 	powerpc64-linux-gnu-gcc -mabi=elfv2
 	powerpc64le-linux-gnu-gcc
@@ -50,8 +57,11 @@ compilers() {
 machines() {
 	cat <<-'END'
 	*X86-64*|x86_64, x32
+	Intel*80386*|i386
 	AArch64*|aarch64
+	ARM*|arm
 	RISC-V*|riscv64
+	LoongArch*|loongarch64
 	PowerPC64*|ppc64
 	IBM?S/390*|s390x
 	MIPS*ELF64*|mips n32, n64
@@ -78,6 +88,16 @@ syntax() {
 		back='^ret'
 		quiet='^(mov[lq]? .*%[a-z0-9]+$|cmpl |jne )'
 		;;
+	i386)
+		call='^(syscall|sysenter|int)'
+		back='^ret'
+		quiet='^(movl? .*%[a-z]+$|cmpl |jne )'
+		;;
+	arm)
+		call='^svc'
+		back='^bx'
+		quiet='^(ldr|cmp|bne) '
+		;;
 	aarch64)
 		call='^svc'
 		back='^ret'
@@ -87,6 +107,11 @@ syntax() {
 		call='^ecall'
 		back='^ret'
 		quiet='^(lw|bnez) '
+		;;
+	loongarch64)
+		call='^syscall'
+		back='^(ret|jr)'
+		quiet='^(ld.w|bnez) '
 		;;
 	ppc64)
 		call='^scv?( |$)'
@@ -142,9 +167,9 @@ promised() {
 		"$srcdir/man/safe_syscall_internals.7"
 }
 
-# Where start, call, commit and end are, in decimal: from ss_bounds or, as
-# riscv64's assemblers leave all distances to the linker, from the labels, which
-# they leave to it too.
+# Where entry, start, call, commit and end are, in decimal: from ss_bounds or, as riscv64's and
+# loongarch64's assemblers leave all distances to the linker, from the labels, which they leave to
+# it too, as the latter does with what aligns the entry.
 distances() {
 	file=$1
 	case $($READELF -h "$1") in
@@ -157,9 +182,9 @@ distances() {
 		sed "s/\(..\)\(..\)\(..\)\(..\)/0x$order/")
 	[ $# -ge 7 ] || return
 	if [ $(($7)) -gt 0 ]; then
-		echo $(($2)) $(($3)) $(($4)) $(($7))
+		echo 0 $(($2)) $(($3)) $(($4)) $(($7))
 	else
-		for label in .Lstart .Lcall .Lcommit .Lend; do
+		for label in .Lentry .Lstart .Lcall .Lcommit .Lend; do
 			value=$($READELF -sW "$file" | awk -v label="$label" '$NF == label { print $2 }')
 			echo $((0x0$value))
 		done
@@ -186,10 +211,10 @@ disassemble() {
 	return 1
 }
 
-# walk START CALL COMMIT END: follows a call that succeeds.  Prints the number of
+# walk ENTRY START CALL COMMIT END: follows a call that succeeds.  Prints the number of
 # instructions, or what is wrong as "call WHY" or "write WHY".
 walk() {
-	awk -v start="$1" -v callat="$2" -v commit="$3" -v end="$4" \
+	awk -v entry="$1" -v start="$2" -v callat="$3" -v commit="$4" -v end="$5" \
 		-v call="$call" -v back="$back" -v taken="$taken" -v quiet="$quiet" -v slot="$slot" '
 	function number(hex,    i, n) {
 		sub(/^0x/, "", hex)
@@ -223,7 +248,7 @@ walk() {
 	END {
 		if (calls != 1)
 			print "call " calls + 0 " system call instructions"
-		for (i = 1; i <= NR && address[i] < end && count < 100; i++) {
+		for (i = at[entry]; i <= NR && address[i] < end && count < 100; i++) {
 			count++
 			if (text[i] ~ back) {
 				print "count " count + slot
@@ -322,7 +347,11 @@ check_built() {
 	done
 }
 
+# Last come those of later releases, where tests/lib.sh puts them.
 check_compilers() {
+	for folder in "${SAFE_SYSCALL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/safe_syscall}"/releases/*/bin; do
+		PATH=$PATH:$folder
+	done
 	compilers >"$tmp/compilers"
 	while read -r command <&3; do
 		# shellcheck disable=SC2086 # a compiler and its flags

@@ -13,6 +13,8 @@ case $cache in
 *) cache=$PWD/$cache ;;
 esac
 install=no
+own_release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+own_path=$PATH
 
 # A make that called this script must not lend its job server or variables to the builds.
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
@@ -68,11 +70,29 @@ abi_names() {
 	table_names "$tests/cross/abis"
 }
 
+# programs_for PACKAGES: of the release that they are of comes first what need_release() has got.
+programs_for() {
+	local others=${1##*@}
+
+	PATH=$own_path
+	[ "$others" = "$1" ] || PATH=$cache/releases/${others%%,*}/bin:$PATH
+}
+
 # abi NAME: the row into host, cc, emulator, packages, kind, vms.
 abi() {
 	local row
 	row=$(table "$tests/cross/abis" | grep "^$1|") || die "no ABI named $1 in tests/cross/abis"
 	IFS='|' read -r _ host cc emulator packages kind vms <<<"$row"
+	programs_for "$packages"
+}
+
+# binutil NAME: the one for the ABI of the last row.
+binutil() {
+	if [ "$host" = - ]; then
+		echo "$1"
+	else
+		echo "$host-$1"
+	fi
 }
 
 # machine NAME: the row into arch, release, kernel, smp, packages, command, append.
@@ -81,6 +101,7 @@ machine() {
 	row=$(table "$tests/vm/machines" "$tests/vm/machines-be" | grep "^$1|") ||
 		die "no machine named $1 in tests/vm/machines and machines-be"
 	IFS='|' read -r _ arch release kernel smp packages command append <<<"$row"
+	programs_for "$packages"
 }
 
 as_root() {
@@ -104,12 +125,56 @@ missing_packages() {
 	done
 }
 
-# need_packages NAME...: installs what is missing, or says how and leaves with 77.  An update
-# that fails for one source of many need not stop the rest.
-need_packages() {
-	local missing
+# need_release RELEASE NAME...: packages that this machine's release does not have, or too old, and
+# all that they depend on, unpacked in the cache.  Their programs see that for /usr, and all else as
+# it is.
+need_release() {
+	local dir=$cache/releases/$1 release=$1 deb file
+	shift
 
-	mapfile -t missing < <(missing_packages "$@")
+	mkdir -p "$dir/bin"
+	touch "$dir/packages"
+	printf '%s\n' "$@" | grep -qvxFf "$dir/packages" || return 0
+	[ "$install" = yes ] || {
+		say "$*: of $release, to be got with --install."
+		exit 77
+	}
+	exec 8>"$dir/lock"
+	flock 8
+	apt_world "$dir/apt" deb "$(dpkg --print-architecture)" "$release"
+	apt-get -q -c "$dir/apt/apt.conf" -y --no-install-recommends --download-only \
+		install "$@" >&2
+	for deb in "$dir"/apt/cache/archives/*.deb; do
+		dpkg-deb -x "$deb" "$dir/root"
+	done
+	cat >"$dir/program" <<-EOF
+	#!/bin/sh
+	[ "\$(id -u)" -eq 0 ] || user=--map-root-user
+	exec unshare --mount \$user sh -c 'mount --bind "\$0" /usr && exec "\$@"' \
+		'$dir/root/usr' "/usr/bin/\${0##*/}" "\$@"
+	EOF
+	chmod +x "$dir/program"
+	for file in "$dir"/root/usr/bin/{qemu-*,*-linux-gnu*}; do
+		ln -sf ../program "$dir/bin/${file##*/}"
+	done
+	printf '%s\n' "$@" >>"$dir/packages"
+	rm -r "$dir/apt"
+	flock -u 8
+}
+
+# need_packages NAME...: installs what is missing, or says how and leaves with 77.  An update
+# that fails for one source of many need not stop the rest.  NAME@RELEASE is need_release()'s,
+# where this machine is of another one.
+need_packages() {
+	local names missing others release
+
+	mapfile -t names < <(printf '%s\n' "$@" | tr , '\n' | sed "s/@$own_release\$//" | sort -u)
+	for release in $(printf '%s\n' "${names[@]}" | sed -n 's/.*@//p' | sort -u); do
+		mapfile -t others < <(printf '%s\n' "${names[@]}" | sed -n "s/@$release\$//p")
+		need_release "$release" "${others[@]}"
+	done
+	mapfile -t names < <(printf '%s\n' "${names[@]}" | grep -v @)
+	mapfile -t missing < <(missing_packages "${names[@]}")
 	[ ${#missing[@]} -eq 0 ] && return
 
 	if [ "$install" = no ]; then
@@ -125,13 +190,12 @@ need_packages() {
 # The machine's own Debian mirror: "URI [keyring]".  What it calls its release does not matter,
 # the mirror has the others too.
 debian_mirror() {
-	local uri entry codename signed=
+	local uri entry signed=
 
-	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 	# shellcheck disable=SC2016 # apt-get expands these
 	read -r uri entry < <(apt-get indextargets --format \
 		'$(REPO_URI) $(SOURCESENTRY) $(RELEASE) $(COMPONENT) $(ORIGIN) $(LABEL)' \
-		'Created-By: Packages' | awk -v codename="$codename" '
+		'Created-By: Packages' | awk -v codename="$own_release" '
 		$4 != "main" || ($5 == "Debian" && $6 != "Debian") { next }
 		$5 == "Debian" && !known { known = $1 " " $2 }
 		$5 != "Debian" && $3 == codename && !guess { guess = $1 " " $2 }
@@ -139,7 +203,7 @@ debian_mirror() {
 	# Before the first apt-get update there are no targets, but their addresses.
 	if [ -z "$uri" ]; then
 		uri=$(apt-get --print-uris update |
-			sed -n "s,^'\(.*\)/dists/$codename/InRelease'.*,\1,p" | head -n 1)
+			sed -n "s,^'\(.*\)/dists/$own_release/InRelease'.*,\1,p" | head -n 1)
 	fi
 	[ -n "$uri" ] || die "no Debian main archive among apt's sources"
 

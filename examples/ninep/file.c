@@ -20,7 +20,7 @@
  */
 #include "server.h"
 
-#define OPEN	(O_CLOEXEC | O_NOCTTY)
+#define OPEN	(O_CLOEXEC | O_NOCTTY | O_LARGEFILE)
 
 static struct fid *exported;
 bool file_read_only;
@@ -63,6 +63,19 @@ bool file_same(const struct fid *fid, const struct statx *stat)
 	return fid->stat.stx_ino == stat->stx_ino &&
 		fid->stat.stx_dev_major == stat->stx_dev_major &&
 		fid->stat.stx_dev_minor == stat->stx_dev_minor;
+}
+
+/*
+ * That of the inode, on the exported file system.  A client of 32 bits makes one word of it, and
+ * if that is 0 its C library takes the entry for one that has been removed: so of a device only
+ * what is different is in it.
+ */
+uint64_t file_number(const struct statx *s)
+{
+	const struct statx *own = &exported->stat;
+
+	return s->stx_ino ^ (uint64_t)(s->stx_dev_minor ^ own->stx_dev_minor) << 44 ^
+		(uint64_t)(s->stx_dev_major ^ own->stx_dev_major) << 56;
 }
 
 /* Takes the descriptor over, or its errno.  No root: it is one itself. */

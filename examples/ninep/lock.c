@@ -54,9 +54,9 @@ static int describe(const struct fid *fid)
 
 	if (!S_ISREG(fid->stat.stx_mode))
 		return fcntl(fid->open, F_DUPFD_CLOEXEC, 0);
-	long fd = call(SYS_openat, AT_FDCWD, fid->path, O_RDWR | O_CLOEXEC, 0);
+	long fd = call(SYS_openat, AT_FDCWD, fid->path, O_RDWR | O_LARGEFILE | O_CLOEXEC, 0);
 	if (fd == -1 && errno != SAFE_ERESTARTSYS)
-		fd = call(SYS_openat, AT_FDCWD, fid->path, mode | O_CLOEXEC, 0);
+		fd = call(SYS_openat, AT_FDCWD, fid->path, mode | O_LARGEFILE | O_CLOEXEC, 0);
 	return (int)fd;
 }
 

@@ -22,7 +22,7 @@
 /* The three numbers of a qid. */
 #define QID(s)	qid_type((s)->stx_mode),						\
 	(uint32_t)((s)->stx_mtime.tv_sec ^ (int64_t)(s)->stx_mtime.tv_nsec),		\
-	(s)->stx_ino ^ (uint64_t)(s)->stx_dev_minor << 44 ^ (uint64_t)(s)->stx_dev_major << 56
+	file_number(s)
 
 static uint64_t qid_type(mode_t mode)
 {
@@ -332,9 +332,14 @@ static int put_time(int64_t time[2], uint64_t valid, uint64_t seconds, uint64_t 
 # define SYS_utimensat_time64	SYS_utimensat
 #endif
 
-/* A 64-bit argument: one word, or two in the host's order; on o32 from an even place on. */
-#if defined _ABIO32 && _MIPS_SIM == _ABIO32
-# if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+/*
+ * A 64-bit argument: one word, or two in the host's order, from an even place on or, on i386,
+ * from any.
+ */
+#ifdef SYS_ftruncate64
+# ifdef __i386__
+#  define WORDS(x)	(long)(x), (long)((x) >> 32)
+# elif __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 #  define WORDS(x)	0, (long)((x) >> 32), (long)(x)
 # else
 #  define WORDS(x)	0, (long)(x), (long)((x) >> 32)

@@ -102,6 +102,7 @@ bool file_special(const char *name);		/* "." or ".." */
 int file_reopen(const struct fid *, int flags);	/* a descriptor, or -1 */
 extern bool file_read_only;			/* as if by a mount */
 bool file_same(const struct fid *, const struct statx *);
+uint64_t file_number(const struct statx *);	/* no other file's, for a qid */
 struct fid *fid_get(struct fid *);		/* null: null, as in fid_put() */
 void fid_put(struct fid *);			/* the last one closes: may block if it is open */
 

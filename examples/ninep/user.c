@@ -76,6 +76,12 @@ static int capabilities(bool all)
 	return (int)syscall(SYS_capset, &header, data);
 }
 
+#ifndef SYS_setgroups32		/* where ids once had 16 bits */
+# define SYS_setgroups32	SYS_setgroups
+# define SYS_setfsgid32	SYS_setfsgid
+# define SYS_setfsuid32	SYS_setfsuid
+#endif
+
 /* setfsuid() and setfsgid() report no errors: ask what it is now. */
 static int set_id(long number, unsigned int id)
 {
@@ -98,8 +104,8 @@ int user_become(const struct user *user, gid_t group)
 		return 0;
 	acting = 0;
 	if (capabilities(true) ||
-	    syscall(SYS_setgroups, (long)user->count, user->groups) == -1 ||
-	    set_id(SYS_setfsgid, group) || set_id(SYS_setfsuid, user->uid) ||
+	    syscall(SYS_setgroups32, (long)user->count, user->groups) == -1 ||
+	    set_id(SYS_setfsgid32, group) || set_id(SYS_setfsuid32, user->uid) ||
 	    (user->uid && capabilities(false)))
 		return EPERM;
 	acting = user->serial;

@@ -11,6 +11,7 @@ guest_abi() {
 	local row
 	row=$(table "$here/abis" | grep "^$1|") || die "no ABI named $1 in tests/emulator/abis"
 	IFS='|' read -r _ cc qemu libc packages <<<"$row"
+	programs_for "$packages"
 }
 
 # The runs for C library $1: name, program, kernel, arguments.

@@ -221,6 +221,9 @@ int main(void)
 	chmod("/tmp", 01777);
 	chdir("/tmp");
 	load_modules();
+	/* not every kernel has the driver of its machine's clock in it */
+	if (time(NULL) < 1600000000)
+		clock_settime(CLOCK_REALTIME, &(struct timespec){ 1600000000, 0 });
 	say_kernel();
 
 	count = scandir("/tests", &abis, visible, alphasort);

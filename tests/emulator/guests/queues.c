@@ -117,7 +117,7 @@ static void interrupted(void)
 	sigaction(SIGUSR1, &action, NULL);
 	child = fork();
 	if (child == 0) {
-		nap(50);
+		nap(500);
 		kill(getppid(), SIGUSR1);
 		_exit(0);
 	}
