@@ -59,7 +59,8 @@
  *    return from a handler makes the kernel forget what restart_syscall should
  *    do, and it answers EINTR.  So answer EINTR here.  The remaining time is
  *    where the kernel wrote it when the wait was stopped.  (s390x keeps a
- *    "svc restart_syscall" in the vDSO for this and moves the PC there.)
+ *    "svc restart_syscall" in the vDSO for this and moves the PC there.  A 32-bit
+ *    kernel on arm resumes the wait by itself: there is no such state.)
  *
  * 7. On the way out by abort.  The flag was set, the kernel not entered, and
  *    -SAFE_ERESTARTSYS will be returned.  Whatever the handler does to the

@@ -488,6 +488,13 @@ START_TEST(locks)
 	client.at += 17;
 	i = (int)get(&client, 4);
 	ck_assert(i == 77 || i == 78);
+	/* but never the one that asks */
+	for (i = 77; i < 79; i++) {
+		must(&client, Tgetlock, "dbqqds", 1u, 1u, (uint64_t)0, (uint64_t)1, (unsigned int)i,
+		     "me");
+		client.at += 17;
+		ck_assert_int_eq((int)get(&client, 4), 77 + 78 - i);
+	}
 	ck_assert_int_eq(set_lock(&client, 1, 2, 0, 1, 77, "me"), 0);
 	ck_assert_int_eq(set_lock(&client, 1, 2, 0, 1, 78, "me"), 0);
 	/* processes of this machine, too */
@@ -573,6 +580,11 @@ START_TEST(users)
 	must(&client, Twalk, "ddws", 10u, 12u, 1u, "public");
 	must_fail(EACCES, &client, Tlopen, "dd", 12u, 1u);
 	must(&client, Tlopen, "dd", 12u, 0u);
+	/* whose a lock is they are told, too */
+	ck_assert_int_eq(set_lock(&client, 12, 0, 0, 5, 1, "u"), 0);
+	must(&client, Tgetlock, "dbqqds", 12u, 1u, (uint64_t)0, (uint64_t)5, 2u, "v");
+	client.at += 17;
+	ck_assert_int_eq((int)get(&client, 4), 1);
 	must_fail(EACCES, &client, Tmkdir, "dsdd", 10u, "d", 0755u, 0u);
 	must(&client, Twalk, "ddws", 10u, 13u, 1u, "open");
 	must(&client, Tmkdir, "dsdd", 13u, "d", 0755u, 0u);	/* not with root's group */
@@ -841,6 +853,9 @@ START_TEST(arguments)
 	ck_assert_int_eq(status_of("/tmp tcp:127.0.0.1:0"), 2);
 	ck_assert_int_eq(status_of("/tmp fd:0"), 2);
 	ck_assert_int_eq(status_of("/tmp fd:77,78"), 2);
+	ck_assert_int_eq(status_of("/tmp fd:3,1 3<&-"), 2);
+	ck_assert_int_eq(status_of("/tmp fd:5,5 5<&-"), 2);
+	ck_assert_int_eq(status_of("/tmp 'tcp:[::1:564'"), 2);
 	ck_assert_int_eq(status_of("/tmp 'fd: 0,1'"), 2);
 	ck_assert_int_eq(status_of("/tmp fd:4294967296,4294967297"), 2);
 	ck_assert_int_eq(status_of("/tmp fd:1,0 >/dev/null"), 2);

@@ -392,7 +392,10 @@ check_object() {
 	check "$1: stack note" stack_note "$1"
 	check "$1: thread-local storage" object_tls "$1"
 	case $1 in
-	*/stub.o) check "$1: no relocation in the code" no_code_relocations "$1" ;;
+	*/stub.o)
+		check "$1: no relocation in the code" no_code_relocations "$1"
+		check "$1: needs nothing" $NM -u "$1"
+		;;
 	esac
 }
 

@@ -13,7 +13,7 @@ case $cache in
 *) cache=$PWD/$cache ;;
 esac
 install=no
-own_release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+own_release=$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}") || true
 own_path=$PATH
 
 # A make that called this script must not lend its job server or variables to the builds.
@@ -147,13 +147,15 @@ need_release() {
 	for deb in "$dir"/apt/cache/archives/*.deb; do
 		dpkg-deb -x "$deb" "$dir/root"
 	done
-	cat >"$dir/program" <<-EOF
+	cat >"$dir/program.new" <<-EOF
 	#!/bin/sh
+	user=
 	[ "\$(id -u)" -eq 0 ] || user=--map-root-user
 	exec unshare --mount \$user sh -c 'mount --bind "\$0" /usr && exec "\$@"' \
 		'$dir/root/usr' "/usr/bin/\${0##*/}" "\$@"
 	EOF
-	chmod +x "$dir/program"
+	chmod +x "$dir/program.new"
+	mv "$dir/program.new" "$dir/program"
 	for file in "$dir"/root/usr/bin/{qemu-*,*-linux-gnu*}; do
 		ln -sf ../program "$dir/bin/${file##*/}"
 	done

@@ -6,7 +6,7 @@
  * whoever has one: a worker, as long as the client takes them, without a wait.  Only one
  * thread sends at a time, those that come meanwhile leave it theirs.  When the client
  * does not take them, the loop waits until it does.  Where nothing is read for a time the
- * client may still be gone: that is waited for by itself.
+ * client may still be gone: that is waited for by itself, and what it sent last is not read.
  */
 #include <malloc.h>
 #include <sys/epoll.h>
@@ -273,7 +273,7 @@ static int own(int fd, int mode)
 int client_start(void)
 {
 	hang_ups = epoll_create1(EPOLL_CLOEXEC);
-	return loop_fd(server_loop, hang_ups, hung_up, NULL, NULL);
+	return hang_ups == -1 ? -1 : loop_fd(server_loop, hang_ups, hung_up, NULL, NULL);
 }
 
 int client_new(int in, int out)

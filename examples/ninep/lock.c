@@ -10,12 +10,11 @@
  * this machine.  A wait that is interrupted has taken no lock: the kernel tries anew when
  * it wakes up, and doesn't when it has been interrupted.
  */
-#include <sys/fsuid.h>
-
 #include "server.h"
 
 #define LOCKS_MOST	4096		/* of one connection, over all its files */
 #define NAME_MOST	255		/* bytes in the name of a client's machine */
+#define LOOKS_MOST	64		/* for whose a lock is: meanwhile others wait */
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;	/* of what follows */
 static struct lock {
@@ -32,14 +31,18 @@ static struct lock **bucket(const struct fid *fid)
 	return &buckets[fid->stat.stx_ino % 256];
 }
 
+static bool is_of(const struct lock *l, const struct lock_owner *o)
+{
+	return l->owner.connection == o->connection && l->owner.process == o->process &&
+		!strcmp(l->client, o->client);
+}
+
 /* An owner's in a file; by this fid, or by any. */
 static struct lock *find(const struct fid *fid, const struct lock_owner *o, bool any)
 {
 	struct lock *l = *bucket(fid);
 
-	while (l && ((l->by != fid && !any) || !file_same(fid, &l->file) ||
-		     l->owner.connection != o->connection ||
-		     l->owner.process != o->process || strcmp(l->client, o->client)))
+	while (l && ((l->by != fid && !any) || !file_same(fid, &l->file) || !is_of(l, o)))
 		l = l->next;
 	return l;
 }
@@ -99,7 +102,7 @@ static int get(struct fid *by, const struct lock_owner *owner)
 	return -1;
 }
 
-/* Is this what the kernel tells of?  It also lists what a description has. */
+/* Is the lock that F_OFD_GETLK has found one of this description's?  /proc lists those. */
 static bool has(const struct lock *l, const struct flock64 *found)
 {
 	const long long start = found->l_start, last = start + found->l_len - 1;
@@ -120,18 +123,19 @@ static bool has(const struct lock *l, const struct flock64 *found)
 static void find_owner(const struct fid *fid, const struct flock64 *range,
 		       struct lock_owner *owner, char client[PATH_MAX])
 {
+	const struct lock_owner asks = *owner;
 	const struct lock *l = NULL;
+	int looks = LOOKS_MOST;
 
 	owner->process = range->l_pid == -1 ? 0 : range->l_pid;
 	gethostname(client, PATH_MAX);
 	pthread_mutex_lock(&mutex);
-	/* before Linux 5.14 only the process's own user sees the lists */
-	const int user = setfsuid(geteuid());
 	if (range->l_pid == -1)
-		for (l = *bucket(fid); l && !(file_same(fid, &l->file) && has(l, range));)
-			l = l->next;
-	setfsuid((uid_t)user);
-	if (l) {
+		for (l = *bucket(fid); l; l = l->next)
+			if (file_same(fid, &l->file) && !is_of(l, &asks) &&
+			    (!looks-- || has(l, range)))
+				break;
+	if (l && looks >= 0) {
 		owner->process = l->owner.process;
 		snprintf(client, PATH_MAX, "%s", l->client);
 	}

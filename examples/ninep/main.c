@@ -13,10 +13,10 @@
 
 #include "server.h"
 
-#define PATIENCE	5		/* seconds from a SIGTERM to the end, at most */
+#define PATIENCE	2		/* seconds that requests have to end after a SIGTERM */
 #define STREAM	(SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
 
-static int listener = -1, reserve = -1;
+static int listener = -1, reserve = -1, in, out;
 static struct sockaddr_un name = { .sun_family = AF_UNIX };
 static struct stat made;		/* the socket, to be removed in the end */
 
@@ -61,6 +61,7 @@ static void stop(void *unused, int signum)
 }
 
 /* What is wrong, in one line, whatever is in the words. */
+__attribute__((format(printf, 2, 3), noreturn))
 static void die(int status, const char *format, ...)
 {
 	char line[512];
@@ -124,7 +125,9 @@ static void listen_tcp(const char *address)
 
 	if (number(port, strchr(port, 0), 1, 65535) == -1 || end - host >= (int)sizeof text)
 		die(2, "tcp:%s: not HOST:PORT", address);
-	if (*host == '[' && end[-1] == ']')
+	if ((*host == '[') != (end > host && end[-1] == ']'))
+		die(2, "tcp:%s: half a bracket", address);
+	if (*host == '[')
 		host++, end--;
 	snprintf(text, sizeof text, "%.*s", (int)(end - host), host);
 	error = getaddrinfo(*text ? text : NULL, port, &hints, &found);
@@ -135,30 +138,28 @@ static void listen_tcp(const char *address)
 	freeaddrinfo(found);
 }
 
-/* Open, and not only for the other direction. */
-static bool is_open_for(int fd, int mode)
+/* Of fd:IN,OUT one: open, and not only for the other direction. */
+static int descriptor(const char *where, const char *text, const char *end, int mode)
 {
-	const int flags = fcntl(fd, F_GETFL);
+	const int fd = (int)number(text, end, 0, INT_MAX);
+	const int flags = fd == -1 ? -1 : fcntl(fd, F_GETFL);
 
-	return flags != -1 && ((flags & O_ACCMODE) == mode || (flags & O_ACCMODE) == O_RDWR);
+	if (fd == -1)
+		die(2, "%s: not fd:IN,OUT", where);
+	if (flags == -1 || ((flags & O_ACCMODE) != mode && (flags & O_ACCMODE) != O_RDWR))
+		die(2, "%s: not open, or not to be read from and written to", where);
+	return fd;
 }
 
 static void find_clients(const char *where)
 {
-	const char *in = where + 3, *out = strchr(where, ',');
 	int failed;
 
-	client_last = !strncmp(where, "fd:", 3);
 	if (!strncmp(where, "unix:", 5))
 		listen_unix(where + 5);
-	else if (!strncmp(where, "tcp:", 4))
+	else if (!client_last)
 		listen_tcp(where + 4);
-	else if (!client_last || !out || number(in, out, 0, INT_MAX) == -1 ||
-		 number(out + 1, strchr(out, 0), 0, INT_MAX) == -1)
-		die(2, "%s: not unix:PATH, tcp:HOST:PORT or fd:IN,OUT", where);
-	else if (!is_open_for(atoi(in), O_RDONLY) || !is_open_for(atoi(out + 1), O_WRONLY))
-		die(2, "%s: not open, or not to be read and to be written", where);
-	failed = client_last ? client_new(atoi(in), atoi(out + 1)) : listener == -1 ||
+	failed = client_last ? client_new(in, out) : listener == -1 ||
 		loop_fd(server_loop, listener, accept_client, NULL, NULL);
 	if (failed)
 		die(1, "%s: %s", where, strerror(errno));
@@ -177,6 +178,7 @@ static int value(int option, long least, long most)
 
 static void options(int argc, char **argv)
 {
+	const char *where, *comma;
 	int c;
 
 	opterr = 0;
@@ -193,14 +195,25 @@ static void options(int argc, char **argv)
 			die(2, "-%c: no such option, or no value", optopt);
 	if (argc - optind != 2)
 		die(2, "usage: safe-ninep [-d] [-r] [-t THREADS] [-m MSIZE] DIR "
-		     "unix:PATH|tcp:HOST:PORT|fd:IN,OUT");
+		    "unix:PATH|tcp:HOST:PORT|fd:IN,OUT");
+	/* before there are descriptors of the server's own */
+	where = argv[optind + 1];
+	client_last = !strncmp(where, "fd:", 3);
+	if (client_last) {
+		comma = strchr(where, ',');
+		in = descriptor(where, where + 3, comma, O_RDONLY);
+		out = descriptor(where, comma + 1, strchr(where, 0), O_WRONLY);
+	} else if (strncmp(where, "unix:", 5) && strncmp(where, "tcp:", 4))
+		die(2, "%s: not unix:PATH, tcp:HOST:PORT or fd:IN,OUT", where);
 }
 
 static void start(void)
 {
-	/* what is an error, and what stops it; all others would end it, and tell it nothing */
-	static const char kept[] = { SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV,
-		SIGSYS, SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH, 0 };
+	/* ignored is what would end it, but for errors and SIGQUIT, and until it knows of them TERM
+	   and INT */
+	static const char kept[] = { SIGTERM, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS,
+		SIGFPE, SIGSEGV, SIGSYS, SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG,
+		SIGWINCH, 0 };
 	struct rlimit limit;
 
 	for (int n = 1; n <= SIGRTMAX; n++)

@@ -457,7 +457,8 @@ static int xattrcreate(struct request *r)
 	return m->flags > XATTR_REPLACE ? EINVAL : make_xattr(r, NULL, m->length, true);
 }
 
-/* An attribute is written at once, if all of it has come.  None in the place of one: that is how clients say remove. */
+/* An attribute is written at once, if as many bytes as it has have come.  None in the place of
+   one: that is how clients say remove. */
 static int clunk(struct request *r)
 {
 	const struct xattr *x = r->fid->xattr;

@@ -23,7 +23,8 @@
  * happened.  Wherever the flush finds the request, that is the truth:
  *
  * RECEIVED; or RUNNING, its scope not entered yet.  An interrupt is sticky: the first call
- * fails.  So that this comes about while all workers block, those that close files do it.
+ * fails.  So that this comes about while all workers block, threads that are there for closing
+ * files take it.
  *
  * RUNNING, in a call or between two.  The call returns SAFE_ERESTARTSYS, and then it had
  * no effect, or its result, and then it had.  This is what the library is for.  The first
@@ -49,7 +50,7 @@
 
 #define IDLE		1		/* seconds after which a thread ends */
 #define STACK		(256 << 10)
-#define URGENT		64		/* threads of a client, besides, for what closes files */
+#define URGENT		64		/* threads of a client, besides, for what closes files or was flushed */
 #define RETRY		100000000	/* ns after which a thread may be had again */
 #define PIPE_MOST	(16 << 10)	/* of one read of what has no end */
 
@@ -117,7 +118,7 @@ static struct request *ready(void)
 {
 	struct request *r = urgent.first;
 
-	while (r && r->client->urgent == URGENT)
+	while (r && busy == request_threads && r->client->urgent == URGENT)
 		r = r->next;
 	return r || busy == request_threads ? r : waiting.first;
 }
@@ -178,7 +179,8 @@ static void *work(void *unused)
 		while ((r = ready()) || !led)
 			/* where no thread is to be had, requests wait for one that is there */
 			if (r && (led || send_for_thread() || r->queue == &urgent)) {
-				count = r->queue == &urgent ? &r->client->urgent : &busy;
+				count = r->queue == &urgent && r->client->urgent < URGENT ?
+					&r->client->urgent : &busy;
 				queue_remove(r);
 				++*count;
 				if (ready())
@@ -372,7 +374,7 @@ static void run(struct request *r, int *count)
 
 /* ---- its end before the time -------------------------------------------- */
 
-/* What closes fids has its own end all the same: it is in no scope. */
+/* An interrupt does nothing to what closes fids: that is in no scope. */
 static void cancel(struct request *r)
 {
 	safe_syscall_interrupt(&r->scope);
@@ -388,7 +390,7 @@ void request_end_all(struct client *c, struct request *last)
 		request_free(c->last);	/* a Tversion that the end of the connection overtook */
 	c->last = last;
 	c->ending = true;
-	for (int i = 0; i < TAGS && c->live; i++)
+	for (int i = 0; i < TAGS; i++)
 		/* flushes go with what they are about */
 		if (c->tags[i] && !c->tags[i]->flushed)
 			cancel(c->tags[i]);

@@ -172,7 +172,7 @@ struct client {
 	struct request *last;			/* waits for the end of all others */
 	struct request farewell;		/* will be that in the end */
 	bool ending;				/* one of them waits or runs: take no request */
-	int urgent;				/* threads that close its files */
+	int urgent;				/* threads for its urgent requests */
 	struct request *tags[TAGS];		/* who has which */
 
 	/* and for connection.c, its connection */

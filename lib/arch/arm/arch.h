@@ -3,7 +3,8 @@
  * arm, EABI, little endian: its registers, and what of them a signal context shows.
  * The old ABI has the number in the instruction.
  */
-#if !defined __arm__ || !defined __ARM_EABI__ || defined __ARMEB__ || !defined __linux__
+#if !defined __arm__ || !defined __ARM_EABI__ || defined __ARMEB__ || defined __FDPIC__ || \
+	(defined __ARM_ARCH_PROFILE && __ARM_ARCH_PROFILE == 'M') || !defined __linux__
 # error "not arm"
 #endif
 

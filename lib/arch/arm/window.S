@@ -10,17 +10,16 @@
  * The kernel changes r0 alone, and puts the argument back into it when it
  * wants a restart.
  *
- * In ARM state, whatever state the caller is in: all processors have it, every
- * instruction has one length, no instruction is in an IT block, whose state would
+ * In ARM state, whatever state the caller is in: all that run Linux with an MMU have it,
+ * every instruction has one length, no instruction is in an IT block, whose state would
  * have to be wound back too, and the PC in a context has no bit that tells the state.
  *
  * Besides CFI, which debuggers read, there is what the C++ runtime and backtrace()
- * read.  That knows one state for a whole range, so there are several.  Who reads
- * it looks two bytes before the PC, as that most often is a return address: a range
- * begins one instruction before the first that finds the stack so.
+ * read: the index at the end.  That knows one state for a whole range, so there are
+ * several.  Who reads it looks two bytes before the PC, as that most often is a return
+ * address: a range begins one instruction before the first that finds the stack so.
+ * It is written by hand, as .fnstart would make the stub need a function of libgcc's.
  */
-	.fnstart
-	.save	{r4-r7}
 	push	{r4-r7}
 	.cfi_def_cfa_offset 16
 	.cfi_offset r4, -16
@@ -41,8 +40,6 @@
 	svc	#0
 .Lcommit:
 .Lfinal:
-	.fnend
-	.fnstart
 	pop	{r4-r7}
 	.cfi_remember_state
 	.cfi_def_cfa_offset 0
@@ -50,16 +47,13 @@
 	.cfi_restore r5
 	.cfi_restore r6
 	.cfi_restore r7
-	.fnend
-	.fnstart
-	.save	{r4-r7}
+.Lreturn:
 	bx	lr
 .Labort:
 	.cfi_restore_state
 	mvn	r0, #0
 	lsl	r0, r0, #9
-	.fnend
-	.fnstart
+.Lpop:
 	pop	{r4-r7}
 	.cfi_def_cfa_offset 0
 	.cfi_restore r4
@@ -67,4 +61,16 @@
 	.cfi_restore r6
 	.cfi_restore r7
 	bx	lr
-	.fnend
+
+	.section .ARM.exidx, "ao", %0x70000001, .text
+	.balign	4
+	.macro	unwind from, how
+	.reloc	., R_ARM_PREL31, \from
+	.long	0, \how
+	.endm
+	unwind	.Lentry, 0x80a3b0b0	/* r4 to r7 are on the stack */
+	unwind	.Lcommit, 0x80b0b0b0	/* nothing is */
+	unwind	.Lreturn, 0x80a3b0b0
+	unwind	.Lpop, 0x80b0b0b0
+	.purgem	unwind
+	.text

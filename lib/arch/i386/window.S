@@ -5,7 +5,7 @@
  *	in	4(esp) flag, 8(esp) number, 12(esp)... arguments
  *	kernel	eax number and result, ebx ecx edx esi edi ebp arguments
  *	also	FLAG(esp) flag, NUMBER(esp) number, where the caller put them
- *	out	eax result; clobbers nothing else
+ *	out	eax result; clobbers flags
  *
  * The kernel's interface takes every register but esp, so what must outlive the
  * instruction waits in the arguments: they belong to the function that is

@@ -5,7 +5,7 @@
  *	in	a0 flag, a1 number, a2-a7 arguments
  *	kernel	a7 number, a0-a5 arguments, a0 result
  *	also	a6 flag
- *	out	a0 result; clobbers a1-a7 t0 t1
+ *	out	a0 result; clobbers a1-a7 t0-t8
  *
  * The kernel gives back no temporary, but all of a0 to a7: it changes a0 alone, and
  * puts the argument back into it when it wants a restart.
