@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <ftw.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <sys/socket.h>
 #include <sys/un.h>
