@@ -125,6 +125,10 @@ static void start(const char *idle)
 		while ((s = connected()) == -1 && !waitpid(server, &status, WNOHANG))
 			pause_ms(5);
 		if (s != -1 && waitpid(server, &status, WNOHANG) == 0) {
+			/* until it serves; others may have dialled before */
+			ck_assert_int_eq(send(s, "x\n\n", 3, 0), 3);
+			while (recv(s, &status, sizeof status, 0) > 0)
+				;
 			close(s);
 			return;
 		}
