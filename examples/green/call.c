@@ -436,8 +436,6 @@ static int is_quick(const struct call *c)
 		return (int)c->a[3] & WNOHANG;
 	case SYS_futex:
 		return ((int)c->a[1] & FUTEX_CMD_MASK) == FUTEX_WAKE;
-	case SYS_statx:
-		return (int)c->a[2] & AT_EMPTY_PATH && (int)c->a[2] & AT_STATX_DONT_SYNC;
 	case SYS_openat2: {	/* RESOLVE_CACHED is 32 */
 		const uint64_t *how = (const uint64_t *)c->a[2];
 

@@ -221,14 +221,14 @@ static int find_range(const struct request *q, off_t size, const char *changed, 
 	return 1;
 }
 
-static int reply_file(struct request *q, int file, const struct statx *st)
+static int reply_file(struct request *q, int file, const struct stat *st)
 {
-	off_t from, to, size = (off_t)st->stx_size, n;
+	off_t from, to, size = st->st_size, n;
 	char changed[40], line[80];
 	struct reply r;
 	int is_part;
 
-	date(changed, sizeof changed, (time_t)st->stx_mtime.tv_sec);
+	date(changed, sizeof changed, st->st_mtime);
 	if (q->since && !strcmp(q->since, changed)) {
 		begin(&r, q, "304 Not Modified");
 		add(&r, "Last-Modified: %s\r\n\r\n", changed);
@@ -273,12 +273,6 @@ static int open_below(const char *path)
 	return (int)green_syscall(SYS_openat2, dir, path, &how, sizeof how);
 }
 
-static int stat_file(int file, struct statx *st)
-{
-	return (int)green_syscall(SYS_statx, file, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
-				  STATX_BASIC_STATS, st);
-}
-
 /* "%2e" and the like, in place; nothing that a name can't hold. */
 static int decode(char *p)
 {
@@ -313,7 +307,7 @@ static int redirect(struct request *q, const char *path)
 static int serve_path(struct request *q)
 {
 	char raw[HEADER], *path = q->path;
-	struct statx st;
+	struct stat st;
 	int file, result;
 	size_t n;
 
@@ -332,11 +326,11 @@ static int serve_path(struct request *q)
 			errno == EACCES ? say(q, "403 Forbidden", "") :
 			errno == EMFILE || errno == ENFILE ? say(q, "503 Service Unavailable", "") :
 			say(q, "500 Internal Server Error", "");
-	if (stat_file(file, &st))
+	if (fstat(file, &st))
 		result = say(q, "500 Internal Server Error", "");
-	else if (S_ISDIR(st.stx_mode))
+	else if (S_ISDIR(st.st_mode))
 		result = redirect(q, raw);
-	else if (!S_ISREG(st.stx_mode))
+	else if (!S_ISREG(st.st_mode))
 		result = say(q, "403 Forbidden", "");
 	else
 		result = reply_file(q, file, &st);

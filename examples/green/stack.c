@@ -12,9 +12,8 @@
 #include <unistd.h>
 #include "parts.h"
 
-#ifndef MADV_GUARD_INSTALL
-# define MADV_GUARD_INSTALL 102
-#endif
+#define GUARD_INSTALL 102		/* MADV_..., which not all C libraries name */
+#define POPULATE_READ 22
 
 enum { SLAB = 64, GUARD = 16 << 10, KEPT = 64 };
 
@@ -22,7 +21,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char **idle, **slabs;		/* all that are free, but for the new ones; all mappings */
 static size_t idle_count, slab_count, fresh;	/* fresh: so many of the last slab are new */
 static size_t guard, stride;
-static int no_marks;
+static int marks, no_marks;		/* what the kernel was seen to have */
 
 static char *base(const char *stack)
 {
@@ -63,8 +62,12 @@ static char *new_stack(void)
 	if (!fresh && add_slab())
 		return NULL;
 	stack = slabs[slab_count - 1] + --fresh * stride;
-	if (!no_marks && !madvise(stack, guard, MADV_GUARD_INSTALL))
-		return stack;
+	if (!no_marks && !madvise(stack, guard, GUARD_INSTALL)) {
+		/* emulators say yes to all advice */
+		marks = marks || madvise(stack, guard, POPULATE_READ);
+		if (marks)
+			return stack;
+	}
 	no_marks = 1;
 	return mprotect(stack, guard, PROT_NONE) ? stack + 1 : stack;
 }
