@@ -35,6 +35,12 @@
 # define RWF_NOWAIT 8
 #endif
 
+#ifdef SYS_fcntl64			/* as F_SETLKW is that of 64 bits */
+# define FCNTL SYS_fcntl64
+#else
+# define FCNTL SYS_fcntl
+#endif
+
 typedef safe_syscall_word word;
 
 struct call {
@@ -420,6 +426,21 @@ static long wait_for_events(struct call *c)
 	return poll_until(c, &p, 1, SYS_epoll_pwait, a, ms(c->a[3]));
 }
 
+/*
+ * Locks and children can be asked for without waiting, too: most often that is enough.  `i` is the
+ * argument that says so, and `busy` what is returned where it would wait.
+ */
+static long try_first(struct call *c, int i, word value, long busy)
+{
+	word a[SAFE_SYSCALL_ARGUMENTS];
+	long result;
+
+	memcpy(a, c->a, sizeof a);
+	a[i] = value;
+	result = raw(c, c->number, a);
+	return result == busy ? block(c, 0) : result;
+}
+
 /* ---- which is which ------------------------------------------------------------------------ */
 
 /* Nothing waits in here, with these arguments. */
@@ -428,10 +449,6 @@ static int is_quick(const struct call *c)
 	int accmode;
 
 	switch (c->number) {
-	case SYS_flock:
-		return (int)c->a[1] & LOCK_NB;
-	case SYS_wait4:
-		return (int)c->a[2] & WNOHANG;
 	case SYS_waitid:
 		return (int)c->a[3] & WNOHANG;
 	case SYS_futex:
@@ -441,8 +458,6 @@ static int is_quick(const struct call *c)
 
 		return how && how[0] & O_NONBLOCK && how[2] & 32;
 	}
-	case SYS_fcntl:
-		return (int)c->a[1] != F_SETLKW && (int)c->a[1] != F_OFD_SETLKW;
 	case SYS_close:		/* of what was written it may wait for a server */
 		accmode = fcntl((int)c->a[0], F_GETFL);
 		return accmode == -1 || (accmode & O_ACCMODE) == O_RDONLY || !is_file((int)c->a[0]);
@@ -508,6 +523,13 @@ static long make(struct call *c)
 		return a[0] ? sleep_for((const void *)a[0], 0) : direct(c);
 	case SYS_clock_nanosleep:
 		return sleep_by_clock(c);
+	case SYS_flock:
+		return (int)a[1] & LOCK_NB ? direct(c) : try_first(c, 1, a[1] | LOCK_NB, -EWOULDBLOCK);
+	case SYS_wait4:
+		return (int)a[2] & WNOHANG ? direct(c) : try_first(c, 2, a[2] | WNOHANG, 0);
+	case FCNTL:
+		return (int)a[1] == F_SETLKW ? try_first(c, 1, F_SETLK, -EAGAIN) :
+			(int)a[1] == F_OFD_SETLKW ? try_first(c, 1, F_OFD_SETLK, -EAGAIN) : direct(c);
 #ifdef SYS_fork
 	case SYS_fork:
 #endif
