@@ -262,7 +262,7 @@ static struct green *steal(struct thread *t)
 		for (i = 0; i < rt.count && !g; i++) {
 			v = &rt.threads[(t->number + round + i) % rt.count];
 			n = atomic_load(&v->length);
-			if (n == 1 && (v != seen || popped != v->popped)) {
+			if (n == 1 && (!seen || v != seen || popped != v->popped)) {
 				if (v == seen || !seen) {
 					seen = v;
 					popped = v->popped;
@@ -420,7 +420,7 @@ static __attribute__((noinline)) void arrived(void)
 	struct green *g = t->previous;
 	enum after after = t->after;
 
-	green_arrived(t);
+	green_arriving(t->left, t->current ? &t->current->fiber : &t->fiber);
 	t->after = NOTHING;
 	if (after == REQUEUE)
 		ready(g);
@@ -448,7 +448,8 @@ static __attribute__((noinline)) void leave(struct thread *t, enum after after)
 	t->previous = g;
 	t->after = after;
 	t->current = t->caller || after == PIN || t->turns % REGULARLY == 0 ? NULL : take(t);
-	green_leaving(t, after == END ? NULL : g, t->current);
+	t->left = &g->fiber;
+	green_leaving(t->left, t->current ? &t->current->fiber : &t->fiber, after == END);
 	green_jump(&g->sp, t->current ? t->current->sp : t->sp);
 }
 
@@ -482,7 +483,8 @@ void green_wait(const char *where, const void *object, int hopeless, void (*unlo
 static void run(struct thread *t, struct green *g)
 {
 	t->current = g;
-	green_leaving(t, NULL, g);
+	t->left = &t->fiber;
+	green_leaving(t->left, &g->fiber, 0);
 	green_jump(&t->sp, g->sp);
 	arrived();
 }
@@ -518,7 +520,7 @@ static void on_tick(int signum, siginfo_t *info, void *ucontext)
 	}
 	if (atomic_load(&rt.polling) == WAITS)
 		loop_notify(green_loop);	/* it may take some of them */
-	if (g->inside || memcmp(&uc->uc_sigmask, &t->mask, _NSIG / 8) ||
+	if (g->inside || memcmp(&uc->uc_sigmask, &t->mask, _NSIG / 8) != 0 ||
 	    !green_stack_holds(g->stack, __builtin_frame_address(0)) ||
 	    (pc - rt.text >= rt.text_end - rt.text && pc - rt.stub >= rt.stub_end - rt.stub))
 		return;
@@ -745,7 +747,7 @@ static struct green *new_task(void (*fn)(void *), void *arg)
 	g->join = NULL;
 	g->scope = (safe_syscall_scope)SAFE_SYSCALL_SCOPE_INIT;
 	g->armed = g->deadline = NEVER;
-	green_task_begins(g);
+	g->fiber = (struct fiber){ NULL, green_stack_top(stack) - STACK, STACK };
 	atomic_fetch_add(&rt.live, 1);
 	atomic_fetch_add(&rt.busy, 1);
 	return g;
@@ -770,7 +772,6 @@ static void finish(struct green *g)
 	struct green *joins;
 
 	green_stack_free(g->stack);
-	green_task_ends(g);
 	atomic_store(&g->state, FREE);
 	pthread_mutex_lock(&g->lock);
 	joins = g->join;

@@ -190,7 +190,8 @@ static int find_range(const struct request *q, off_t size, const char *changed, 
 
 	*from = 0;
 	*to = size - 1;
-	if (!p || strncasecmp(p, "bytes=", 6) || (q->if_range && strcmp(q->if_range, changed)))
+	if (!p || strncasecmp(p, "bytes=", 6) != 0 ||
+	    (q->if_range && strcmp(q->if_range, changed) != 0))
 		return 0;
 	p += 6;
 	errno = 0;
@@ -385,7 +386,7 @@ static char *value_of(char *line, const char *name)
 {
 	size_t n = strlen(name);
 
-	if (strncasecmp(line, name, n) || line[n] != ':')
+	if (strncasecmp(line, name, n) != 0 || line[n] != ':')
 		return NULL;
 	line += n + 1;
 	return line + strspn(line, " \t");
@@ -460,9 +461,9 @@ static int serve_request(struct request *q)
 	if (!version || strchr(version + 1, ' ') || q->path + 1 == version)
 		return refuse(q, "400 Bad Request", "") * 0;
 	*q->path++ = *version++ = 0;
-	if (strncmp(version, "HTTP/", 5))
+	if (strncmp(version, "HTTP/", 5) != 0)
 		return refuse(q, "400 Bad Request", "") * 0;
-	if (strcmp(version, "HTTP/1.1") && strcmp(version, "HTTP/1.0"))
+	if (strcmp(version, "HTTP/1.1") != 0 && strcmp(version, "HTTP/1.0") != 0)
 		return refuse(q, "505 HTTP Version Not Supported", "") * 0;
 	q->keep_alive = version[7] == '1';
 	if ((error = parse_fields(q, line, version[7] == '0')))

@@ -21,8 +21,8 @@
 enum state { FREE, RUNNING, PREPARING, PARKED };	/* of a task: green.c */
 enum after { NOTHING, REQUEUE, PARK, CALL, PIN, END };
 
-struct fiber {				/* what sanitizers know of a stack */
-	void *handle;
+struct fiber {				/* what AddressSanitizer knows of a stack */
+	void *fake;
 	const void *bottom;
 	size_t size;
 };
@@ -59,6 +59,7 @@ struct list {
 struct thread {
 	void *sp;			/* of its own stack, while a task runs */
 	struct green *current;
+	struct fiber *left;
 	struct green *previous;		/* it was left for what runs now; then this is done: */
 	enum after after;
 	void (*unlock)(void *lock);
@@ -114,26 +115,22 @@ int green_wait_fds(const char *where, const struct pollfd *fds, unsigned int n, 
 void green_forget_timer(struct green *g);
 void green_forget_fds(void);
 
-/* For sanitizers, where they are compiled in: from the task or, if null, the thread, to another. */
-static inline void green_leaving(struct thread *t, struct green *from, struct green *to)
-{
-	(void)t, (void)from, (void)to;
-}
-
-static inline void green_arrived(struct thread *t)
-{
-	(void)t;
-}
-
-static inline void green_task_begins(struct green *g)
-{
-	(void)g;
-}
-
-static inline void green_task_ends(struct green *g)
-{
-	(void)g;
-}
+/* AddressSanitizer is told of each switch.  Elsewhere nothing is left of this. */
+#if defined __has_feature
+# if __has_feature(address_sanitizer)
+#  define __SANITIZE_ADDRESS__ 1
+# endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+# include <sanitizer/common_interface_defs.h>
+# define green_leaving(from, to, dies) \
+	__sanitizer_start_switch_fiber((dies) ? NULL : &(from)->fake, (to)->bottom, (to)->size)
+# define green_arriving(from, to) \
+	__sanitizer_finish_switch_fiber((to)->fake, &(from)->bottom, &(from)->size)
+#else
+# define green_leaving(from, to, dies) (void)0
+# define green_arriving(from, to) (void)0
+#endif
 
 /* x86_64.S and so on, or context.c */
 void green_jump(void **save, void *to);
