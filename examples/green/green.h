@@ -41,12 +41,13 @@ typedef struct green_channel green_channel;
  * signal handler, which may have interrupted malloc(): its mask or its stack tell, but for
  * one with SA_NODEFER on the task's stack.  What remains is the program's: a task may be put
  * aside with a mutex locked, or in a function that a library calls while it holds a lock
- * (dl_iterate_phdr, pthread_once); another task of the thread that wants it waits for ever.  Use channels. */
+ * (dl_iterate_phdr, pthread_once); another task of the thread that wants it waits for ever.
+ * Use channels. */
 int green_run(int threads, void (*fn)(void *), void *arg);
 
 /* green_spawn - start a task
  * Its stack grows on demand up to 256 KiB; beyond it the process ends with a line.  Each task
- * is to be joined or detached.  Returns NULL and errno: EINVAL, ENOMEM, ECANCELED. */
+ * is to be joined or detached.  Returns NULL and errno: EINVAL, ENOMEM. */
 green *green_spawn(void (*fn)(void *), void *arg);
 
 /* green_join - wait until a task is over; then it is gone
@@ -81,7 +82,7 @@ long green_syscall(long number, ...);
 /* green_channel_new - make a channel
  * @size: of an item
  * @capacity: how many it holds; 0: sender and receiver meet
- * Returns NULL and errno: ENOMEM, ECANCELED.  Any thread may make and free channels. */
+ * Returns NULL and errno: ENOMEM.  Any thread may make and free channels. */
 green_channel *green_channel_new(size_t size, size_t capacity);
 
 /* green_send - send an item, in the order of senders
