@@ -15,11 +15,11 @@
  * same, as somebody else may have been faster.
  */
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <linux/posix_types.h>
 #include <poll.h>
-#include <stdlib.h>
+#include <stdarg.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -46,13 +46,6 @@ struct call {
 	struct green *task;
 	long number;
 	word a[SAFE_SYSCALL_ARGUMENTS];
-	int64_t deadline;		/* of the socket's own time-out; 0: not looked at */
-	/* read, write and the like */
-	enum { VECTOR, BUFFER, MESSAGE } kind;
-	int out;
-	struct iovec one, *iov, *copy;
-	size_t count, done;
-	struct msghdr msg;
 };
 
 /* In the task's own name, and not in the runtime's: it may be put aside. */
@@ -66,30 +59,35 @@ static long raw(struct call *c, long number, const word *a)
 	return result == -SAFE_ERESTARTSYS ? -ECANCELED : result;
 }
 
+/* With another argument in the place of one. */
+static long raw_with(struct call *c, int i, word value)
+{
+	word a[SAFE_SYSCALL_ARGUMENTS];
+
+	memcpy(a, c->a, sizeof a);
+	a[i] = value;
+	return raw(c, c->number, a);
+}
+
 static long direct(struct call *c)
 {
 	return raw(c, c->number, c->a);
 }
 
-/* Of a call that came back when its task was cancelled. */
-static long was_cancelled(const struct call *c, long result)
+/* In the thread's scope. */
+static long scoped(struct call *c)
 {
-	switch (result) {
-	case -EINTR:
-		return c->number == SYS_close ? 0 : -ECANCELED;	/* it is closed */
-	case -ETIMEDOUT:
-		return -ECANCELED;
-	default:
-		return result;
-	}
+	long result = safe_syscallv(c->number, c->a);
+
+	return result == -1 ? -errno : result;
 }
 
 /* On a thread of its own; for `brief` ns at most, if that is not 0. */
-static long block(struct call *c, long brief)
+static long block_for(struct call *c, int64_t brief)
 {
 	safe_syscall_scope inner = SAFE_SYSCALL_SCOPE_INIT;
+	int64_t until = green_after(brief);
 	struct green *g = c->task;
-	int64_t until;
 	long result;
 
 	if (g->flag)
@@ -98,24 +96,35 @@ static long block(struct call *c, long brief)
 	if (g->refused)
 		return -g->refused;
 	safe_syscall_enter(&g->scope);
-	if (brief) {
-		until = green_now() + brief;
-		safe_syscall_enter(&inner);
+	safe_syscall_enter(&inner);
+	if (brief)
 		safe_syscall_deadline(&inner, &(struct timespec){ until / 1000000000,
 								  until % 1000000000 });
-	}
-	result = safe_syscallv(c->number, c->a);
-	if (result == -1)
-		result = -errno;
-	if (brief)
-		safe_syscall_leave(&inner);
+	result = scoped(c);
+	safe_syscall_leave(&inner);
 	safe_syscall_leave(&g->scope);
 	green_switch(REQUEUE);
-	if (g->flag)
-		result = was_cancelled(c, result);
-	if (result == -SAFE_ERESTARTSYS)
-		result = g->flag ? -ECANCELED : -EINTR;
-	return result;
+	if (result == -EINTR && c->number == SYS_close)
+		return 0;			/* it is closed */
+	if (g->flag && (result == -EINTR || result == -ETIMEDOUT || result == -SAFE_ERESTARTSYS))
+		return -ECANCELED;
+	return result == -SAFE_ERESTARTSYS ? -EINTR : result;
+}
+
+static long block(struct call *c)
+{
+	return block_for(c, 0);
+}
+
+/*
+ * Locks and children can be asked for without waiting, too: most often that is enough.  `i` is the
+ * argument that says so, and `busy` what is returned where it would wait.
+ */
+static long try_first(struct call *c, int i, word value, long busy)
+{
+	long result = raw_with(c, i, value);
+
+	return result == busy ? block(c) : result;
 }
 
 static int is_nonblocking(int fd)
@@ -126,200 +135,183 @@ static int is_nonblocking(int fd)
 }
 
 /* 0: it may be ready; or -errno: EAGAIN as the kernel would say it, ECANCELED... */
-static long await(struct call *c, int fd, short events, const char *where)
+static long await(int fd, short events, const char *where, int64_t *deadline)
 {
 	struct timeval limit = { 0, 0 };
 	socklen_t size = sizeof limit;
-	struct pollfd p = { fd, events, 0 };
-	int result;
+	long result;
 
+	if (fd < 0)
+		return 0;
 	if (is_nonblocking(fd))
 		return -EAGAIN;
-	if (!c->deadline) {
-		c->deadline = NEVER;
-		if (!getsockopt(fd, SOL_SOCKET, events == POLLIN ? SO_RCVTIMEO : SO_SNDTIMEO,
-				&limit, &size) && (limit.tv_sec || limit.tv_usec))
-			c->deadline = green_now() + (int64_t)limit.tv_sec * 1000000000 +
-				(int64_t)limit.tv_usec * 1000;
+	if (!*deadline) {
+		getsockopt(fd, SOL_SOCKET, events == POLLIN ? SO_RCVTIMEO : SO_SNDTIMEO, &limit, &size);
+		*deadline = !limit.tv_sec && !limit.tv_usec ? NEVER :
+			green_after((int64_t)limit.tv_sec * 1000000000 + (int64_t)limit.tv_usec * 1000);
 	}
-	result = green_wait_fds(where, &p, 1, c->deadline);
-	return result > 0 ? 0 : result ? result : -EAGAIN;
-}
-
-static mode_t type_of(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) ? 0 : st.st_mode & S_IFMT;
+	result = green_wait_fd(where, fd, events, *deadline);
+	return result == -ETIMEDOUT ? -EAGAIN : result;
 }
 
 static int is_file(int fd)
 {
-	mode_t type = type_of(fd);
+	struct stat st;
+	mode_t type = fstat(fd, &st) ? 0 : st.st_mode & S_IFMT;
 
 	return type == S_IFREG || type == S_IFBLK || type == S_IFDIR;
 }
 
+static int is_stream(int fd)
+{
+	socklen_t size = sizeof(int);
+	int type = 0;
+
+	return !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) && type == SOCK_STREAM;
+}
+
 /* ---- read, write and the like ---------------------------------------------------- */
 
+/*
+ * First all of it is tried.  When a part has been moved, and more is to be, the rest goes piece
+ * by piece: the iovec is the caller's, and is not written.
+ */
+struct transfer {
+	struct call *call;
+	int fd, out, is_message;	/* else a read or write, which has no flags */
+	long flags;
+	struct msghdr *msg;
+	size_t index, offset;		/* what is next */
+	long done;
+	int64_t deadline;		/* of the socket's own time-out; 0: not looked at */
+};
+
 /* ENOTSOCK: it can't be asked not to wait. */
-static long attempt(struct call *c)
+static long attempt(const struct transfer *t, struct msghdr *msg)
 {
-	word a[SAFE_SYSCALL_ARGUMENTS] = { c->a[0], (word)c->iov, (word)c->count, -1, -1, RWF_NOWAIT };
+	word vector[SAFE_SYSCALL_ARGUMENTS] = { t->fd, (word)msg->msg_iov, (word)msg->msg_iovlen,
+						-1, -1, RWF_NOWAIT };
+	word message[SAFE_SYSCALL_ARGUMENTS] = { t->fd, (word)msg, t->flags | MSG_DONTWAIT };
+	long result = -EOPNOTSUPP;
+
+	if (!t->is_message)
+		result = raw(t->call, t->out ? SYS_pwritev2 : SYS_preadv2, vector);
+	if (result == -EOPNOTSUPP || result == -ENOSYS)
+		result = raw(t->call, t->out ? SYS_sendmsg : SYS_recvmsg, message);
+	return result;
+}
+
+/* So much was moved.  Is there more to be done? */
+static int goes_on(struct transfer *t, long n)
+{
+	const struct iovec *v = t->msg->msg_iov;
+
+	t->done += n;
+	for (t->offset += (size_t)n; t->index < (size_t)t->msg->msg_iovlen; t->index++) {
+		if (t->offset < v[t->index].iov_len)
+			break;
+		t->offset -= v[t->index].iov_len;
+	}
+	if (t->index == (size_t)t->msg->msg_iovlen)
+		return 0;
+	if ((t->flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL)
+		return is_stream(t->fd);
+	return t->out || (!t->is_message && is_file(t->fd));
+}
+
+/* Where the kernel can't be asked not to wait, or a file's part is not in memory. */
+static long slowly(struct transfer *t, const struct iovec *next)
+{
+	struct call *c = t->call;
+	long result = 0;
+
+	if (t->done) {
+		c->number = t->out ? SYS_write : SYS_read;
+		c->a[1] = (word)next->iov_base;
+		c->a[2] = (word)next->iov_len;
+	}
+	if (is_file(t->fd))
+		return block(c);
+	if (is_nonblocking(t->fd))
+		return direct(c);
+	result = await(t->fd, t->out ? POLLOUT : POLLIN, t->out ? "write" : "read", &t->deadline);
+	return result ? result : block(c);
+}
+
+static long transfer(struct transfer *t)
+{
+	const long at_once = MSG_DONTWAIT | MSG_ERRQUEUE | (t->out ? 0 : MSG_OOB);
+	struct iovec next;
+	struct msghdr rest = { .msg_iov = &next, .msg_iovlen = 1 };
 	long result;
 
-	if (c->kind == BUFFER) {
-		memcpy(a, c->a, sizeof a);
-		a[3] |= MSG_DONTWAIT;
-		return raw(c, c->number, a);
-	}
-	if (c->kind == MESSAGE) {
-		memcpy(a, c->a, sizeof a);
-		a[2] |= MSG_DONTWAIT;
-		return raw(c, c->number, a);
-	}
-	result = raw(c, c->out ? SYS_pwritev2 : SYS_preadv2, a);
-	if (result != -EOPNOTSUPP && result != -ENOSYS)
-		return result;
-	c->msg = (struct msghdr){ .msg_iov = c->iov, .msg_iovlen = c->count };
-	a[1] = (word)&c->msg;
-	a[2] = MSG_DONTWAIT;
-	return raw(c, c->out ? SYS_sendmsg : SYS_recvmsg, a);
-}
-
-static int flags_of(const struct call *c)
-{
-	return c->kind == VECTOR ? 0 : (int)c->a[c->kind == BUFFER ? 3 : 2];
-}
-
-/* How much is left. */
-static size_t rest_of(const struct call *c)
-{
-	size_t n = 0, i;
-
-	if (c->kind == BUFFER)
-		return (size_t)c->a[2];
-	for (i = 0; i < c->count; i++)
-		n += c->iov[i].iov_len;
-	return n;
-}
-
-/* So much has been moved: the next attempt is for what is left.  0 or -errno. */
-static long advance(struct call *c, size_t n)
-{
-	c->done += n;
-	if (c->kind == BUFFER) {
-		c->a[1] += (word)n;
-		c->a[2] -= (word)n;
-		c->a[4] = c->out ? c->a[4] : 0;
-		c->a[5] = c->out ? c->a[5] : 0;
-		return 0;
-	}
-	if (!c->copy && c->iov != &c->one) {
-		c->copy = malloc(c->count * sizeof *c->copy);
-		if (!c->copy)
-			return -ENOMEM;
-		memcpy(c->copy, c->iov, c->count * sizeof *c->copy);
-		c->iov = c->copy;
-	}
-	for (; n >= c->iov->iov_len; c->iov++, c->count--)
-		n -= c->iov->iov_len;
-	c->iov->iov_base = (char *)c->iov->iov_base + n;
-	c->iov->iov_len -= n;
-	if (c->kind == MESSAGE) {
-		c->msg = (struct msghdr){ .msg_iov = c->iov, .msg_iovlen = c->count };
-		c->a[1] = (word)&c->msg;
-	} else {
-		c->number = c->out ? SYS_writev : SYS_readv;
-		c->a[1] = (word)c->iov;
-		c->a[2] = (word)c->count;
-	}
-	return 0;
-}
-
-/* Is there more to be done, though so much was moved? */
-static int goes_on(const struct call *c, size_t n, size_t left)
-{
-	if (!n || n >= left)
-		return 0;
-	if (c->out || (flags_of(c) & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL)
-		return 1;
-	return c->kind == VECTOR && is_file((int)c->a[0]);
-}
-
-static long transfer(struct call *c)
-{
-	const char *where = c->out ? "write" : "read";
-	int fd = (int)c->a[0];
-	long result = 0;
-	size_t left;
-
-	while (!result) {
-		result = attempt(c);
-		if (result > 0) {
-			left = rest_of(c);
-			if (!goes_on(c, (size_t)result, left))
-				break;
-			result = advance(c, (size_t)result);
-		} else if (result == -ENOTSOCK && c->kind == VECTOR) {
-			if (is_nonblocking(fd))
-				result = direct(c);
-			else if (is_file(fd) || !(result = await(c, fd, c->out ? POLLOUT : POLLIN, where)))
-				result = block(c, 0);
-			break;
-		} else if (result != -EAGAIN || flags_of(c) & MSG_DONTWAIT) {
-			break;
-		} else if (c->kind == VECTOR && is_file(fd) && !is_nonblocking(fd)) {
-			result = block(c, 0);
-			break;
-		} else {
-			result = await(c, fd, c->out ? POLLOUT : POLLIN, where);
+	do {
+		if (t->done) {
+			next = t->msg->msg_iov[t->index];
+			next.iov_base = (char *)next.iov_base + t->offset;
+			next.iov_len -= t->offset;
 		}
+		result = attempt(t, t->done ? &rest : t->msg);
+		if (!t->is_message && (result == -ENOTSOCK || (result == -EAGAIN && is_file(t->fd))))
+			result = slowly(t, &next);
+		else if (result == -EAGAIN && !(t->flags & at_once) &&
+			 !(result = await(t->fd, t->out ? POLLOUT : POLLIN,
+					  t->out ? "write" : "read", &t->deadline)))
+			continue;
+		if (result <= 0 || !goes_on(t, result))
+			break;
+	} while (1);
+	return t->done ? t->done : result;
+}
+
+static long read_or_write(struct call *c, int out, int is_vector)
+{
+	struct iovec one = { (void *)c->a[1], (size_t)c->a[2] };
+	struct msghdr msg = { .msg_iov = &one, .msg_iovlen = 1 };
+	struct transfer t = { .call = c, .fd = (int)c->a[0], .out = out, .msg = &msg };
+
+	if (is_vector) {
+		msg.msg_iov = (struct iovec *)c->a[1];
+		msg.msg_iovlen = (size_t)c->a[2];
 	}
-	free(c->copy);
-	if (!c->done)
-		return result;
-	return (long)c->done + (result > 0 ? result : 0);
+	return transfer(&t);
 }
 
-static long transfer_vector(struct call *c, int out, int vector)
+static long send_or_receive(struct call *c, int out)
 {
-	c->kind = VECTOR;
-	c->out = out;
-	c->one = (struct iovec){ (void *)c->a[1], (size_t)c->a[2] };
-	c->iov = vector ? (struct iovec *)c->a[1] : &c->one;
-	c->count = vector ? (size_t)c->a[2] : 1;
-	return transfer(c);
+	socklen_t *size = out ? NULL : (socklen_t *)c->a[5];
+	struct iovec one = { (void *)c->a[1], (size_t)c->a[2] };
+	struct msghdr msg = { .msg_name = (void *)c->a[4], .msg_iov = &one, .msg_iovlen = 1 };
+	struct transfer t = { .call = c, .fd = (int)c->a[0], .out = out, .is_message = 1,
+			      .flags = (long)c->a[3], .msg = &msg };
+	long result;
+
+	msg.msg_namelen = out ? (socklen_t)c->a[5] : msg.msg_name && size ? *size : 0;
+	result = transfer(&t);
+	if (result >= 0 && msg.msg_name && size)
+		*size = msg.msg_namelen;
+	return result;
 }
 
-static long transfer_message(struct call *c, int out)
+static long send_or_receive_message(struct call *c, int out)
 {
-	const struct msghdr *msg = (const struct msghdr *)c->a[1];
+	struct transfer t = { .call = c, .fd = (int)c->a[0], .out = out, .is_message = 1,
+			      .flags = (long)c->a[2], .msg = (struct msghdr *)c->a[1] };
 
-	c->kind = MESSAGE;
-	c->out = out;
-	c->iov = msg ? msg->msg_iov : NULL;
-	c->count = msg ? msg->msg_iovlen : 0;
-	return transfer(c);
+	return t.msg ? transfer(&t) : direct(c);
 }
 
-static long transfer_buffer(struct call *c, int out)
-{
-	c->kind = BUFFER;
-	c->out = out;
-	return transfer(c);
-}
-
-/* ---- others that wait for descriptors or for a time ------------------------------------- */
+/* ---- others that wait for descriptors ------------------------------------------------------ */
 
 static long accept_one(struct call *c)
 {
+	int64_t deadline = 0;
 	long result;
 
 	if (is_nonblocking((int)c->a[0]))
 		return direct(c);
-	result = await(c, (int)c->a[0], POLLIN, "accept");
-	return result ? result : block(c, 0);
+	result = await((int)c->a[0], POLLIN, "accept", &deadline);
+	return result ? result : block(c);
 }
 
 /*
@@ -329,175 +321,90 @@ static long accept_one(struct call *c)
 static long connect_one(struct call *c)
 {
 	const struct sockaddr *to = (const struct sockaddr *)c->a[1];
-	socklen_t size = sizeof(int);
-	int type = 0;
+	int64_t deadline = 0;
 	long result;
 
 	if (is_nonblocking((int)c->a[0]))
 		return direct(c);
-	if (!to || (size_t)c->a[2] < sizeof to->sa_family ||
-	    getsockopt((int)c->a[0], SOL_SOCKET, SO_TYPE, &type, &size) ||
-	    type != SOCK_STREAM || (to->sa_family != AF_INET && to->sa_family != AF_INET6))
-		return block(c, 0);
-	result = block(c, 1000000);
+	if (!to || (size_t)c->a[2] < sizeof to->sa_family || !is_stream((int)c->a[0]) ||
+	    (to->sa_family != AF_INET && to->sa_family != AF_INET6))
+		return block(c);
+	result = block_for(c, 1000000);
 	if (result != -EINTR)
 		return result;
-	result = await(c, (int)c->a[0], POLLOUT, "connect");
-	if (result == -EAGAIN)
-		return -EINPROGRESS;
-	return result ? result : block(c, 0);
+	result = await((int)c->a[0], POLLOUT, "connect", &deadline);
+	return !result ? block(c) : result == -EAGAIN ? -EINPROGRESS : result;
 }
 
-static int64_t time_in(const void *timespec)
+/* Looks, and waits until a set of descriptors has something, until there is a result. */
+static long look_until(struct call *c, int set, long number, const word *a, int64_t ns)
 {
-	const __kernel_long_t *t = timespec;
+	int64_t deadline = ns < 0 ? NEVER : green_after(ns);
+	long result = raw(c, number, a), waited = 0;
 
-	return t[0] >= 9000000000LL ? NEVER / 2 : (int64_t)t[0] * 1000000000 + t[1];
-}
-
-static int is_time(const void *timespec)
-{
-	const __kernel_long_t *t = timespec;
-
-	return t[0] >= 0 && t[1] >= 0 && t[1] < 1000000000;
-}
-
-static long sleep_for(const void *timespec, int absolute)
-{
-	if (!is_time(timespec))
-		return -EINVAL;
-	return green_wait_fds("nanosleep", NULL, 0,
-			      time_in(timespec) + (absolute ? 0 : green_now()));
-}
-
-static long sleep_by_clock(struct call *c)
-{
-	int absolute = (int)c->a[1] & TIMER_ABSTIME;
-
-	if (!c->a[2] || (c->a[0] != CLOCK_MONOTONIC && (c->a[0] != CLOCK_REALTIME || absolute)))
-		return block(c, 0);
-	return sleep_for((const void *)c->a[2], absolute);
-}
-
-/* Tries, and waits for descriptors, until there is a result. */
-static long poll_until(struct call *c, const struct pollfd *fds, unsigned int n, long number,
-		       const word *a, int64_t timeout)
-{
-	int64_t deadline = timeout < 0 ? NEVER : timeout + green_now();
-	long result = raw(c, number, a);
-	int ready = 1;
-
-	while (!result && timeout && ready) {
-		ready = green_wait_fds("poll", fds, n, deadline);
-		if (ready < 0)
-			return ready;
-		result = raw(c, number, a);
+	while (!result && ns && !waited) {
+		waited = green_wait_fd("poll", set, POLLIN, deadline);
+		result = waited == -ECANCELED ? waited : raw(c, number, a);
 	}
 	return result;
 }
 
-static long poll_fds(struct call *c, int64_t timeout)
+/* By a set of their own, as the loop has one function for each descriptor. */
+static long poll_fds(struct call *c, int64_t ns)
 {
 	const struct pollfd *fds = (const struct pollfd *)c->a[0];
 	__kernel_long_t now[2] = { 0, 0 };
 	word a[SAFE_SYSCALL_ARGUMENTS] = { c->a[0], c->a[1], (word)now };
 	unsigned int n = (unsigned int)c->a[1], i;
 	long result = raw(c, SYS_ppoll, a);
+	struct epoll_event event;
+	int set;
 
-	if (result || !timeout)
+	if (result || !ns)
 		return result;
-	for (i = 0; i < n; i++)
-		if (fds[i].fd >= 0 && (!fds[i].events || fds[i].events & ~(POLLIN | POLLOUT)))
-			return block(c, 0);
-	return poll_until(c, fds, n, SYS_ppoll, a, timeout);
+	set = epoll_create1(EPOLL_CLOEXEC);
+	for (i = 0; i < n; i++) {
+		event.events = (unsigned short)fds[i].events;
+		if (fds[i].fd >= 0 && epoll_ctl(set, EPOLL_CTL_ADD, fds[i].fd, &event))
+			break;		/* it is there twice */
+	}
+	result = set != -1 && i == n ? look_until(c, set, SYS_ppoll, a, ns) : block(c);
+	if (set != -1)
+		close(set);
+	return result;
 }
 
-static int64_t ms(word timeout)
+static long poll_for_timespec(struct call *c)
 {
-	return (int)timeout < 0 ? -1 : (int64_t)(int)timeout * 1000000;
+	const __kernel_long_t *t = (const __kernel_long_t *)c->a[2];
+
+	if (c->a[3] || (t && (t[0] < 0 || t[1] < 0 || t[1] >= 1000000000)))
+		return block(c);
+	return poll_fds(c, !t ? -1 : t[0] > 1000000000 ? NEVER : (int64_t)t[0] * 1000000000 + t[1]);
 }
 
 static long wait_for_events(struct call *c)
 {
-	struct pollfd p = { (int)c->a[0], POLLIN, 0 };
 	word a[SAFE_SYSCALL_ARGUMENTS] = { c->a[0], c->a[1], c->a[2] };
 
-	return poll_until(c, &p, 1, SYS_epoll_pwait, a, ms(c->a[3]));
-}
-
-/*
- * Locks and children can be asked for without waiting, too: most often that is enough.  `i` is the
- * argument that says so, and `busy` what is returned where it would wait.
- */
-static long try_first(struct call *c, int i, word value, long busy)
-{
-	word a[SAFE_SYSCALL_ARGUMENTS];
-	long result;
-
-	memcpy(a, c->a, sizeof a);
-	a[i] = value;
-	result = raw(c, c->number, a);
-	return result == busy ? block(c, 0) : result;
+	return look_until(c, (int)c->a[0], SYS_epoll_pwait, a, (int64_t)(int)c->a[3] * 1000000);
 }
 
 /* ---- which is which ------------------------------------------------------------------------ */
 
-/* Nothing waits in here, with these arguments. */
-static int is_quick(const struct call *c)
-{
-	int accmode;
-
-	switch (c->number) {
-	case SYS_waitid:
-		return (int)c->a[3] & WNOHANG;
-	case SYS_futex:
-		return ((int)c->a[1] & FUTEX_CMD_MASK) == FUTEX_WAKE;
-	case SYS_openat2: {	/* RESOLVE_CACHED is 32 */
-		const uint64_t *how = (const uint64_t *)c->a[2];
-
-		return how && how[0] & O_NONBLOCK && how[2] & 32;
-	}
-	case SYS_close:		/* of what was written it may wait for a server */
-		accmode = fcntl((int)c->a[0], F_GETFL);
-		return accmode == -1 || (accmode & O_ACCMODE) == O_RDONLY || !is_file((int)c->a[0]);
-	case SYS_getpid: case SYS_gettid: case SYS_getppid: case SYS_getuid: case SYS_geteuid:
-	case SYS_getgid: case SYS_getegid: case SYS_kill: case SYS_tgkill: case SYS_umask:
-	case SYS_socket: case SYS_socketpair: case SYS_bind: case SYS_listen: case SYS_shutdown:
-	case SYS_getsockname: case SYS_getpeername: case SYS_getsockopt: case SYS_setsockopt:
-	case SYS_dup: case SYS_dup3: case SYS_pipe2: case SYS_lseek: case SYS_epoll_create1:
-	case SYS_epoll_ctl: case SYS_eventfd2: case SYS_timerfd_create: case SYS_memfd_create:
-	case SYS_rt_sigprocmask: case SYS_rt_sigaction: case SYS_exit_group: case SYS_execve:
-	case SYS_sched_yield:
-#ifdef SYS_fstat
-	case SYS_fstat:
-#endif
-		return 1;
-	default:
-		return 0;
-	}
-}
-
 static long make(struct call *c)
 {
-	word *a = c->a;
+	const word *a = c->a;
 
 	switch (c->number) {
-	case SYS_read:
-		return transfer_vector(c, 0, 0);
-	case SYS_readv:
-		return transfer_vector(c, 0, 1);
-	case SYS_write:
-		return transfer_vector(c, 1, 0);
-	case SYS_writev:
-		return transfer_vector(c, 1, 1);
-	case SYS_recvfrom:
-		return transfer_buffer(c, 0);
-	case SYS_sendto:
-		return transfer_buffer(c, 1);
-	case SYS_recvmsg:
-		return transfer_message(c, 0);
-	case SYS_sendmsg:
-		return transfer_message(c, 1);
+	case SYS_read: case SYS_readv:
+		return read_or_write(c, 0, c->number == SYS_readv);
+	case SYS_write: case SYS_writev:
+		return read_or_write(c, 1, c->number == SYS_writev);
+	case SYS_recvfrom: case SYS_sendto:
+		return send_or_receive(c, c->number == SYS_sendto);
+	case SYS_recvmsg: case SYS_sendmsg:
+		return send_or_receive_message(c, c->number == SYS_sendmsg);
 #ifdef SYS_accept
 	case SYS_accept:
 #endif
@@ -507,21 +414,16 @@ static long make(struct call *c)
 		return connect_one(c);
 #ifdef SYS_poll
 	case SYS_poll:
-		return poll_fds(c, ms(a[2]));
+		return poll_fds(c, (int64_t)(int)a[2] * 1000000);
 #endif
 	case SYS_ppoll:
-		return a[3] || (a[2] && !is_time((const void *)a[2])) ? block(c, 0) :
-			poll_fds(c, a[2] ? time_in((const void *)a[2]) : -1);
+		return poll_for_timespec(c);
 #ifdef SYS_epoll_wait
 	case SYS_epoll_wait:
 		return wait_for_events(c);
 #endif
 	case SYS_epoll_pwait:
-		return a[4] ? block(c, 0) : wait_for_events(c);
-	case SYS_nanosleep:
-		return a[0] ? sleep_for((const void *)a[0], 0) : direct(c);
-	case SYS_clock_nanosleep:
-		return sleep_by_clock(c);
+		return a[4] ? block(c) : wait_for_events(c);
 	case SYS_flock:
 		return (int)a[1] & LOCK_NB ? direct(c) : try_first(c, 1, a[1] | LOCK_NB, -EWOULDBLOCK);
 	case SYS_wait4:
@@ -529,42 +431,36 @@ static long make(struct call *c)
 	case FCNTL:
 		return (int)a[1] == F_SETLKW ? try_first(c, 1, F_SETLK, -EAGAIN) :
 			(int)a[1] == F_OFD_SETLKW ? try_first(c, 1, F_OFD_SETLK, -EAGAIN) : direct(c);
+	/* of the caller, whichever thread it is on; and what never waits */
 #ifdef SYS_fork
 	case SYS_fork:
 #endif
 	case SYS_clone:
-		return safe_syscallv(c->number, a) == -1 ? -errno : 0;
+		return scoped(c);
+	case SYS_getpid: case SYS_gettid: case SYS_getppid: case SYS_kill: case SYS_tgkill:
+	case SYS_socket: case SYS_socketpair: case SYS_bind: case SYS_listen: case SYS_shutdown:
+	case SYS_getsockname: case SYS_getpeername: case SYS_getsockopt: case SYS_setsockopt:
+	case SYS_dup: case SYS_pipe2: case SYS_lseek: case SYS_eventfd2: case SYS_epoll_create1:
+	case SYS_epoll_ctl: case SYS_rt_sigprocmask: case SYS_rt_sigaction: case SYS_exit_group:
+	case SYS_execve:
+		return direct(c);
 	default:
-		return is_quick(c) ? direct(c) : block(c, 0);
+		return block(c);
 	}
 }
 
-/*
- * Declared as syscall(2) is, and defined with all the words there may be, which every ABI passes in
- * the same places.  Or the compiler might see that nobody passes the last ones: noipa.
- */
-#if SAFE_SYSCALL_ARGUMENTS == 7
-# define SEVENTH(x) , x
-#else
-# define SEVENTH(x)
-#endif
-#if defined __has_attribute
-# if __has_attribute(noipa)
-__attribute__((noipa))
-# endif
-#endif
-long green_syscall_words(long number, word a, word b, word c, word d, word e, word f SEVENTH(word g));
-long green_syscall_words(long number, word a, word b, word c, word d, word e, word f SEVENTH(word g))
+long green_syscall(long number, ...)
 {
-	struct call call = { .task = green_enter("green_syscall"), .number = number,
-			     .a = { a, b, c, d, e, f SEVENTH(g) } };
-	long result = call.task->flag ? -ECANCELED : make(&call);
+	struct call c = { .task = green_enter("green_syscall"), .number = number };
+	long result;
+	va_list ap;
+	int i;
 
-	green_leave(call.task);
+	va_start(ap, number);
+	for (i = 0; i < SAFE_SYSCALL_ARGUMENTS; i++)
+		c.a[i] = va_arg(ap, word);
+	va_end(ap);
+	result = c.task->flag ? -ECANCELED : make(&c);
+	green_leave(c.task);
 	return result < 0 && result >= -4095 ? green_fail((int)-result) : result;
 }
-
-#if defined __GNUC__ && !defined __clang__
-# pragma GCC diagnostic ignored "-Wattribute-alias"
-#endif
-long green_syscall(long number, ...) __attribute__((alias("green_syscall_words")));

@@ -4,18 +4,6 @@
 #include <string.h>
 #include "parts.h"
 
-/* Of one that waits in line, on its stack. */
-struct place {
-	struct green *task;
-	void *item;			/* to be taken, or where to put it */
-	atomic_int done;		/* it was; or -1: closed */
-	struct place *next, **at;	/* at: null when it is not in line any more */
-};
-
-struct line {
-	struct place *first, **last;
-};
-
 struct green_channel {
 	pthread_mutex_t lock;
 	size_t size, capacity, count, begin;
@@ -23,32 +11,6 @@ struct green_channel {
 	struct line senders, receivers;
 	char items[];
 };
-
-static void remove_place(struct line *line, struct place *p)
-{
-	*p->at = p->next;
-	if (p->next)
-		p->next->at = p->at;
-	else
-		line->last = p->at;
-	p->at = NULL;
-}
-
-/*
- * The first in line gets, or gives, its item now, and goes on.  One that was cancelled
- * meanwhile is about to leave, and has a result all the same: this one.
- */
-static void serve(struct line *line, size_t size, void *to, const void *from, int done)
-{
-	struct place *p = line->first;
-	struct green *g = p->task;
-
-	remove_place(line, p);
-	if (done > 0)
-		memcpy(to ? to : p->item, from ? from : p->item, size);
-	atomic_store(&p->done, done);	/* from now on it may be gone */
-	green_claim(g);
-}
 
 green_channel *green_channel_new(size_t size, size_t capacity)
 {
@@ -60,37 +22,16 @@ green_channel *green_channel_new(size_t size, size_t capacity)
 		errno = ENOMEM;
 		return NULL;
 	}
-	pthread_mutex_init(&c->lock, NULL);
+	c->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	c->size = size;
 	c->capacity = capacity;
-	c->senders.last = &c->senders.first;
-	c->receivers.last = &c->receivers.first;
 	return c;
 }
 
-static void unlock_channel(void *channel)
+static void copy(const green_channel *c, void *to, const void *from)
 {
-	pthread_mutex_unlock(&((green_channel *)channel)->lock);
-}
-
-/* Gives the lock up.  Returns 0 or an error. */
-static int wait_in(green_channel *c, struct line *line, struct green *me, void *item,
-		   const char *where)
-{
-	struct place p = { me, item, 0, NULL, line->last };
-
-	*line->last = &p;
-	line->last = &p.next;
-	while (!p.done && !me->flag) {
-		green_wait(where, c, 1, unlock_channel, c);
-		if (p.done)
-			return p.done > 0 ? 0 : EPIPE;
-		pthread_mutex_lock(&c->lock);
-	}
-	if (p.at)
-		remove_place(line, &p);
-	pthread_mutex_unlock(&c->lock);
-	return p.done > 0 ? 0 : p.done ? EPIPE : ECANCELED;
+	if (c->size)
+		memcpy(to, from, c->size);
 }
 
 static char *slot(green_channel *c, size_t i)
@@ -98,85 +39,98 @@ static char *slot(green_channel *c, size_t i)
 	return c->items + (c->begin + i) % c->capacity * c->size;
 }
 
-int green_send(green_channel *c, const void *item)
+/*
+ * Who is first in line gets, or gives, its item now, and goes on.  One that was cancelled
+ * meanwhile is about to leave, and has a result all the same: this one.
+ */
+static int try_send(green_channel *c, const void *item)
 {
-	struct green *me = green_enter("green_send");
-	int error = 0;
+	struct wait *w = c->receivers.first;
+
+	if (c->closed || (!w && c->count == c->capacity))
+		return 0;
+	copy(c, w ? w->item : slot(c, c->count++), item);
+	if (w)
+		green_serve(w, SERVED);
+	return 1;
+}
+
+static int try_receive(green_channel *c, void *item)
+{
+	struct wait *w = c->senders.first;
+
+	if (!w && !c->count)
+		return 0;
+	copy(c, item, c->count ? slot(c, 0) : w->item);
+	if (c->count) {
+		c->begin = (c->begin + 1) % c->capacity;
+		c->count--;
+		if (w)
+			copy(c, slot(c, c->count++), w->item);
+	}
+	if (w)
+		green_serve(w, SERVED);
+	return 1;
+}
+
+static int transfer(green_channel *c, void *item, int out)
+{
+	const char *where = out ? "green_send" : "green_receive";
+	struct green *me = green_enter(where);
+	struct wait w = { .task = me, .item = item };
 
 	pthread_mutex_lock(&c->lock);
-	if (me->flag) {
-		error = ECANCELED;
-	} else if (c->closed) {
-		error = EPIPE;
-	} else if (c->receivers.first) {
-		serve(&c->receivers, c->size, NULL, item, 1);
-	} else if (c->count < c->capacity) {
-		memcpy(slot(c, c->count++), item, c->size);
-	} else {
-		error = wait_in(c, &c->senders, me, (void *)(uintptr_t)item, "green_send");
-		goto unlocked;
-	}
+	if (!me->flag && (out ? try_send(c, item) : try_receive(c, item)))
+		w.done = SERVED;
+	else if (!me->flag && c->closed)
+		w.done = CLOSED;
+	else if (!me->flag)
+		green_line_up(out ? &c->senders : &c->receivers, &w);
 	pthread_mutex_unlock(&c->lock);
-unlocked:
+	if (w.at && !green_wait(&w, where, c, 1)) {
+		pthread_mutex_lock(&c->lock);
+		if (!w.done)
+			green_step_out(&w);
+		pthread_mutex_unlock(&c->lock);
+	}
 	green_leave(me);
-	return error ? green_fail(error) : 0;
+	return w.done == SERVED ? 0 : green_fail(w.done ? EPIPE : ECANCELED);
+}
+
+int green_send(green_channel *c, const void *item)
+{
+	return transfer(c, (void *)(uintptr_t)item, 1);
 }
 
 int green_receive(green_channel *c, void *item)
 {
-	struct green *me = green_enter("green_receive");
-	int error = 0;
-
-	pthread_mutex_lock(&c->lock);
-	if (me->flag) {
-		error = ECANCELED;
-	} else if (c->count) {
-		memcpy(item, slot(c, 0), c->size);
-		c->begin = (c->begin + 1) % c->capacity;
-		c->count--;
-		if (c->senders.first)
-			serve(&c->senders, c->size, slot(c, c->count++), NULL, 1);
-	} else if (c->senders.first) {
-		serve(&c->senders, c->size, item, NULL, 1);
-	} else if (c->closed) {
-		error = EPIPE;
-	} else {
-		error = wait_in(c, &c->receivers, me, item, "green_receive");
-		goto unlocked;
-	}
-	pthread_mutex_unlock(&c->lock);
-unlocked:
-	green_leave(me);
-	return error ? green_fail(error) : 0;
+	return transfer(c, item, 0);
 }
 
 void green_close(green_channel *c)
 {
 	struct green *me = green_enter("green_close");
+	struct wait *w;
 
 	pthread_mutex_lock(&c->lock);
 	c->closed = 1;
-	while (c->senders.first)
-		serve(&c->senders, 0, NULL, NULL, -1);
-	while (c->receivers.first)
-		serve(&c->receivers, 0, NULL, NULL, -1);
+	while ((w = c->senders.first ? c->senders.first : c->receivers.first))
+		green_serve(w, CLOSED);
 	pthread_mutex_unlock(&c->lock);
 	green_leave(me);
 }
 
 void green_channel_free(green_channel *c)
 {
-	const struct place *p;
+	const struct wait *w;
 
 	if (!c)
 		return;
-	pthread_mutex_lock(&c->lock);
-	p = c->senders.first ? c->senders.first : c->receivers.first;
-	if (p)
-		green_die("green_channel_free: task %lu (%p) waits in %s of %p", p->task->number,
-			  (void *)p->task, c->senders.first ? "green_send" : "green_receive",
-			  (void *)c);
+	pthread_mutex_lock(&c->lock);		/* who has served the last one is to be done with it */
+	w = c->senders.first ? c->senders.first : c->receivers.first;
+	if (w)
+		green_die("green_channel_free: task %lu (%p) waits in %s of %p", w->task->number,
+			  (void *)w->task, w->task->where, (void *)c);
 	pthread_mutex_unlock(&c->lock);
-	pthread_mutex_destroy(&c->lock);
 	free(c);
 }

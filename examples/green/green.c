@@ -2,19 +2,19 @@
 /*
  * green.c - tasks, and the threads that run them.  WHY NO TASK IS FORGOTTEN
  *
- * A task that has to wait says so (PREPARING), looks whether it is cancelled, and leaves its
- * stack; what runs next on the thread says that it has (PARKED).  Whoever wants it to go on
- * claims it, by a swap of that state to RUNNING, in which one of all succeeds:
+ * A task that has to wait stands in a line, says that it will wait (PREPARING), looks whether it
+ * is served or cancelled, and leaves its stack; what runs next on the thread says that it has
+ * (PARKED).  Whoever wants it to go on claims it, by a swap of that state to RUNNING, in which
+ * one of all succeeds:
  *
- *	the task		what runs next		who claims
- *	  state = PREPARING	  PREPARING to PARKED	  what it is to see, a flag at least
- *	  is the flag set?	  if that fails:	  PREPARING to RUNNING: no more
+ *	the task		what runs next		who serves or cancels
+ *	  state = PREPARING	  PREPARING to PARKED	  done = what came, or flag = 1
+ *	  done, or flag set?	  if that fails:	  PREPARING to RUNNING: no more
  *	  leave the stack	    queue the task	  PARKED to RUNNING: queue the task
  *
- * Before the first line a cancellation is seen by the task; later the state is seen by who
- * cancels.  Who claims may be late, and find the task in another wait: so all who wait look
- * what has come to them, and wait again if it is nothing.  Who else has something for a task
- * holds the lock with which it went to wait, and which is given up when it is PARKED.
+ * Before the first line what is written is seen by the task; later the state is seen by who
+ * writes.  Who claims may be late, and find the task in another wait: so all who wait look
+ * what has come to them, and wait again if it is nothing.
  *
  * Ready tasks are in the queue of a thread or, from handlers and calls, on a list for all.  A
  * thread without work searches, and then rests: one in the loop, the others asleep.
@@ -30,11 +30,13 @@
  * is seen.  loop_notify() counts for the next step too.  tests/model/green.pml has both.
  */
 #include <sched.h>
+#include <semaphore.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #include "parts.h"
 
@@ -42,40 +44,56 @@
 # define sigev_notify_thread_id _sigev_un._tid
 #endif
 #define TICK 10000000			/* ns of processor time */
-/* in the place of who joins a task */
-#define ENDED ((struct green *)1)
-#define DETACHED ((struct green *)2)
-#define GONE ((struct green *)3)
 
-enum { ALTERNATE = 64 << 10, SLAB = 64, REGULARLY = 64, ROUNDS = 32, PATIENCE = 8 };
-enum { NOBODY, LOOKS, WAITS };			/* who is in the loop */
+enum { ALTERNATE = 64 << 10, THREADS = 1024, REGULARLY = 64, ROUNDS = 32, PATIENCE = 8 };
+enum { NOBODY, LOOKS, RESTS };			/* who is in the loop */
+
+/* A thread of the kernel: one of those that run tasks, or a caller, for calls that block. */
+struct thread {
+	void *sp;			/* of its own stack, while a task runs */
+	struct green *current;
+	struct fiber *left, fiber;
+	struct green *previous;		/* it was left for what runs now; then this is done: */
+	enum after after;
+	int caller, number;
+	int look;			/* into the loop, now */
+	unsigned int turns, turns_at_tick;
+	struct list pinned;		/* put aside by the tick */
+	atomic_flag locked;
+	struct list queue;
+	pthread_t id;
+	sigset_t mask;
+};
 
 struct loop *green_loop;
-atomic_long green_in_loop;
 static struct {
-	atomic_int runs, over, searching, sleeping, polling;
+	atomic_int over, searching, sleeping, polling;
 	atomic_long live, busy;			/* busy: not hopeless */
 	int count, tick;
 	struct thread *threads;
 	sem_t wake;
 	_Atomic(struct green *) injected;	/* the last one first */
-	struct slab {
-		struct slab *next;
-		struct green tasks[SLAB];
-	} *slabs;				/* of all tasks, guarded by the lock */
-	struct list unused;
 	unsigned long number;
-	struct list calls;			/* guarded by call_lock */
-	pthread_cond_t called, gone;
-	int waiting, idle, callers, has_ended;
+	struct list calls;			/* guarded by call_lock, with what follows */
+	pthread_cond_t called;
+	int idle, callers, has_ended;
 	pthread_t ended;
-	uintptr_t text, text_end, stub, stub_end;
+	uintptr_t text, text_end, stub;
+	size_t stub_length;
 	struct sigaction old_tick, old_fault;
 } rt;
+static atomic_int runs;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER, call_lock = PTHREAD_MUTEX_INITIALIZER;
 static __thread struct thread *self __attribute__((tls_model("initial-exec")));
 
-__attribute__((noinline)) struct thread *green_thread(void)
+/* AddressSanitizer is told of each switch, where the program has it. */
+void __sanitizer_start_switch_fiber(void **fake, const void *bottom, size_t size)
+	__attribute__((weak));
+void __sanitizer_finish_switch_fiber(void *fake, const void **bottom, size_t *size)
+	__attribute__((weak));
+
+/* The compiler may not keep what these return: a task goes on on other threads. */
+static __attribute__((noinline)) struct thread *this_thread(void)
 {
 	struct thread *t = self;
 
@@ -115,7 +133,7 @@ int green_fail(int error)
 
 struct green *green_enter(const char *who)
 {
-	struct thread *t = green_thread();
+	struct thread *t = this_thread();
 
 	if (!t || !t->current)
 		green_die("%s: called outside of a task", who);
@@ -131,74 +149,77 @@ void green_leave(struct green *g)
 
 /* ---- queues: a few instructions under a lock ---------------------------------------- */
 
-static void append(struct list *list, struct green *g)
+static int count(struct list *list)
+{
+	return atomic_load_explicit(&list->count, memory_order_relaxed);
+}
+
+void green_append(struct list *list, struct green *g)
 {
 	g->next = NULL;
 	*(list->first ? &list->last->next : &list->first) = g;
 	list->last = g;
+	atomic_store_explicit(&list->count, count(list) + 1, memory_order_relaxed);
 }
 
-static struct green *take_first(struct list *list)
+struct green *green_first(struct list *list)
 {
 	struct green *g = list->first;
 
-	if (g)
+	if (g) {
 		list->first = g->next;
+		atomic_store_explicit(&list->count, count(list) - 1, memory_order_relaxed);
+	}
 	return g;
 }
 
 static void lock_queue(struct thread *t)
 {
-	while (atomic_flag_test_and_set_explicit(&t->queue_lock, memory_order_acquire))
+	while (atomic_flag_test_and_set_explicit(&t->locked, memory_order_acquire))
 		sched_yield();
-}
-
-static void unlock_queue(struct thread *t)
-{
-	atomic_flag_clear_explicit(&t->queue_lock, memory_order_release);
 }
 
 static void push(struct thread *t, struct green *g)
 {
 	lock_queue(t);
-	append(&t->queue, g);
-	atomic_store_explicit(&t->length, atomic_load(&t->length) + 1, memory_order_relaxed);
-	unlock_queue(t);
+	green_append(&t->queue, g);
+	atomic_flag_clear_explicit(&t->locked, memory_order_release);
 }
 
 static struct green *pop(struct thread *t)
 {
 	struct green *g;
 
-	if (!atomic_load_explicit(&t->length, memory_order_relaxed))
+	if (!count(&t->queue))
 		return NULL;
 	lock_queue(t);
-	g = take_first(&t->queue);
-	if (g) {
-		atomic_store_explicit(&t->length, atomic_load(&t->length) - 1, memory_order_relaxed);
-		t->popped++;
-	}
-	unlock_queue(t);
+	g = green_first(&t->queue);
+	atomic_flag_clear_explicit(&t->locked, memory_order_release);
 	return g;
+}
+
+/* One less that sleeps, if any does: it searches from now on. */
+static int take_sleeper(void)
+{
+	int n = atomic_load(&rt.sleeping);
+
+	while (n && !atomic_compare_exchange_weak(&rt.sleeping, &n, n - 1))
+		;
+	if (n)
+		atomic_fetch_add(&rt.searching, 1);
+	return n;
 }
 
 /* Also in handlers. */
 static void wake(void)
 {
-	int n;
-
 	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load(&rt.searching))
 		return;
-	n = atomic_load(&rt.sleeping);
-	while (n && !atomic_compare_exchange_weak(&rt.sleeping, &n, n - 1))
-		;
-	if (n) {
-		atomic_fetch_add(&rt.searching, 1);
+	if (take_sleeper())
 		sem_post(&rt.wake);
-	} else if (atomic_load(&rt.polling) == WAITS) {
+	else if (atomic_load(&rt.polling) == RESTS)
 		loop_notify(green_loop);
-	}
 }
 
 static void inject(struct green *g)
@@ -211,7 +232,7 @@ static void inject(struct green *g)
 
 static void ready(struct green *g)
 {
-	struct thread *t = green_thread();
+	struct thread *t = this_thread();
 
 	if (t->caller) {
 		inject(g);
@@ -233,48 +254,37 @@ static struct green *take(struct thread *t)
 		}
 	}
 	g = !t->pinned.first || t->turns % 2 ? pop(t) : NULL;
-	return g ? g : take_first(&t->pinned);
+	return g ? g : green_first(&t->pinned);
 }
 
+/* A task that is alone in a queue of others will run there in a moment, most often. */
 static int is_work(struct thread *t, int alone)
 {
 	int i;
 
 	for (i = 0; i < rt.count; i++)
-		if (atomic_load(&rt.threads[i].length) > (rt.threads + i == t ? 0 : alone))
+		if (count(&rt.threads[i].queue) > (rt.threads + i == t ? 0 : alone))
 			return 1;
 	return atomic_load(&rt.injected) || atomic_load(&rt.over) || t->pinned.first;
 }
 
-/*
- * A task that is alone in a queue will run there in a moment, most often: it is taken if it has
- * been seen there for a while.
- */
+/* Half of what another thread has. */
 static struct green *steal(struct thread *t)
 {
-	struct thread *v, *seen = NULL;
-	unsigned int popped = 0;
 	struct green *g, *more;
-	int round, since = 0, i, n;
+	struct thread *v;
+	int round, i, n;
 
 	for (round = 0; round < ROUNDS && !atomic_load(&rt.over); round++) {
 		g = take(t);
 		for (i = 0; i < rt.count && !g; i++) {
-			v = &rt.threads[(t->number + round + i) % rt.count];
-			n = atomic_load(&v->length);
-			if (n == 1 && (!seen || v != seen || popped != v->popped)) {
-				if (v == seen || !seen) {
-					seen = v;
-					popped = v->popped;
-					since = round;
-				}
-				continue;
-			}
-			if (n > 1 || (n && round - since > PATIENCE))
+			v = &rt.threads[(t->number + i) % rt.count];
+			n = count(&v->queue);
+			if (n > (round % PATIENCE < PATIENCE - 1))
 				for (g = pop(v); n > 3 && (more = pop(v)); n -= 2)
 					push(t, more);
 		}
-		if (g || !seen)
+		if (g || !is_work(t, 0))
 			return g;
 		sched_yield();
 	}
@@ -291,7 +301,7 @@ static void look_for_deadlock(void)
 	if (atomic_load(&rt.busy) || !atomic_load(&rt.live))
 		return;
 	pthread_mutex_lock(&lock);
-	for (slab = rt.slabs; slab; slab = slab->next) {
+	for (slab = green_slabs; slab; slab = slab->next) {
 		for (g = slab->tasks; g < slab->tasks + SLAB; g++) {
 			if (atomic_load(&g->state) == FREE)
 				continue;
@@ -310,40 +320,37 @@ none:
 	pthread_mutex_unlock(&lock);
 }
 
-static void step(long long timeout)
+/* Into the loop, if nobody is there. */
+static int step(struct thread *t, int who)
 {
-	if (loop_step(green_loop, timeout) < 0 && errno != SAFE_ERESTARTSYS)
+	int nobody = NOBODY, rests = who == RESTS;
+
+	if (!atomic_compare_exchange_strong(&rt.polling, &nobody, who))
+		return 0;
+	if (rests)
+		atomic_fetch_sub(&rt.searching, 1);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (loop_step(green_loop, rests && !is_work(t, 1) ? -1 : 0) < 0 &&
+	    errno != SAFE_ERESTARTSYS)
 		green_die("green: loop_step: %s", strerror(errno));
 	atomic_store(&rt.polling, NOBODY);
+	if (rests)
+		atomic_fetch_add(&rt.searching, 1);
+	return 1;
 }
 
 /* Counted as searching, before and after. */
 static void rest(struct thread *t)
 {
-	int nobody = NOBODY, n;
-
-	if (atomic_compare_exchange_strong(&rt.polling, &nobody, WAITS)) {
-		atomic_fetch_sub(&rt.searching, 1);
-		atomic_thread_fence(memory_order_seq_cst);
-		if (!is_work(t, 1))
-			look_for_deadlock();
-		step(is_work(t, 1) ? 0 : -1);
-		atomic_fetch_add(&rt.searching, 1);
+	look_for_deadlock();
+	if (step(t, RESTS))
 		return;
-	}
 	atomic_fetch_add(&rt.sleeping, 1);
 	atomic_fetch_sub(&rt.searching, 1);
 	atomic_thread_fence(memory_order_seq_cst);
-	if (is_work(t, 1) || !atomic_load(&rt.polling)) {
-		/* unless somebody is about to wake one who sleeps: that may be us */
-		n = atomic_load(&rt.sleeping);
-		while (n && !atomic_compare_exchange_weak(&rt.sleeping, &n, n - 1))
-			;
-		if (n) {
-			atomic_fetch_add(&rt.searching, 1);
-			return;
-		}
-	}
+	/* if somebody is about to wake one who sleeps, that may be us */
+	if ((is_work(t, 1) || !atomic_load(&rt.polling)) && take_sleeper())
+		return;
 	while (sem_wait(&rt.wake))
 		;
 }
@@ -352,11 +359,9 @@ static void rest(struct thread *t)
 static struct green *find(struct thread *t)
 {
 	struct green *g;
-	int nobody = NOBODY;
 
-	if ((t->look || t->turns % REGULARLY == 0) && atomic_load(&green_in_loop) &&
-	    atomic_compare_exchange_strong(&rt.polling, &nobody, LOOKS))
-		step(0);
+	if (t->look || t->turns % REGULARLY == 0)
+		step(t, LOOKS);
 	t->look = 0;
 	if ((g = take(t)))
 		return g;
@@ -389,25 +394,17 @@ static int claim(struct green *g)
 	return was == PARKED;
 }
 
-void green_claim(struct green *g)
+static void park(struct green *g)
 {
-	if (claim(g))
-		ready(g);
-}
-
-static void park(struct thread *t, struct green *g)
-{
-	void (*unlock)(void *) = t->unlock;
-	int preparing = PREPARING, hopeless = g->hopeless, parked;
+	int preparing = PREPARING, hopeless = g->hopeless;
 
 	if (hopeless)
 		atomic_fetch_sub(&rt.busy, 1);
-	parked = atomic_compare_exchange_strong(&g->state, &preparing, PARKED);
-	if (!parked && hopeless)
+	if (atomic_compare_exchange_strong(&g->state, &preparing, PARKED))
+		return;
+	if (hopeless)
 		atomic_fetch_add(&rt.busy, 1);
-	unlock(t->lock);
-	if (!parked)
-		ready(g);
+	ready(g);
 }
 
 static void hand_to_caller(struct green *g);
@@ -416,85 +413,104 @@ static void finish(struct green *g);
 /* On the new stack: what is to become of the task that was left. */
 static __attribute__((noinline)) void arrived(void)
 {
-	struct thread *t = green_thread();
+	struct thread *t = this_thread();
+	struct fiber *here = t->current ? &t->current->fiber : &t->fiber;
 	struct green *g = t->previous;
-	enum after after = t->after;
 
-	green_arriving(t->left, t->current ? &t->current->fiber : &t->fiber);
-	t->after = NOTHING;
-	if (after == REQUEUE)
+	if (__sanitizer_finish_switch_fiber)
+		__sanitizer_finish_switch_fiber(here->fake, &t->left->bottom, &t->left->size);
+	if (t->after == REQUEUE)
 		ready(g);
-	else if (after == PARK)
-		park(t, g);
-	else if (after == CALL)
+	else if (t->after == PARK)
+		park(g);
+	else if (t->after == CALL)
 		hand_to_caller(g);
-	else if (after == PIN)
-		append(&t->pinned, g);
-	else if (after == END)
+	else if (t->after == PIN)
+		green_append(&t->pinned, g);
+	else if (t->after == END)
 		finish(g);
+	t->after = NOTHING;
 	if (t->current) {
 		t->turns++;
 		errno = t->current->error;
 	}
 }
 
-static __attribute__((noinline)) void leave(struct thread *t, enum after after)
+/* To the task that is current now, or to the thread's own stack. */
+static __attribute__((noinline)) void jump(struct thread *t, void **save, struct fiber *left)
 {
+	struct fiber *to = t->current ? &t->current->fiber : &t->fiber;
+
+	t->left = left;
+	if (__sanitizer_start_switch_fiber)
+		__sanitizer_start_switch_fiber(t->after == END ? NULL : &left->fake, to->bottom,
+					       to->size);
+	green_jump(save, t->current ? t->current->sp : t->sp);
+	arrived();
+}
+
+void green_switch(enum after after)
+{
+	struct thread *t = this_thread();
 	struct green *g = t->current;
 
-	if (green_stack_overrun(g->stack))
+	if (g->unguarded && *(long *)(g->stack + green_guard))
 		green_die("green: task %lu (%p) has used up its stack", g->number, (void *)g);
 	g->error = errno;
 	t->previous = g;
 	t->after = after;
 	t->current = t->caller || after == PIN || t->turns % REGULARLY == 0 ? NULL : take(t);
-	t->left = &g->fiber;
-	green_leaving(t->left, t->current ? &t->current->fiber : &t->fiber, after == END);
-	green_jump(&g->sp, t->current ? t->current->sp : t->sp);
+	jump(t, &g->sp, &g->fiber);
 }
 
-void green_switch(enum after after)
+void green_line_up(struct line *line, struct wait *w)
 {
-	leave(green_thread(), after);
-	arrived();
+	w->line = line;
+	w->next = NULL;
+	w->at = line->first ? line->last : &line->first;
+	*w->at = w;
+	line->last = &w->next;
 }
 
-void green_wait(const char *where, const void *object, int hopeless, void (*unlock)(void *),
-		void *with)
+void green_step_out(struct wait *w)
 {
-	struct thread *t = green_thread();
-	struct green *g = t->current;
-	int preparing = PREPARING;
+	*w->at = w->next;
+	*(w->next ? &w->next->at : &w->line->last) = w->at;
+}
+
+void green_serve(struct wait *w, enum done done)
+{
+	struct green *g = w->task;
+
+	green_step_out(w);
+	atomic_store(&w->done, done);
+	if (claim(g))
+		ready(g);
+}
+
+enum done green_wait(struct wait *w, const char *where, const void *object, int hopeless)
+{
+	struct green *g = w->task;
 
 	g->where = where;
 	g->object = object;
 	g->hopeless = hopeless;
-	atomic_store(&g->state, PREPARING);
-	if (g->flag) {
-		atomic_compare_exchange_strong(&g->state, &preparing, RUNNING);
-		unlock(with);
-		return;
+	for (;;) {
+		atomic_store(&g->state, PREPARING);
+		if (atomic_load(&w->done) || g->flag)
+			break;
+		green_switch(PARK);
 	}
-	t->unlock = unlock;
-	t->lock = with;
-	green_switch(PARK);
-}
-
-static void run(struct thread *t, struct green *g)
-{
-	t->current = g;
-	t->left = &t->fiber;
-	green_leaving(t->left, &g->fiber, 0);
-	green_jump(&t->sp, g->sp);
-	arrived();
+	atomic_store(&g->state, RUNNING);
+	return w->done;
 }
 
 /* ---- threads ----------------------------------------------------------------------------- */
 
 static int others_wait(struct thread *t)
 {
-	return t->pinned.first || atomic_load(&t->length) || atomic_load(&rt.injected) ||
-		(atomic_load(&green_in_loop) && atomic_load(&rt.polling) == NOBODY);
+	return t->pinned.first || count(&t->queue) || atomic_load(&rt.injected) ||
+		atomic_load(&rt.polling) == NOBODY;
 }
 
 /*
@@ -507,7 +523,7 @@ static int others_wait(struct thread *t)
 static void on_tick(int signum, siginfo_t *info, void *ucontext)
 {
 	const ucontext_t *uc = ucontext;
-	struct thread *t = green_thread();
+	struct thread *t = this_thread();
 	uintptr_t pc = green_pc(uc);
 	struct green *g = t ? t->current : NULL;
 
@@ -518,11 +534,11 @@ static void on_tick(int signum, siginfo_t *info, void *ucontext)
 		t->turns_at_tick = t->turns;
 		return;
 	}
-	if (atomic_load(&rt.polling) == WAITS)
+	if (atomic_load(&rt.polling) == RESTS)
 		loop_notify(green_loop);	/* it may take some of them */
 	if (g->inside || memcmp(&uc->uc_sigmask, &t->mask, _NSIG / 8) != 0 ||
-	    !green_stack_holds(g->stack, __builtin_frame_address(0)) ||
-	    (pc - rt.text >= rt.text_end - rt.text && pc - rt.stub >= rt.stub_end - rt.stub))
+	    (uintptr_t)__builtin_frame_address(0) - (uintptr_t)g->stack >= STACK + green_guard ||
+	    (pc - rt.text >= rt.text_end - rt.text && pc - rt.stub >= rt.stub_length))
 		return;
 	g->inside = 1;
 	t->look = 1;
@@ -532,71 +548,98 @@ static void on_tick(int signum, siginfo_t *info, void *ucontext)
 
 static void on_fault(int signum, siginfo_t *info, void *ucontext)
 {
-	struct thread *t = green_thread();
+	struct thread *t = this_thread();
+	const struct green *g = t ? t->current : NULL;
 
-	if (t && t->current && green_stack_guards(t->current->stack, info->si_addr))
-		green_die("green: task %lu (%p) has used up its stack", t->current->number,
-			  (void *)t->current);
+	if (g && (uintptr_t)info->si_addr - (uintptr_t)g->stack < green_guard)
+		green_die("green: task %lu (%p) has used up its stack", g->number, (const void *)g);
 	if (rt.old_fault.sa_flags & SA_SIGINFO)
 		rt.old_fault.sa_sigaction(signum, info, ucontext);
 	else
 		sigaction(signum, &rt.old_fault, NULL);	/* and again */
 }
 
-/* Where the user has no timer left a thread does without. */
-static void start_tick(struct thread *t)
+/* For a while it waits for the next call. */
+static struct green *next_call(void)
+{
+	struct timespec t;
+	struct green *g;
+	int late = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += t.tv_nsec >= 900000000;
+	t.tv_nsec = (t.tv_nsec + 100000000) % 1000000000;
+	pthread_mutex_lock(&call_lock);
+	rt.idle++;
+	while (!rt.calls.first && !late && !atomic_load(&rt.over))
+		late = pthread_cond_timedwait(&rt.called, &call_lock, &t);
+	rt.idle--;
+	g = green_first(&rt.calls);
+	pthread_mutex_unlock(&call_lock);
+	return g;
+}
+
+/*
+ * Has a stack on which it can be told that a task has used up its own.  Where the user has no
+ * timer left a thread does without.
+ */
+static void run_tasks(struct thread *t)
 {
 	struct itimerspec spec = { { 0, TICK }, { 0, TICK } };
-	struct sigevent event;
-
-	memset(&event, 0, sizeof event);
-	event.sigev_signo = rt.tick;
-	event.sigev_notify = 4;			/* SIGEV_THREAD_ID */
-	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
-	t->has_timer = !timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &t->timer);
-	if (t->has_timer)
-		timer_settime(t->timer, 0, &spec, NULL);
-}
-
-/* A stack on which it can be told that a task has used up its own. */
-static void begin_thread(struct thread *t)
-{
-	stack_t stack = { .ss_size = ALTERNATE };
-	sigset_t set;
+	struct sigevent event = { .sigev_signo = rt.tick, .sigev_notify = SIGEV_THREAD_ID };
+	char alternate[ALTERNATE];
+	stack_t stack = { .ss_sp = alternate, .ss_size = ALTERNATE }, old_stack;
+	sigset_t set, old_mask;
+	struct green *g;
+	timer_t timer;
+	int has_timer;
 
 	self = t;
-	stack.ss_sp = t->alternate = malloc(ALTERNATE);
-	if (stack.ss_sp)
-		sigaltstack(&stack, &t->old_alternate);
+	sigaltstack(&stack, &old_stack);
 	sigemptyset(&set);
 	sigaddset(&set, rt.tick);
-	pthread_sigmask(t->caller ? SIG_BLOCK : SIG_UNBLOCK, &set, &t->old_mask);
+	pthread_sigmask(t->caller ? SIG_BLOCK : SIG_UNBLOCK, &set, &old_mask);
 	pthread_sigmask(SIG_BLOCK, NULL, &t->mask);
-	if (!t->caller)
-		start_tick(t);
-}
-
-static void end_thread(struct thread *t)
-{
-	if (t->has_timer)
-		timer_delete(t->timer);
-	pthread_sigmask(SIG_SETMASK, &t->old_mask, NULL);
-	if (t->alternate)
-		sigaltstack(&t->old_alternate, NULL);
-	free(t->alternate);
+	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
+	has_timer = !t->caller && !timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer);
+	if (has_timer)
+		timer_settime(timer, 0, &spec, NULL);
+	while ((g = t->caller ? next_call() : find(t))) {
+		t->current = g;
+		jump(t, &t->sp, &t->fiber);
+	}
+	if (has_timer)
+		timer_delete(timer);
+	pthread_sigmask(SIG_SETMASK, &old_mask, NULL);
+	sigaltstack(&old_stack, NULL);
 	self = NULL;
 }
 
-static void *worker(void *arg)
+static void *worker(void *thread)
 {
-	struct thread *t = arg;
-	struct green *g;
-
-	begin_thread(t);
-	while ((g = find(t)))
-		run(t, g);
-	end_thread(t);
+	run_tasks(thread);
 	return NULL;
+}
+
+/* A thread for calls that block.  One that ends joins the one before: no more than one is left. */
+static void *caller(void *unused)
+{
+	struct thread t = { .caller = 1 };
+	pthread_t before;
+	int is_first;
+
+	run_tasks(&t);
+	pthread_mutex_lock(&call_lock);
+	before = rt.ended;
+	is_first = !rt.has_ended;
+	rt.ended = pthread_self();
+	rt.has_ended = 1;
+	rt.callers--;
+	pthread_cond_broadcast(&rt.called);
+	pthread_mutex_unlock(&call_lock);
+	if (!is_first)
+		pthread_join(before, NULL);
+	return unused;
 }
 
 static int start_thread(pthread_t *id, void *(*function)(void *), void *arg)
@@ -611,61 +654,16 @@ static int start_thread(pthread_t *id, void *(*function)(void *), void *arg)
 	return error;
 }
 
-/* For a while it waits for the next call.  With the lock. */
-static struct green *next_call(void)
-{
-	struct timespec t;
-	int late = 0;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += t.tv_nsec >= 900000000;
-	t.tv_nsec = (t.tv_nsec + 100000000) % 1000000000;
-	rt.idle++;
-	while (!rt.calls.first && !late && !atomic_load(&rt.over))
-		late = pthread_cond_timedwait(&rt.called, &call_lock, &t);
-	rt.idle--;
-	rt.waiting -= rt.calls.first != NULL;
-	return take_first(&rt.calls);
-}
-
-/* A thread for calls that block.  One that ends joins the one before: no more than one is left. */
-static void *caller(void *unused)
-{
-	struct thread t = { .caller = 1 };
-	struct green *g;
-	pthread_t before;
-	int is_first;
-
-	begin_thread(&t);
-	pthread_mutex_lock(&call_lock);
-	while ((g = next_call())) {
-		pthread_mutex_unlock(&call_lock);
-		run(&t, g);
-		pthread_mutex_lock(&call_lock);
-	}
-	end_thread(&t);
-	before = rt.ended;
-	is_first = !rt.has_ended;
-	rt.ended = pthread_self();
-	rt.has_ended = 1;
-	if (!--rt.callers)
-		pthread_cond_signal(&rt.gone);
-	pthread_mutex_unlock(&call_lock);
-	if (!is_first)
-		pthread_join(before, NULL);
-	return unused;
-}
-
 static void hand_to_caller(struct green *g)
 {
 	pthread_t id;
 
 	pthread_mutex_lock(&call_lock);
-	g->refused = rt.waiting < rt.idle ? 0 : start_thread(&id, caller, NULL);
+	g->refused = count(&rt.calls) < rt.idle ? 0 : start_thread(&id, caller, NULL);
 	if (!g->refused) {
-		rt.callers += rt.waiting++ >= rt.idle;
-		append(&rt.calls, g);
-		pthread_cond_signal(&rt.called);
+		rt.callers += count(&rt.calls) >= rt.idle;
+		green_append(&rt.calls, g);
+		pthread_cond_broadcast(&rt.called);
 	}
 	pthread_mutex_unlock(&call_lock);
 	if (g->refused)
@@ -674,80 +672,40 @@ static void hand_to_caller(struct green *g)
 
 /* ---- tasks ---------------------------------------------------------------------------------- */
 
-/* Those that are gone are used again as late as can be, so that it is seen if they are joined. */
-static void forget(struct green *g)
-{
-	pthread_mutex_lock(&lock);
-	g->join = GONE;
-	append(&rt.unused, g);
-	rt.unused.count++;
-	pthread_mutex_unlock(&lock);
-}
-
-static int add_slab(void)
-{
-	struct slab *slab = calloc(1, sizeof *slab);
-	int i;
-
-	if (!slab)
-		return -1;
-	pthread_mutex_lock(&lock);
-	slab->next = rt.slabs;
-	rt.slabs = slab;
-	pthread_mutex_unlock(&lock);
-	for (i = 0; i < SLAB; i++) {
-		pthread_mutex_init(&slab->tasks[i].lock, NULL);
-		forget(&slab->tasks[i]);
-	}
-	return 0;
-}
-
 static void begin(void)
 {
 	struct green *g;
 
 	arrived();
-	g = green_thread()->current;
+	g = this_thread()->current;
 	green_leave(g);
 	g->fn(g->arg);
 	green_enter("the end of a task");
-	green_forget_timer(g);
 	green_switch(END);
 }
 
 static struct green *new_task(void (*fn)(void *), void *arg)
 {
-	char *stack = green_stack_new();
-	struct green *g = NULL;
+	struct green *g;
 
 	pthread_mutex_lock(&lock);
-	while (stack && rt.unused.count <= SLAB) {
-		pthread_mutex_unlock(&lock);
-		if (add_slab()) {
-			green_stack_free(stack);
-			stack = NULL;
-		}
-		pthread_mutex_lock(&lock);
-	}
-	if (stack) {
-		rt.unused.count--;
-		g = take_first(&rt.unused);
+	g = green_new();
+	if (g) {
 		g->number = ++rt.number;
+		g->life = ALIVE;
 		atomic_store(&g->state, RUNNING);
 	}
 	pthread_mutex_unlock(&lock);
 	if (!g)
 		return NULL;
-	g->stack = stack;
-	g->sp = green_prepare(green_stack_top(stack), begin);
+	g->sp = green_prepare(g->stack + green_guard + STACK, begin);
 	g->fn = fn;
 	g->arg = arg;
 	g->inside = 1;
 	g->flag = g->error = g->hopeless = 0;
-	g->join = NULL;
+	g->joiner.first = NULL;
 	g->scope = (safe_syscall_scope)SAFE_SYSCALL_SCOPE_INIT;
-	g->armed = g->deadline = NEVER;
-	g->fiber = (struct fiber){ NULL, green_stack_top(stack) - STACK, STACK };
+	g->fiber = (struct fiber){ NULL, g->stack + green_guard, STACK };
 	atomic_fetch_add(&rt.live, 1);
 	atomic_fetch_add(&rt.busy, 1);
 	return g;
@@ -769,18 +727,15 @@ static void all_are_over(void)
 /* Its stack has been left. */
 static void finish(struct green *g)
 {
-	struct green *joins;
-
-	green_stack_free(g->stack);
+	pthread_mutex_lock(&lock);
 	atomic_store(&g->state, FREE);
-	pthread_mutex_lock(&g->lock);
-	joins = g->join;
-	g->join = ENDED;
-	if (joins && joins != DETACHED)
-		green_claim(joins);
-	pthread_mutex_unlock(&g->lock);
-	if (joins == DETACHED)
-		forget(g);
+	if (g->joiner.first)
+		green_serve(g->joiner.first, SERVED);
+	if (g->life == DETACHED)
+		green_free(g);
+	else
+		g->life = ENDED;
+	pthread_mutex_unlock(&lock);
 	atomic_fetch_sub(&rt.busy, 1);
 	if (atomic_fetch_sub(&rt.live, 1) == 1)
 		all_are_over();
@@ -798,43 +753,40 @@ green *green_spawn(void (*fn)(void *), void *arg)
 	return g;
 }
 
-static void unlock_task(void *mutex)
-{
-	pthread_mutex_unlock(mutex);
-}
-
 static void lock_task(struct green *g, const char *who)
 {
 	if (!g)
 		green_die("%s: no task", who);
-	pthread_mutex_lock(&g->lock);
-	if (g->join == GONE || g->join == DETACHED)
+	pthread_mutex_lock(&lock);
+	if (g->life == GONE || g->life == DETACHED)
 		green_die("%s: task %lu (%p) was %s already", who, g->number, (void *)g,
-			  g->join == GONE ? "joined or detached" : "detached");
-	if (g->join && g->join != ENDED)
+			  g->life == GONE ? "joined or detached" : "detached");
+	if (g->joiner.first)
 		green_die("%s: task %lu (%p) is being joined by task %lu", who, g->number,
-			  (void *)g, g->join->number);
+			  (void *)g, g->joiner.first->task->number);
 }
 
 int green_join(green *g)
 {
 	struct green *me = green_enter("green_join");
+	struct wait w = { .task = me };
 	int is_over;
 
 	lock_task(g, "green_join");
 	if (g == me)
 		green_die("green_join: task %lu (%p) joins itself", g->number, (void *)g);
-	while (g->join != ENDED && !me->flag) {
-		g->join = me;
-		green_wait("green_join", g, 1, unlock_task, &g->lock);
-		pthread_mutex_lock(&g->lock);
+	if (g->life != ENDED && !me->flag) {
+		green_line_up(&g->joiner, &w);
+		pthread_mutex_unlock(&lock);
+		green_wait(&w, "green_join", g, 1);
+		pthread_mutex_lock(&lock);
+		if (!w.done)
+			green_step_out(&w);
 	}
-	is_over = g->join == ENDED && !me->flag;
-	if (g->join == me)
-		g->join = NULL;
-	pthread_mutex_unlock(&g->lock);
+	is_over = g->life == ENDED && !me->flag;
 	if (is_over)
-		forget(g);
+		green_free(g);
+	pthread_mutex_unlock(&lock);
 	green_leave(me);
 	return is_over ? 0 : green_fail(ECANCELED);
 }
@@ -842,15 +794,13 @@ int green_join(green *g)
 void green_detach(green *g)
 {
 	struct green *me = green_enter("green_detach");
-	int is_over;
 
 	lock_task(g, "green_detach");
-	is_over = g->join == ENDED;
-	if (!is_over)
-		g->join = DETACHED;
-	pthread_mutex_unlock(&g->lock);
-	if (is_over)
-		forget(g);
+	if (g->life == ENDED)
+		green_free(g);
+	else
+		g->life = DETACHED;
+	pthread_mutex_unlock(&lock);
 	green_leave(me);
 }
 
@@ -878,10 +828,8 @@ int green_cancelled(void)
 void green_yield(void)
 {
 	struct green *me = green_enter("green_yield");
-	struct thread *t = green_thread();
 
-	if (t->turns % REGULARLY == 0 || others_wait(t))
-		green_switch(REQUEUE);
+	green_switch(REQUEUE);
 	green_leave(me);
 }
 
@@ -895,11 +843,9 @@ static int set_handlers(void)
 	struct sigaction tick = { .sa_flags = SA_SIGINFO | SA_RESTART | SA_NODEFER };
 	struct sigaction fault = { .sa_flags = SA_SIGINFO | SA_ONSTACK };
 	const void *stub;
-	size_t length;
 
-	safe_syscall_region(&stub, &length);
+	safe_syscall_region(&stub, &rt.stub_length);
 	rt.stub = (uintptr_t)stub;
-	rt.stub_end = rt.stub + length;
 	rt.text = (uintptr_t)_start;
 	rt.text_end = rt.text ? (uintptr_t)green_jump : 0;
 	tick.sa_sigaction = on_tick;
@@ -911,32 +857,7 @@ static int set_handlers(void)
 	return sigaction(rt.tick, &tick, NULL) || sigaction(SIGSEGV, &fault, &rt.old_fault);
 }
 
-static struct green *start(void (*fn)(void *), void *arg)
-{
-	pthread_condattr_t monotonic;
-	struct green *g;
-
-	memset(&rt.threads, 0, sizeof rt - offsetof(__typeof__(rt), threads));
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&rt.called, &monotonic);
-	pthread_cond_init(&rt.gone, NULL);
-	pthread_condattr_destroy(&monotonic);
-	sem_init(&rt.wake, 0, 0);
-	atomic_store(&rt.over, 0);
-	atomic_store(&rt.searching, 0);
-	atomic_store(&rt.sleeping, 0);
-	if (safe_syscall_init(0) && !safe_syscall_signal())
-		return NULL;
-	green_loop = loop_new();
-	rt.threads = green_loop ? calloc((size_t)rt.count, sizeof *rt.threads) : NULL;
-	if (!rt.threads || !(g = new_task(fn, arg)) || set_handlers())
-		return NULL;
-	g->join = DETACHED;
-	return g;
-}
-
-/* The calling thread is the first. */
+/* The calling thread is the first.  Returns 0 or an error. */
 static int run_all(struct green *first)
 {
 	int n, error = 0;
@@ -955,7 +876,7 @@ static int run_all(struct green *first)
 		pthread_join(rt.threads[n].id, NULL);
 	pthread_mutex_lock(&call_lock);
 	while (rt.callers)
-		pthread_cond_wait(&rt.gone, &call_lock);
+		pthread_cond_wait(&rt.called, &call_lock);
 	pthread_mutex_unlock(&call_lock);
 	if (rt.has_ended)
 		pthread_join(rt.ended, NULL);
@@ -966,33 +887,35 @@ static int run_all(struct green *first)
 
 int green_run(int threads, void (*fn)(void *), void *arg)
 {
-	int stopped = 0, error;
+	int stopped = 0, error = 0;
+	pthread_condattr_t attr;
 	struct green *first;
-	struct slab *slab;
 	cpu_set_t set;
 
-	if (threads < 0 || threads > THREADS_MAX || !fn)
+	if (threads < 0 || threads > THREADS || !fn)
 		return green_fail(EINVAL);
-	if (!atomic_compare_exchange_strong(&rt.runs, &stopped, 1))
+	if (!atomic_compare_exchange_strong(&runs, &stopped, 1))
 		return green_fail(EBUSY);
-	if (!threads)
-		threads = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
-	rt.count = threads;
-	first = start(fn, arg);
-	error = first ? run_all(first) : errno;
-	pthread_cond_destroy(&rt.called);
-	pthread_cond_destroy(&rt.gone);
-	sem_destroy(&rt.wake);
+	memset(&rt, 0, sizeof rt);
+	rt.count = threads || sched_getaffinity(0, sizeof set, &set) ? threads : CPU_COUNT(&set);
+	rt.count += !rt.count;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&rt.called, &attr);
+	sem_init(&rt.wake, 0, 0);
+	green_loop = loop_new();
+	rt.threads = calloc((size_t)rt.count, sizeof *rt.threads);
+	first = new_task(fn, arg);
+	if (!green_loop || !rt.threads || !first ||
+	    (safe_syscall_init(0) && !safe_syscall_signal()) || set_handlers()) {
+		error = errno;
+	} else {
+		first->life = DETACHED;
+		error = run_all(first);
+	}
 	loop_free(green_loop);
 	free(rt.threads);
-	while ((slab = rt.slabs)) {
-		rt.slabs = slab->next;
-		free(slab);
-	}
-	atomic_store(&rt.live, 0);
-	atomic_store(&rt.busy, 0);
-	green_stacks_unmap();
-	green_forget_fds();
-	atomic_store(&rt.runs, 0);
+	green_free_all();
+	atomic_store(&runs, 0);
 	return error ? green_fail(error) : 0;
 }

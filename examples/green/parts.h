@@ -5,21 +5,34 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <time.h>
 #include <safe_syscall.h>
 #include "green.h"
 #include "loop.h"
 
 #define STACK ((size_t)256 << 10)
 #define NEVER INT64_MAX
-#define THREADS_MAX 1024
 
 enum state { FREE, RUNNING, PREPARING, PARKED };	/* of a task: green.c */
-enum after { NOTHING, REQUEUE, PARK, CALL, PIN, END };
+enum life { GONE, ALIVE, DETACHED, ENDED };		/* ended, but not joined */
+enum after { NOTHING, REQUEUE, PARK, CALL, PIN, END };	/* what becomes of one that is left */
+enum done { WAITS, SERVED, CLOSED, LATE };		/* what came of a wait */
+
+/* A task waits in a line: for an item, a descriptor, a time, or another's end. */
+struct wait {
+	struct green *task;
+	void *item;			/* to be taken, or where to put it */
+	short events;
+	atomic_int done;
+	struct line *line;
+	struct wait *next, **at;
+};
+
+struct line {
+	struct wait *first, **last;	/* last: not where it is empty */
+};
 
 struct fiber {				/* what AddressSanitizer knows of a stack */
 	void *fake;
@@ -28,109 +41,67 @@ struct fiber {				/* what AddressSanitizer knows of a stack */
 };
 
 struct green {
-	void *sp;			/* where it goes on; its first member */
-	struct green *next;		/* in a queue */
-	char *stack;			/* its lowest byte */
+	void *sp;			/* where it goes on */
+	struct green *next;		/* in a list */
+	char *stack;			/* its lowest byte, of the guard */
+	int unguarded;			/* it has none */
 	void (*fn)(void *);
 	void *arg;
 	volatile int flag;		/* cancelled; what the stub looks at */
 	volatile int inside;		/* in the runtime, and not to be put aside */
 	int error;			/* its errno, while it does not run */
-	int hopeless;			/* waits for another task */
-	int refused;			/* the error for which it got no thread for its call */
+	int refused;			/* why it got no thread for its call */
 	atomic_int state;
-	pthread_mutex_t lock;		/* of the next one */
-	struct green *join;		/* who waits for its end; or ENDED and so on */
+	enum life life;
+	struct line joiner;
 	const char *where;		/* what it waits in, and for what */
 	const void *object;
+	int hopeless;			/* for another task */
 	unsigned long number;
 	safe_syscall_scope scope;	/* of its calls on a thread of its own */
-	struct loop_timer *timer;	/* and when that is set to fire; guarded by the loop's lock */
-	int64_t armed, deadline;
 	struct fiber fiber;
 };
 
 struct list {
 	struct green *first, *last;
-	int count;			/* where it is counted */
-};
-
-/* A thread of the kernel: one of those that run tasks, or one for a call that blocks. */
-struct thread {
-	void *sp;			/* of its own stack, while a task runs */
-	struct green *current;
-	struct fiber *left;
-	struct green *previous;		/* it was left for what runs now; then this is done: */
-	enum after after;
-	void (*unlock)(void *lock);
-	void *lock;
-	int caller, number;		/* caller: for calls, and without a queue */
-	int look;			/* into the loop, now */
-	unsigned int turns, turns_at_tick;
-	struct list pinned;		/* put aside by the tick */
-	atomic_flag queue_lock;
-	struct list queue;
-	atomic_int length;		/* of the queue */
-	volatile unsigned int popped;	/* so many have left it */
-	int has_timer;
-	timer_t timer;
-	pthread_t id;
-	sigset_t mask, old_mask;
-	char *alternate;
-	stack_t old_alternate;
-	struct fiber fiber;
+	atomic_int count;
 };
 
 extern struct loop *green_loop;
-extern atomic_long green_in_loop;	/* so many tasks wait there */
 
-struct thread *green_thread(void);		/* the compiler may not keep what it returns */
 struct green *green_enter(const char *who);	/* the calling task, now inside; or abort */
 void green_leave(struct green *g);
+int green_fail(int error);
 void green_die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
-
+void green_append(struct list *list, struct green *g);
+struct green *green_first(struct list *list);	/* taken off, or null */
 /* Leaves the processor to others; what comes next is done when the task's stack is left. */
 void green_switch(enum after after);
-/* Waits to be claimed; might come back for no reason. */
-void green_wait(const char *where, const void *object, int hopeless, void (*unlock)(void *),
-		void *lock);
-/* Makes one that waits ready, unless somebody else has. */
-void green_claim(struct green *g);
-int green_fail(int error);
 
-/* stack.c */
-char *green_stack_new(void);
-char *green_stack_top(const char *stack);
-int green_stack_holds(const char *stack, const void *address);
-void green_stack_free(char *stack);
-int green_stack_overrun(const char *stack);
-int green_stack_guards(const char *stack, const void *address);
-void green_stacks_unmap(void);
+/* What guards a line is held for the first three, and not in the last one. */
+void green_line_up(struct line *line, struct wait *w);
+void green_step_out(struct wait *w);
+void green_serve(struct wait *w, enum done done);	/* then it may be gone */
+/* Returns what came of it; WAITS: its task is cancelled, and it may still be in line. */
+enum done green_wait(struct wait *w, const char *where, const void *object, int hopeless);
 
-/* wait.c: times are of CLOCK_MONOTONIC */
-struct pollfd;
+/* wait.c: times are of CLOCK_MONOTONIC.  0: it may be ready; or -ETIMEDOUT, -ECANCELED, ... */
 int64_t green_now(void);
-/* Waits for one of n >= 0 descriptors.  1: something may be ready; 0: it is time; or -errno. */
-int green_wait_fds(const char *where, const struct pollfd *fds, unsigned int n, int64_t deadline);
-void green_forget_timer(struct green *g);
-void green_forget_fds(void);
+int64_t green_after(int64_t ns);
+int green_wait_fd(const char *where, int fd, short events, int64_t deadline);
 
-/* AddressSanitizer is told of each switch.  Elsewhere nothing is left of this. */
-#if defined __has_feature
-# if __has_feature(address_sanitizer)
-#  define __SANITIZE_ADDRESS__ 1
-# endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
-# include <sanitizer/common_interface_defs.h>
-# define green_leaving(from, to, dies) \
-	__sanitizer_start_switch_fiber((dies) ? NULL : &(from)->fake, (to)->bottom, (to)->size)
-# define green_arriving(from, to) \
-	__sanitizer_finish_switch_fiber((to)->fake, &(from)->bottom, &(from)->size)
-#else
-# define green_leaving(from, to, dies) (void)0
-# define green_arriving(from, to) (void)0
-#endif
+/* stack.c: a task and its stack, which belong to each other; guarded by the tasks' lock */
+enum { SLAB = 64 };
+struct slab {
+	struct slab *next;
+	char *stacks;
+	struct green tasks[SLAB];
+};
+extern struct slab *green_slabs;
+extern size_t green_guard;
+struct green *green_new(void);
+void green_free(struct green *g);
+void green_free_all(void);
 
 /* x86_64.S and so on, or context.c */
 void green_jump(void **save, void *to);

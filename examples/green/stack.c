@@ -1,126 +1,105 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stack.c - stacks: memory that is there when it is touched, with a guard at the end
+ * stack.c - tasks and their stacks: memory that is there when it is touched, with a guard
  *
  * The guard is a mark in the page table where the kernel has MADV_GUARD_INSTALL (6.13).  Else it is
  * a mapping of its own, of which there may be few (vm.max_map_count): a stack that comes
- * later has none, which the lowest bit of its address tells.  Its last word is zero, and is
- * looked at when its task is left.
+ * later has none.  Its last word is zero, and is looked at when its task is left.
+ *
+ * Those that are free are used again as late as can be, so that it is seen who joins a task
+ * twice; a few keep their memory.
  */
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include "parts.h"
+#if defined __has_include
+# if __has_include(<valgrind/valgrind.h>)
+#  include <valgrind/valgrind.h>
+# endif
+#endif
+#ifndef VALGRIND_STACK_REGISTER
+# define VALGRIND_STACK_REGISTER(from, to) (void)0
+#endif
 
 #define GUARD_INSTALL 102		/* MADV_..., which not all C libraries name */
 #define POPULATE_READ 22
 
-enum { SLAB = 64, GUARD = 16 << 10, KEPT = 64 };
+enum { GUARD = 16 << 10, KEPT = 64 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static char **idle, **slabs;		/* all that are free, but for the new ones; all mappings */
-static size_t idle_count, slab_count, fresh;	/* fresh: so many of the last slab are new */
-static size_t guard, stride;
-static int marks, no_marks;		/* what the kernel was seen to have */
+struct slab *green_slabs;
+size_t green_guard;
+static struct list hot, cold;
 
-static char *base(const char *stack)
+/* Emulators say yes to all advice, also to read what nobody can. */
+static int set_guard(char *stack)
 {
-	return (char *)((uintptr_t)stack & ~(uintptr_t)1);
+	if (!madvise(stack, green_guard, GUARD_INSTALL) &&
+	    madvise(stack, green_guard, POPULATE_READ))
+		return 0;
+	return mprotect(stack, green_guard, PROT_NONE);
 }
 
-char *green_stack_top(const char *stack)
+static size_t stride(void)
 {
-	return base(stack) + stride;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	green_guard = page > GUARD ? page : GUARD;
+	return STACK + green_guard;
 }
 
 static int add_slab(void)
 {
-	char **more = reallocarray(idle, (slab_count + 1) * SLAB, sizeof *idle);
-	char **all = more ? reallocarray(slabs, slab_count + 1, sizeof *slabs) : NULL;
-	char *slab;
+	struct slab *slab = calloc(1, sizeof *slab);
+	struct green *g;
 
-	idle = more ? more : idle;
-	slabs = all ? all : slabs;
-	guard = (size_t)sysconf(_SC_PAGESIZE) > GUARD ? (size_t)sysconf(_SC_PAGESIZE) : GUARD;
-	stride = STACK + guard;
-	if (!all)
+	if (!slab)
 		return -1;
-	slab = mmap(NULL, SLAB * stride, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-	if (slab == MAP_FAILED)
+	slab->stacks = mmap(NULL, SLAB * stride(), PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+	if (slab->stacks == MAP_FAILED) {
+		free(slab);
 		return -1;
-	madvise(slab, SLAB * stride, MADV_NOHUGEPAGE);
-	slabs[slab_count++] = slab;
-	fresh = SLAB;
+	}
+	madvise(slab->stacks, SLAB * stride(), MADV_NOHUGEPAGE);
+	for (g = slab->tasks; g < slab->tasks + SLAB; g++) {
+		g->stack = slab->stacks + (size_t)(g - slab->tasks) * stride();
+		g->unguarded = set_guard(g->stack);
+		VALGRIND_STACK_REGISTER(g->stack + green_guard, g->stack + stride());
+		green_append(&cold, g);
+	}
+	slab->next = green_slabs;
+	green_slabs = slab;
 	return 0;
 }
 
-static char *new_stack(void)
+struct green *green_new(void)
 {
-	char *stack;
+	struct green *g = green_first(hot.count > KEPT / 2 ? &hot : &cold);
 
-	if (!fresh && add_slab())
-		return NULL;
-	stack = slabs[slab_count - 1] + --fresh * stride;
-	if (!no_marks && !madvise(stack, guard, GUARD_INSTALL)) {
-		/* emulators say yes to all advice */
-		marks = marks || madvise(stack, guard, POPULATE_READ);
-		if (marks)
-			return stack;
-	}
-	no_marks = 1;
-	return mprotect(stack, guard, PROT_NONE) ? stack + 1 : stack;
+	return g || add_slab() ? g : green_first(&cold);
 }
 
-char *green_stack_new(void)
+void green_free(struct green *g)
 {
-	char *stack;
-
-	pthread_mutex_lock(&lock);
-	stack = idle_count ? idle[--idle_count] : new_stack();
-	pthread_mutex_unlock(&lock);
-	return stack;
-}
-
-/* A few keep their memory. */
-void green_stack_free(char *stack)
-{
-	int hot;
-
-	pthread_mutex_lock(&lock);
-	hot = idle_count < KEPT;
-	if (hot)
-		idle[idle_count++] = stack;
-	pthread_mutex_unlock(&lock);
-	if (hot)
+	g->life = GONE;
+	green_append(&hot, g);
+	if (hot.count <= KEPT)
 		return;
-	madvise(base(stack) + guard, STACK, MADV_DONTNEED);
-	pthread_mutex_lock(&lock);
-	idle[idle_count++] = stack;
-	pthread_mutex_unlock(&lock);
+	g = green_first(&hot);
+	madvise(g->stack + green_guard, STACK, MADV_DONTNEED);
+	green_append(&cold, g);
 }
 
-int green_stack_overrun(const char *stack)
+void green_free_all(void)
 {
-	return (uintptr_t)stack & 1 && *(long *)(base(stack) + guard);
-}
+	struct slab *slab;
 
-int green_stack_holds(const char *stack, const void *address)
-{
-	return (uintptr_t)address - (uintptr_t)base(stack) < stride;
-}
-
-int green_stack_guards(const char *stack, const void *address)
-{
-	return (uintptr_t)address - (uintptr_t)base(stack) < guard;
-}
-
-void green_stacks_unmap(void)
-{
-	while (slab_count)
-		munmap(slabs[--slab_count], SLAB * stride);
-	free(slabs);
-	free(idle);
-	slabs = idle = NULL;
-	idle_count = fresh = 0;
+	while ((slab = green_slabs)) {
+		green_slabs = slab->next;
+		munmap(slab->stacks, SLAB * stride());
+		free(slab);
+	}
+	hot.first = cold.first = NULL;
+	hot.count = cold.count = 0;
 }
