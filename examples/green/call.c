@@ -86,8 +86,8 @@ static long scoped(struct call *c)
 static long block_for(struct call *c, int64_t brief)
 {
 	safe_syscall_scope inner = SAFE_SYSCALL_SCOPE_INIT;
-	int64_t until = green_after(brief);
 	struct green *g = c->task;
+	int64_t until;
 	long result;
 
 	if (g->flag)
@@ -97,6 +97,7 @@ static long block_for(struct call *c, int64_t brief)
 		return -g->refused;
 	safe_syscall_enter(&g->scope);
 	safe_syscall_enter(&inner);
+	until = green_after(brief);
 	if (brief)
 		safe_syscall_deadline(&inner, &(struct timespec){ until / 1000000000,
 								  until % 1000000000 });
@@ -108,12 +109,14 @@ static long block_for(struct call *c, int64_t brief)
 		return 0;			/* it is closed */
 	if (g->flag && (result == -EINTR || result == -ETIMEDOUT || result == -SAFE_ERESTARTSYS))
 		return -ECANCELED;
-	return result == -SAFE_ERESTARTSYS ? -EINTR : result;
+	return result;
 }
 
 static long block(struct call *c)
 {
-	return block_for(c, 0);
+	long result = block_for(c, 0);
+
+	return result == -SAFE_ERESTARTSYS ? -EINTR : result;	/* somebody interrupts the thread */
 }
 
 /*
@@ -329,7 +332,9 @@ static long connect_one(struct call *c)
 	if (!to || (size_t)c->a[2] < sizeof to->sa_family || !is_stream((int)c->a[0]) ||
 	    (to->sa_family != AF_INET && to->sa_family != AF_INET6))
 		return block(c);
-	result = block_for(c, 1000000);
+	do
+		result = block_for(c, 1000000);
+	while (result == -SAFE_ERESTARTSYS);	/* not even begun */
 	if (result != -EINTR)
 		return result;
 	result = await((int)c->a[0], POLLOUT, "connect", &deadline);

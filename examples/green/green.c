@@ -56,7 +56,6 @@ struct thread {
 	struct green *previous;		/* it was left for what runs now; then this is done: */
 	enum after after;
 	int caller, number;
-	int look;			/* into the loop, now */
 	unsigned int turns, turns_at_tick;
 	struct list pinned;		/* put aside by the tick */
 	atomic_flag locked;
@@ -360,9 +359,8 @@ static struct green *find(struct thread *t)
 {
 	struct green *g;
 
-	if (t->look || t->turns % REGULARLY == 0)
+	if (t->pinned.first || t->turns % REGULARLY == 0)
 		step(t, LOOKS);
-	t->look = 0;
 	if ((g = take(t)))
 		return g;
 	atomic_fetch_add(&rt.searching, 1);
@@ -407,6 +405,13 @@ static void park(struct green *g)
 	ready(g);
 }
 
+/* An odd turn is for others. */
+static void pin(struct thread *t, struct green *g)
+{
+	green_append(&t->pinned, g);
+	t->turns |= 1;
+}
+
 static void hand_to_caller(struct green *g);
 static void finish(struct green *g);
 
@@ -426,7 +431,7 @@ static __attribute__((noinline)) void arrived(void)
 	else if (t->after == CALL)
 		hand_to_caller(g);
 	else if (t->after == PIN)
-		green_append(&t->pinned, g);
+		pin(t, g);
 	else if (t->after == END)
 		finish(g);
 	t->after = NOTHING;
@@ -541,7 +546,6 @@ static void on_tick(int signum, siginfo_t *info, void *ucontext)
 	    (pc - rt.text >= rt.text_end - rt.text && pc - rt.stub >= rt.stub_length))
 		return;
 	g->inside = 1;
-	t->look = 1;
 	green_switch(PIN);
 	green_leave(g);
 }

@@ -88,6 +88,13 @@ static void date(char *text, size_t size, time_t time)
 	strftime(text, size, "%a, %d %b %Y %H:%M:%S GMT", &tm);
 }
 
+static int is_unchanged(time_t changed, const char *since)
+{
+	struct tm tm;
+
+	return since && strptime(since, "%a, %d %b %Y %T GMT", &tm) && changed <= timegm(&tm);
+}
+
 static void __attribute__((format(printf, 2, 3))) add(struct connection *c, const char *format, ...)
 {
 	size_t left = sizeof c->text - c->length;
@@ -148,7 +155,7 @@ static int reply_file(struct connection *c, int file, const struct stat *st)
 	long n;
 
 	date(changed, sizeof changed, st->st_mtime);
-	if (q->since && !strcmp(q->since, changed)) {
+	if (is_unchanged(st->st_mtime, q->since)) {
 		begin(c, "304 Not Modified");
 		add(c, "Last-Modified: %s\r\n\r\n", changed);
 		return flush(c);
@@ -236,47 +243,45 @@ static int serve_path(struct connection *c)
 	return result;
 }
 
-static void limit_receiving(int s, long long ms)
-{
-	struct timeval limit = { (time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000 + 1) };
-
-	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-}
-
-static long long now_ms(void)
+static long long after(long long ms)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+	return t.tv_sec * 1000LL + t.tv_nsec / 1000000 + ms;
+}
+
+/* Behind what is in the buffer. */
+static long receive(struct connection *c, long long until)
+{
+	long long left = until - after(0);
+	struct timeval limit = { left > 0 ? (time_t)(left / 1000) : 0,
+				 left > 0 ? (suseconds_t)(left % 1000 * 1000 + 1) : 1 };
+
+	setsockopt(c->socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+	return green_syscall(SYS_recvfrom, c->socket, c->buffer + c->filled, HEADER - c->filled, 0,
+			     NULL, NULL);
 }
 
 /* A time for all of a header, however slowly it comes.  Its length; or 0: the end. */
 static size_t read_header(struct connection *c)
 {
-	long long until = 0, left = seconds * 1000LL;
+	long long until = after(seconds * 1000LL);
 	size_t length;
 	long n;
 
 	while (!(length = request_length(c->buffer, c->filled))) {
 		if (c->filled == HEADER)
 			return (size_t)refuse(c, "431 Request Header Fields Too Large");
-		if (c->filled && !until)
-			until = now_ms() + left;
-		if (until) {
-			left = until - now_ms();
-			limit_receiving(c->socket, left > 0 ? left : 0);
-		}
-		n = green_syscall(SYS_recvfrom, c->socket, c->buffer + c->filled,
-				  HEADER - c->filled, 0, NULL, NULL);
+		n = receive(c, until);
 		if (n <= 0 && c->filled && n && errno == EAGAIN)
 			return (size_t)refuse(c, "408 Request Timeout");
 		if (n <= 0)
 			return 0;
+		if (!c->filled)
+			until = after(seconds * 1000LL);
 		c->filled += (size_t)n;
 	}
-	if (until)
-		limit_receiving(c->socket, seconds * 1000LL);
 	return length;
 }
 
@@ -307,7 +312,8 @@ static void serve(void *arg)
 {
 	struct timeval limit = { seconds, 0 };
 	struct connection c;
-	int one = 1, rest = 0;
+	long long until;
+	int one = 1;
 	char item;
 
 	c.socket = (int)(intptr_t)arg;
@@ -315,13 +321,12 @@ static void serve(void *arg)
 	c.q.keep_alive = c.q.is_head = 0;
 	setsockopt(c.socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	setsockopt(c.socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-	limit_receiving(c.socket, seconds * 1000LL);
 	while (serve_request(&c))
 		;
 	/* what it still sends is thrown away, for a while, so that it can read the reply */
 	shutdown(c.socket, SHUT_WR);
-	limit_receiving(c.socket, c.filled ? 1000 : 0);
-	while (rest++ < 64 && green_syscall(SYS_recvfrom, c.socket, c.buffer, HEADER, 0, NULL, NULL) > 0)
+	until = after(c.filled ? 1000 : 0);
+	for (c.filled = 0; receive(&c, until) > 0 && after(0) < until; )
 		;
 	close(c.socket);
 	green_receive(room, &item);

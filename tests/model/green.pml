@@ -241,7 +241,7 @@ init {
 #define PARKED 2
 
 byte state = RUNNING, queued;
-bit flag, given, locked, left_stack, over;
+bit flag, given, left_stack, over;
 
 /* 1: to be queued by who claims */
 inline claim(mine)
@@ -265,45 +265,42 @@ proctype task()
 {
 	bit parked;
 
-	atomic { !locked -> locked = 1 }
 	do
-	:: given || flag -> break
-	:: else ->
+	::
 #ifndef BREAK_PREPARING
 		state = PREPARING;
-		if
-		:: flag -> atomic { if :: state == PREPARING -> state = RUNNING :: else fi }
-			locked = 0
-		:: !flag ->
-#else
-		if
-		:: flag -> locked = 0
-		:: !flag ->
-			state = PREPARING;
 #endif
-			left_stack = 1;
-			atomic {
-				parked = state == PREPARING;
-				if
-				:: parked -> state = PARKED
-				:: else
-				fi
-			}
-			locked = 0;
-			if
-#ifndef BREAK_REQUEUE
-			:: !parked -> enqueue()
-#else
-			:: !parked
-#endif
-			:: parked
-			fi;
-			/* here somebody takes it out of the queue */
-			atomic { queued > 0 -> queued--; left_stack = 0 }
+		if
+		:: given -> break
+		:: !given
 		fi;
-		atomic { !locked -> locked = 1 }
+		if
+		:: flag -> break
+		:: !flag
+		fi;
+#ifdef BREAK_PREPARING
+		state = PREPARING;
+#endif
+		left_stack = 1;
+		atomic {
+			parked = state == PREPARING;
+			if
+			:: parked -> state = PARKED
+			:: else
+			fi
+		}
+		if
+#ifndef BREAK_REQUEUE
+		:: !parked -> enqueue()
+#else
+		:: !parked
+#endif
+		:: parked
+		fi;
+		/* here somebody takes it out of the queue */
+		atomic { queued > 0 -> queued--; left_stack = 0 }
 	od;
-	locked = 0;
+	state = RUNNING;
 	over = 1
 }
 
@@ -311,14 +308,12 @@ proctype gives()
 {
 	bit mine;
 
-	atomic { !locked -> locked = 1 }
 	given = 1;
 	claim(mine);
 	if
 	:: mine -> enqueue()
 	:: else
-	fi;
-	locked = 0
+	fi
 }
 
 proctype cancels()
@@ -336,7 +331,8 @@ proctype cancels()
 proctype judge()
 {
 end:	timeout;
-	assert(G1 || over)
+	assert(G1 || over);
+	assert(G2 || queued == 0)
 }
 
 init {
@@ -345,8 +341,10 @@ init {
 #ifndef NOTHING_GIVEN
 		run gives();
 #endif
+#ifndef NOT_CANCELLED
 		run cancels();
 		run cancels();
+#endif
 		run judge()
 	}
 }
