@@ -40,6 +40,12 @@ uintptr_t green_pc(const void *ucontext)
 	return uc->uc_mcontext.pc;
 #elif defined __x86_64__
 	return (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
+#elif defined __i386__
+	return (uintptr_t)uc->uc_mcontext.gregs[REG_EIP];
+#elif defined __arm__
+	return uc->uc_mcontext.arm_pc;
+#elif defined __loongarch__
+	return uc->uc_mcontext.__pc;
 #else
 # error "where is the program counter?"
 #endif

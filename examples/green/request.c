@@ -104,7 +104,7 @@ static const char *parse_path(struct request *q, char *path)
 		return BAD;
 	n = strlen(q->name);
 	if (!n || q->name[n - 1] == '/')
-		strcpy(q->name + n, "index.html");	/* there is room */
+		memcpy(q->name + n, "index.html", sizeof "index.html");	/* there is room */
 	return NULL;
 }
 
@@ -120,7 +120,8 @@ const char *request_parse(struct request *q, char *text, size_t n)
 	method = take_line(&text);
 	path = method ? strchr(method, ' ') : NULL;
 	version = path ? strchr(path + 1, ' ') : NULL;
-	if (!version || path + 1 == version || strncmp(version, " HTTP/", 6) != 0)
+	if (!version || path + 1 == version || strncmp(version, " HTTP/", 6) != 0 ||
+	    strchr(method, '\r'))
 		return BAD;
 	*path++ = *version++ = 0;
 	if (strcmp(version, "HTTP/1.1") != 0 && strcmp(version, "HTTP/1.0") != 0)
@@ -141,31 +142,36 @@ const char *request_parse(struct request *q, char *text, size_t n)
 
 int request_range(const char *range, long long size, long long *from, long long *to)
 {
-	long long first = 0, last = size - 1;
+	long long first, last = size - 1;
 	char *end;
 
 	*from = 0;
-	*to = last;
+	*to = size - 1;
 	if (!range || strncasecmp(range, "bytes=", 6) != 0)
 		return 0;
 	range += 6;
-	if (*range == '-' && isdigit((unsigned char)range[1])) {
-		first = strtoll(range + 1, &end, 10);	/* the last ones */
-		*from = first < size ? size - first : 0;
-		return *end ? 0 : first && size ? 1 : -1;
+	if (*range == '-') {			/* the last ones */
+		if (!isdigit((unsigned char)range[1]))
+			return 0;
+		first = strtoll(range + 1, &end, 10);
+		first = !first ? size : first < size ? size - first : 0;
+	} else {
+		if (!isdigit((unsigned char)*range))
+			return 0;
+		first = strtoll(range, &end, 10);
+		if (*end++ != '-')
+			return 0;
+		if (isdigit((unsigned char)*end)) {
+			last = strtoll(end, &end, 10);
+			if (last < first)
+				return 0;
+		}
 	}
-	if (!isdigit((unsigned char)*range))
+	if (*end)
 		return 0;
-	first = strtoll(range, &end, 10);
-	if (*end++ != '-')
-		return 0;
-	if (isdigit((unsigned char)*end))
-		last = strtoll(end, &end, 10);
-	else if (!*end)
-		last = first > last ? first : last;
-	if (*end || last < first)
-		return 0;
+	if (first >= size)
+		return -1;
 	*from = first;
 	*to = last < size ? last : size - 1;
-	return first < size ? 1 : -1;
+	return 1;
 }
