@@ -142,11 +142,12 @@ END_TEST
 
 START_TEST(longest)
 {
+	static const char end[] = "/" END;
 	static unsigned char data[HEADER];
 
 	memset(data, 'a', sizeof data);
 	memcpy(data, "GET /", 5);
-	memcpy(data + sizeof data - strlen(END) - 1, "/" END, strlen(END) + 1);
+	memcpy(data + sizeof data - (sizeof end - 1), end, sizeof end - 1);
 	serve(data, sizeof data);
 	ck_assert_uint_eq(request_length((char *)data, sizeof data), sizeof data);
 }

@@ -248,7 +248,7 @@ static long transfer(struct transfer *t)
 	struct msghdr rest = { .msg_iov = &next, .msg_iovlen = 1 };
 	long result;
 
-	do {
+	for (;;) {
 		if (t->done) {
 			next = t->msg->msg_iov[t->index];
 			next.iov_base = (char *)next.iov_base + t->offset;
@@ -263,45 +263,37 @@ static long transfer(struct transfer *t)
 			continue;
 		if (result <= 0 || !goes_on(t, result))
 			break;
-	} while (1);
+	}
 	return t->done ? t->done : result;
 }
 
-static long read_or_write(struct call *c, int out, int is_vector)
+static long read_or_write(struct call *c, int out)
 {
-	struct iovec one = { (void *)c->a[1], (size_t)c->a[2] };
+	word *a = c->a;
+	struct iovec one = { (void *)a[1], (size_t)a[2] };
 	struct msghdr msg = { .msg_iov = &one, .msg_iovlen = 1 };
-	struct transfer t = { .call = c, .fd = (int)c->a[0], .out = out, .msg = &msg };
-
-	if (is_vector) {
-		msg.msg_iov = (struct iovec *)c->a[1];
-		msg.msg_iovlen = (size_t)c->a[2];
-	}
-	return transfer(&t);
-}
-
-static long send_or_receive(struct call *c, int out)
-{
-	socklen_t *size = out ? NULL : (socklen_t *)c->a[5];
-	struct iovec one = { (void *)c->a[1], (size_t)c->a[2] };
-	struct msghdr msg = { .msg_name = (void *)c->a[4], .msg_iov = &one, .msg_iovlen = 1 };
-	struct transfer t = { .call = c, .fd = (int)c->a[0], .out = out, .is_message = 1,
-			      .flags = (long)c->a[3], .msg = &msg };
+	struct transfer t = { .call = c, .fd = (int)a[0], .out = out, .msg = &msg };
+	socklen_t *size = NULL;
 	long result;
 
-	msg.msg_namelen = out ? (socklen_t)c->a[5] : msg.msg_name && size ? *size : 0;
-	result = transfer(&t);
-	if (result >= 0 && msg.msg_name && size)
+	if (c->number == SYS_readv || c->number == SYS_writev) {
+		msg.msg_iov = (struct iovec *)a[1];
+		msg.msg_iovlen = (size_t)a[2];
+	} else if (c->number == SYS_recvfrom || c->number == SYS_sendto) {
+		t.is_message = 1;
+		t.flags = (long)a[3];
+		msg.msg_name = (void *)a[4];
+		size = out || !a[4] ? NULL : (socklen_t *)a[5];
+		msg.msg_namelen = size ? *size : out ? (socklen_t)a[5] : 0;
+	} else if (c->number == SYS_recvmsg || c->number == SYS_sendmsg) {
+		t.is_message = 1;
+		t.flags = (long)a[2];
+		t.msg = (struct msghdr *)a[1];
+	}
+	result = t.msg ? transfer(&t) : direct(c);
+	if (result >= 0 && size)
 		*size = msg.msg_namelen;
 	return result;
-}
-
-static long send_or_receive_message(struct call *c, int out)
-{
-	struct transfer t = { .call = c, .fd = (int)c->a[0], .out = out, .is_message = 1,
-			      .flags = (long)c->a[2], .msg = (struct msghdr *)c->a[1] };
-
-	return t.msg ? transfer(&t) : direct(c);
 }
 
 /* ---- others that wait for descriptors ------------------------------------------------------ */
@@ -324,6 +316,7 @@ static long accept_one(struct call *c)
 static long connect_one(struct call *c)
 {
 	const struct sockaddr *to = (const struct sockaddr *)c->a[1];
+	struct pollfd p = { (int)c->a[0], POLLOUT, 0 };
 	int64_t deadline = 0;
 	long result;
 
@@ -334,8 +327,8 @@ static long connect_one(struct call *c)
 		return block(c);
 	do
 		result = block_for(c, 1000000);
-	while (result == -SAFE_ERESTARTSYS);	/* not even begun */
-	if (result != -EINTR)
+	while (result == -SAFE_ERESTARTSYS && poll(&p, 1, 0) && p.revents & POLLHUP);	/* not begun */
+	if (result != -EINTR && result != -SAFE_ERESTARTSYS)
 		return result;
 	result = await((int)c->a[0], POLLOUT, "connect", &deadline);
 	return !result ? block(c) : result == -EAGAIN ? -EINPROGRESS : result;
@@ -402,14 +395,10 @@ static long make(struct call *c)
 	const word *a = c->a;
 
 	switch (c->number) {
-	case SYS_read: case SYS_readv:
-		return read_or_write(c, 0, c->number == SYS_readv);
-	case SYS_write: case SYS_writev:
-		return read_or_write(c, 1, c->number == SYS_writev);
-	case SYS_recvfrom: case SYS_sendto:
-		return send_or_receive(c, c->number == SYS_sendto);
-	case SYS_recvmsg: case SYS_sendmsg:
-		return send_or_receive_message(c, c->number == SYS_sendmsg);
+	case SYS_read: case SYS_readv: case SYS_recvfrom: case SYS_recvmsg:
+		return read_or_write(c, 0);
+	case SYS_write: case SYS_writev: case SYS_sendto: case SYS_sendmsg:
+		return read_or_write(c, 1);
 #ifdef SYS_accept
 	case SYS_accept:
 #endif

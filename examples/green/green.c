@@ -44,6 +44,7 @@
 # define sigev_notify_thread_id _sigev_un._tid
 #endif
 #define TICK 10000000			/* ns of processor time */
+#define SOON 200000			/* ns: where it can't be put aside, look again */
 
 enum { ALTERNATE = 64 << 10, THREADS = 1024, REGULARLY = 64, ROUNDS = 32, PATIENCE = 8 };
 enum { NOBODY, LOOKS, RESTS };			/* who is in the loop */
@@ -62,6 +63,8 @@ struct thread {
 	struct list queue;
 	pthread_t id;
 	sigset_t mask;
+	int has_soon;
+	timer_t soon;
 };
 
 struct loop *green_loop;
@@ -522,11 +525,12 @@ static int others_wait(struct thread *t)
  * See green_run() in green.h.  The timer's is the thread's processor time: one that rests or
  * blocks gets no signal.  The task is left in this handler, with all its registers in the
  * context, and goes on by returning from it, on this thread: what the interrupted code
- * holds may be an address of the thread's own.  A handler of others has another mask, or
- * another stack.
+ * holds may be an address of the thread's own.  A handler, this one too, has another mask, or
+ * another stack.  Who is in the C library most of the time is met outside of it soon.
  */
 static void on_tick(int signum, siginfo_t *info, void *ucontext)
 {
+	static const struct itimerspec soon = { { 0, 0 }, { 0, SOON } };
 	const ucontext_t *uc = ucontext;
 	struct thread *t = this_thread();
 	uintptr_t pc = green_pc(uc);
@@ -543,9 +547,13 @@ static void on_tick(int signum, siginfo_t *info, void *ucontext)
 		loop_notify(green_loop);	/* it may take some of them */
 	if (g->inside || memcmp(&uc->uc_sigmask, &t->mask, _NSIG / 8) != 0 ||
 	    (uintptr_t)__builtin_frame_address(0) - (uintptr_t)g->stack >= STACK + green_guard ||
-	    (pc - rt.text >= rt.text_end - rt.text && pc - rt.stub >= rt.stub_length))
+	    (pc - rt.text >= rt.text_end - rt.text && pc - rt.stub >= rt.stub_length)) {
+		if (t->has_soon)
+			timer_settime(t->soon, 0, &soon, NULL);
 		return;
+	}
 	g->inside = 1;
+	pthread_sigmask(SIG_SETMASK, &t->mask, NULL);	/* of what runs now */
 	green_switch(PIN);
 	green_leave(g);
 }
@@ -583,20 +591,25 @@ static struct green *next_call(void)
 	return g;
 }
 
-/*
- * Has a stack on which it can be told that a task has used up its own.  Where the user has no
- * timer left a thread does without.
- */
+/* Where the user has no timer left a thread does without. */
+static int new_timer(clockid_t clock, timer_t *timer)
+{
+	struct sigevent event = { .sigev_signo = rt.tick, .sigev_notify = SIGEV_THREAD_ID };
+
+	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
+	return !timer_create(clock, &event, timer);
+}
+
+/* Has a stack on which it can be told that a task has used up its own. */
 static void run_tasks(struct thread *t)
 {
 	struct itimerspec spec = { { 0, TICK }, { 0, TICK } };
-	struct sigevent event = { .sigev_signo = rt.tick, .sigev_notify = SIGEV_THREAD_ID };
 	char alternate[ALTERNATE];
 	stack_t stack = { .ss_sp = alternate, .ss_size = ALTERNATE }, old_stack;
 	sigset_t set, old_mask;
 	struct green *g;
-	timer_t timer;
-	int has_timer;
+	timer_t tick;
+	int has_tick;
 
 	self = t;
 	sigaltstack(&stack, &old_stack);
@@ -604,16 +617,18 @@ static void run_tasks(struct thread *t)
 	sigaddset(&set, rt.tick);
 	pthread_sigmask(t->caller ? SIG_BLOCK : SIG_UNBLOCK, &set, &old_mask);
 	pthread_sigmask(SIG_BLOCK, NULL, &t->mask);
-	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
-	has_timer = !t->caller && !timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer);
-	if (has_timer)
-		timer_settime(timer, 0, &spec, NULL);
+	has_tick = !t->caller && new_timer(CLOCK_THREAD_CPUTIME_ID, &tick);
+	t->has_soon = has_tick && new_timer(CLOCK_MONOTONIC, &t->soon);
+	if (has_tick)
+		timer_settime(tick, 0, &spec, NULL);
 	while ((g = t->caller ? next_call() : find(t))) {
 		t->current = g;
 		jump(t, &t->sp, &t->fiber);
 	}
-	if (has_timer)
-		timer_delete(timer);
+	if (t->has_soon)
+		timer_delete(t->soon);
+	if (has_tick)
+		timer_delete(tick);
 	pthread_sigmask(SIG_SETMASK, &old_mask, NULL);
 	sigaltstack(&old_stack, NULL);
 	self = NULL;
@@ -844,7 +859,7 @@ extern void _start(void) __attribute__((weak));
 /* What may be put aside: see green_run() in green.h.  Then the handlers, and a free signal. */
 static int set_handlers(void)
 {
-	struct sigaction tick = { .sa_flags = SA_SIGINFO | SA_RESTART | SA_NODEFER };
+	struct sigaction tick = { .sa_flags = SA_SIGINFO | SA_RESTART };
 	struct sigaction fault = { .sa_flags = SA_SIGINFO | SA_ONSTACK };
 	const void *stub;
 
