@@ -1044,7 +1044,9 @@ START_TEST(result_or_no_effect)
 	int fds = count_in("/proc/self/fd"), where = _i;
 
 	_i %= 3;
-	rounds = cancels && atoi(cancels) < kind->rounds ? atoi(cancels) : kind->rounds;
+	rounds = scaled(kind->rounds);
+	if (cancels && atoi(cancels) / 4 < rounds)
+		rounds = atoi(cancels) / 4;
 	snprintf(lock_name, sizeof lock_name, "/tmp/check_green.%d.lock", (int)getpid());
 	close(open(lock_name, O_RDWR | O_CREAT, 0600));
 	snprintf(fifo, sizeof fifo, "/tmp/check_green.%d", (int)getpid());

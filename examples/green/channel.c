@@ -87,7 +87,7 @@ static int transfer(green_channel *c, void *item, int out)
 	else if (!me->flag)
 		green_line_up(out ? &c->senders : &c->receivers, &w);
 	pthread_mutex_unlock(&c->lock);
-	if (w.at && !green_wait(&w, where, c, 1)) {
+	if (w.at && !green_wait(&w, where, c)) {
 		pthread_mutex_lock(&c->lock);
 		if (!w.done)
 			green_step_out(&w);

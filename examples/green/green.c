@@ -70,7 +70,7 @@ struct thread {
 struct loop *green_loop;
 static struct {
 	atomic_int over, searching, sleeping, polling;
-	atomic_long live, busy;			/* busy: not hopeless */
+	atomic_long live, busy;			/* busy: not waiting for others */
 	int count, tick;
 	struct thread *threads;
 	sem_t wake;
@@ -307,7 +307,7 @@ static void look_for_deadlock(void)
 		for (g = slab->tasks; g < slab->tasks + SLAB; g++) {
 			if (atomic_load(&g->state) == FREE)
 				continue;
-			if (atomic_load(&g->state) != PARKED || !g->hopeless)
+			if (atomic_load(&g->state) != PARKED || !g->object)
 				goto none;	/* somebody has cancelled it just now */
 			if (n < sizeof line - 100)
 				n += (size_t)snprintf(line + n, sizeof line - n,
@@ -390,14 +390,14 @@ static int claim(struct green *g)
 		if (state != PREPARING && state != PARKED)
 			return 0;
 	} while (!atomic_compare_exchange_weak(&g->state, &state, RUNNING));
-	if (was == PARKED && g->hopeless)
+	if (was == PARKED && g->object)
 		atomic_fetch_add(&rt.busy, 1);
 	return was == PARKED;
 }
 
 static void park(struct green *g)
 {
-	int preparing = PREPARING, hopeless = g->hopeless;
+	int preparing = PREPARING, hopeless = g->object != NULL;
 
 	if (hopeless)
 		atomic_fetch_sub(&rt.busy, 1);
@@ -496,13 +496,12 @@ void green_serve(struct wait *w, enum done done)
 		ready(g);
 }
 
-enum done green_wait(struct wait *w, const char *where, const void *object, int hopeless)
+enum done green_wait(struct wait *w, const char *where, const void *object)
 {
 	struct green *g = w->task;
 
 	g->where = where;
 	g->object = object;
-	g->hopeless = hopeless;
 	for (;;) {
 		atomic_store(&g->state, PREPARING);
 		if (atomic_load(&w->done) || g->flag)
@@ -514,12 +513,6 @@ enum done green_wait(struct wait *w, const char *where, const void *object, int 
 }
 
 /* ---- threads ----------------------------------------------------------------------------- */
-
-static int others_wait(struct thread *t)
-{
-	return t->pinned.first || count(&t->queue) || atomic_load(&rt.injected) ||
-		atomic_load(&rt.polling) == NOBODY;
-}
 
 /*
  * See green_run() in green.h.  The timer's is the thread's processor time: one that rests or
@@ -539,7 +532,7 @@ static void on_tick(int signum, siginfo_t *info, void *ucontext)
 	safe_syscall_hook(signum, info, ucontext);
 	if (!g || t->caller)
 		return;
-	if (t->turns != t->turns_at_tick || !others_wait(t)) {
+	if (t->turns != t->turns_at_tick) {
 		t->turns_at_tick = t->turns;
 		return;
 	}
@@ -721,7 +714,7 @@ static struct green *new_task(void (*fn)(void *), void *arg)
 	g->fn = fn;
 	g->arg = arg;
 	g->inside = 1;
-	g->flag = g->error = g->hopeless = 0;
+	g->flag = g->error = 0;
 	g->joiner.first = NULL;
 	g->scope = (safe_syscall_scope)SAFE_SYSCALL_SCOPE_INIT;
 	g->fiber = (struct fiber){ NULL, g->stack + green_guard, STACK };
@@ -797,7 +790,7 @@ int green_join(green *g)
 	if (g->life != ENDED && !me->flag) {
 		green_line_up(&g->joiner, &w);
 		pthread_mutex_unlock(&lock);
-		green_wait(&w, "green_join", g, 1);
+		green_wait(&w, "green_join", g);
 		pthread_mutex_lock(&lock);
 		if (!w.done)
 			green_step_out(&w);

@@ -73,8 +73,8 @@ int green_sleep(long long ns);
 
 /* green_syscall - make a system call; only the task waits
  * As syscall(2); -1 and ECANCELED: the task is cancelled, and the call had no effect.  (A
- * connect of TCP may go on in the kernel: close the socket.)  Reads, writes, accept, connect,
- * poll and sleeps wait in the loop.  What else may block does so on another thread, where
+ * connect of TCP may go on in the kernel: close the socket.)  Reads, writes, accept, connect
+ * and polls wait in the loop.  What else may block does so on another thread, where
  * gettid() and other calls about the thread itself make little sense.  As for syscall(2), an
  * argument that is wider than an int in the kernel is to be so here. */
 long green_syscall(long number, ...);

@@ -54,9 +54,8 @@ struct green {
 	atomic_int state;
 	enum life life;
 	struct line joiner;
-	const char *where;		/* what it waits in, and for what */
-	const void *object;
-	int hopeless;			/* for another task */
+	const char *where;		/* what it waits in */
+	const void *object;		/* of other tasks, which it waits for; or null */
 	unsigned long number;
 	safe_syscall_scope scope;	/* of its calls on a thread of its own */
 	struct fiber fiber;
@@ -83,7 +82,7 @@ void green_line_up(struct line *line, struct wait *w);
 void green_step_out(struct wait *w);
 void green_serve(struct wait *w, enum done done);	/* then it may be gone */
 /* Returns what came of it; WAITS: its task is cancelled, and it may still be in line. */
-enum done green_wait(struct wait *w, const char *where, const void *object, int hopeless);
+enum done green_wait(struct wait *w, const char *where, const void *object);
 
 /* wait.c: times are of CLOCK_MONOTONIC.  0: it may be ready; or -ETIMEDOUT, -ECANCELED, ... */
 int64_t green_now(void);

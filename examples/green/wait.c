@@ -110,7 +110,7 @@ int green_wait_fd(const char *where, int fd, short events, int64_t deadline)
 	error = begin(&w, fd, deadline, &timer);
 	loop_unlock(green_loop);
 	if (!error)
-		green_wait(&w, where, NULL, 0);
+		green_wait(&w, where, NULL);
 	if (timer || (!error && !w.done)) {
 		loop_lock(green_loop);
 		loop_timer_delete(timer);
