@@ -486,7 +486,7 @@ static void serves(void *unused)
 	long s, i;
 
 	(void)unused;
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < scaled(100); i++) {
 		s = green_syscall(SYS_accept4, listener, NULL, NULL, SOCK_CLOEXEC);
 		ck_assert_int_ge(s, 0);
 		green_detach(spawn(echoes, (void *)(intptr_t)s));
@@ -519,7 +519,7 @@ static void echo_all(void *all)
 
 	listens();
 	green_detach(spawn(serves, NULL));
-	for (i = 0; i < 100; i++)
+	for (i = 0; i < scaled(100); i++)
 		green_detach(spawn(asks, all));
 }
 
@@ -528,7 +528,7 @@ START_TEST(sockets)
 	int all = 0;
 
 	RUN(echo_all, &all);
-	ck_assert_int_eq(all, 100);
+	ck_assert_int_eq(all, scaled(100));
 	close(listener);
 }
 END_TEST

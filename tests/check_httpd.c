@@ -14,6 +14,7 @@
 static char dir[64];
 static int port;
 static pid_t server;
+static int few_files;
 
 /* ---- the server ------------------------------------------------------------------- */
 
@@ -101,7 +102,11 @@ static void free_port(void)
 
 static void run_server(const char *idle)
 {
+	struct rlimit few = { 40, 40 };
 	char path[128], number[16];
+
+	if (few_files)
+		setrlimit(RLIMIT_NOFILE, &few);
 
 	snprintf(path, sizeof path, "%s/www", dir);
 	snprintf(number, sizeof number, "%d", port);
@@ -143,6 +148,12 @@ static void setup(void)
 	getrlimit(RLIMIT_NOFILE, &limit);	/* for many_idle */
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
+	start("30");
+}
+
+static void setup_poor(void)
+{
+	few_files = 1;
 	start("30");
 }
 
@@ -254,6 +265,9 @@ START_TEST(files)
 	ck_assert_ptr_ne(p, NULL);
 	snprintf(line, sizeof line, "If-Modified-Since: %.29s\r\n", p + 15);
 	expect("GET /", line, 304, "");
+	expect("GET /", "If-Modified-Since: Sat, 01 Jan 2000 00:00:00 GMT\r\n", 200, "hello\n");
+	expect("GET /", "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n", 304, "");
+	expect("GET /", "If-Modified-Since: yesterday\r\n", 200, "hello\n");
 	expect("HEAD /", "", 200, "");
 	ck_assert_ptr_ne(strstr(reply, "Content-Length: 6\r\n"), NULL);
 	expect("GET /sub/", "", 200, "below\n");
@@ -286,6 +300,8 @@ START_TEST(ranges)
 	expect("GET /empty", "Range: bytes=0-\r\n", 416, NULL);
 	expect("GET /digits", "Range: bytes=4-2\r\n", 200, "0123456789");
 	expect("GET /digits", "Range: bytes=x\r\n", 200, "0123456789");
+	expect("GET /digits", "Range: bytes=-2-1\r\n", 200, "0123456789");
+	expect("GET /digits", "Range: bytes=1-2,4-5\r\n", 200, "0123456789");
 	expect("GET /digits", "Range: bytes=1-2\r\nIf-Range: yesterday\r\n", 200, "0123456789");
 	expect("HEAD /digits", "Range: bytes=2-4\r\n", 206, "");
 }
@@ -522,6 +538,25 @@ START_TEST(many_idle)
 }
 END_TEST
 
+/* More than it may have open: others wait until there is room. */
+START_TEST(no_descriptors)
+{
+	int s[100], i;
+
+	for (i = 0; i < 100; i++)
+		s[i] = dial();
+	say(s[0], ONE);
+	ck_assert_int_gt(recv(s[0], reply, sizeof reply, 0), 0);
+	ck_assert_int_eq(status_of(reply), 200);
+	say(s[99], ONE);
+	for (i = 0; i < 99; i++)
+		close(s[i]);
+	ck_assert_int_gt(recv(s[99], reply, sizeof reply, 0), 0);
+	ck_assert_int_eq(status_of(reply), 200);
+	close(s[99]);
+}
+END_TEST
+
 /* ---- arguments --------------------------------------------------------------------------- */
 
 static int run(char *line, ...)
@@ -581,7 +616,7 @@ int main(void)
 {
 	Suite *suite = suite_create("httpd");
 	TCase *tc = tcase_create("server"), *impatient = tcase_create("impatient");
-	TCase *alone = tcase_create("arguments");
+	TCase *alone = tcase_create("arguments"), *poor = tcase_create("poor");
 
 	limit_time(tc, 120);
 	limit_time(impatient, 120);
@@ -600,9 +635,13 @@ int main(void)
 	tcase_add_test(tc, many_idle);
 	tcase_add_checked_fixture(impatient, setup_impatient, teardown);
 	tcase_add_test(impatient, idle_ones_end);
+	limit_time(poor, 60);
+	tcase_add_checked_fixture(poor, setup_poor, teardown);
+	tcase_add_test(poor, no_descriptors);
 	tcase_add_test(alone, arguments);
 	suite_add_tcase(suite, tc);
 	suite_add_tcase(suite, impatient);
+	suite_add_tcase(suite, poor);
 	suite_add_tcase(suite, alone);
 	return run_suite(suite);
 }

@@ -42,6 +42,12 @@
 
 typedef safe_syscall_word word;
 
+/* Not by sign: a word may be wider. */
+static word word_of(const void *p)
+{
+	return (word)(uintptr_t)p;
+}
+
 struct call {
 	struct green *task;
 	long number;
@@ -192,9 +198,9 @@ struct transfer {
 /* ENOTSOCK: it can't be asked not to wait. */
 static long attempt(const struct transfer *t, struct msghdr *msg)
 {
-	word vector[SAFE_SYSCALL_ARGUMENTS] = { t->fd, (word)msg->msg_iov, (word)msg->msg_iovlen,
+	word vector[SAFE_SYSCALL_ARGUMENTS] = { t->fd, word_of(msg->msg_iov), (word)msg->msg_iovlen,
 						-1, -1, RWF_NOWAIT };
-	word message[SAFE_SYSCALL_ARGUMENTS] = { t->fd, (word)msg, t->flags | MSG_DONTWAIT };
+	word message[SAFE_SYSCALL_ARGUMENTS] = { t->fd, word_of(msg), t->flags | MSG_DONTWAIT };
 	long result = -EOPNOTSUPP;
 
 	if (!t->is_message)
@@ -230,7 +236,7 @@ static long slowly(struct transfer *t, const struct iovec *next)
 
 	if (t->done) {
 		c->number = t->out ? SYS_write : SYS_read;
-		c->a[1] = (word)next->iov_base;
+		c->a[1] = word_of(next->iov_base);
 		c->a[2] = (word)next->iov_len;
 	}
 	if (is_file(t->fd))
@@ -334,15 +340,26 @@ static long connect_one(struct call *c)
 	return !result ? block(c) : result == -EAGAIN ? -EINPROGRESS : result;
 }
 
+/* Does not wait, but a tick's signal may make the kernel say EINTR. */
+static long look(struct call *c, long number, const word *a)
+{
+	long result;
+
+	do
+		result = raw(c, number, a);
+	while (result == -EINTR);
+	return result;
+}
+
 /* Looks, and waits until a set of descriptors has something, until there is a result. */
 static long look_until(struct call *c, int set, long number, const word *a, int64_t ns)
 {
 	int64_t deadline = ns < 0 ? NEVER : green_after(ns);
-	long result = raw(c, number, a), waited = 0;
+	long result = look(c, number, a), waited = 0;
 
 	while (!result && ns && !waited) {
 		waited = green_wait_fd("poll", set, POLLIN, deadline);
-		result = waited == -ECANCELED ? waited : raw(c, number, a);
+		result = waited == -ECANCELED ? waited : look(c, number, a);
 	}
 	return result;
 }
@@ -352,9 +369,9 @@ static long poll_fds(struct call *c, int64_t ns)
 {
 	const struct pollfd *fds = (const struct pollfd *)c->a[0];
 	__kernel_long_t now[2] = { 0, 0 };
-	word a[SAFE_SYSCALL_ARGUMENTS] = { c->a[0], c->a[1], (word)now };
+	word a[SAFE_SYSCALL_ARGUMENTS] = { c->a[0], c->a[1], word_of(now) };
 	unsigned int n = (unsigned int)c->a[1], i;
-	long result = raw(c, SYS_ppoll, a);
+	long result = look(c, SYS_ppoll, a);
 	struct epoll_event event;
 	int set;
 

@@ -437,6 +437,7 @@ int main(int argc, char **argv)
 	struct sigaction sa = { .sa_handler = on_term, .sa_flags = SA_RESTART };
 	struct rlimit limit;
 	int threads = 0, option;
+	long most;
 
 	opterr = 0;
 	while ((option = getopt(argc, argv, "t:a:p:k:")) != -1) {
@@ -463,7 +464,8 @@ int main(int argc, char **argv)
 	limit.rlim_cur = limit.rlim_max < MOST ? limit.rlim_max : MOST;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	signal(SIGPIPE, SIG_IGN);
-	room = green_channel_new(1, (size_t)limit.rlim_cur / 4 * 3);	/* the others are for files */
+	most = ((long)limit.rlim_cur - listener) / 4 * 3;	/* the others are for files */
+	room = green_channel_new(1, most > 0 ? (size_t)most : 1);
 	if (!room || green_run(threads, run, NULL))
 		fail(1, "%s", strerror(errno));
 	green_channel_free(room);

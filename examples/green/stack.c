@@ -34,9 +34,13 @@ static struct list hot, cold;
 /* Emulators say yes to all advice, also to read what nobody can. */
 static int set_guard(char *stack)
 {
-	if (!madvise(stack, green_guard, GUARD_INSTALL) &&
-	    madvise(stack, green_guard, POPULATE_READ))
-		return 0;
+	static int has_marks;
+
+	if (!madvise(stack, green_guard, GUARD_INSTALL)) {
+		has_marks = has_marks || madvise(stack, green_guard, POPULATE_READ);
+		if (has_marks)
+			return 0;
+	}
 	return mprotect(stack, green_guard, PROT_NONE);
 }
 
@@ -64,7 +68,6 @@ static int add_slab(void)
 	madvise(slab->stacks, SLAB * stride(), MADV_NOHUGEPAGE);
 	for (g = slab->tasks; g < slab->tasks + SLAB; g++) {
 		g->stack = slab->stacks + (size_t)(g - slab->tasks) * stride();
-		g->unguarded = set_guard(g->stack);
 		VALGRIND_STACK_REGISTER(g->stack + green_guard, g->stack + stride());
 		green_append(&cold, g);
 	}
@@ -77,7 +80,11 @@ struct green *green_new(void)
 {
 	struct green *g = green_first(hot.count > KEPT / 2 ? &hot : &cold);
 
-	return g || add_slab() ? g : green_first(&cold);
+	if (!g && !add_slab())
+		g = green_first(&cold);
+	if (g && !g->number)		/* the first time */
+		g->unguarded = set_guard(g->stack);
+	return g;
 }
 
 void green_free(struct green *g)
