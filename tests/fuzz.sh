@@ -28,7 +28,7 @@ fuzz() {
 	mkdir -p "$work/$name.corpus"
 	# What was found once comes first.
 	# shellcheck disable=SC2001 # each two characters
-	cat "$srcdir"/tests/*.corpus | grep -v '^#' | while read -r kind hex; do
+	grep -hv '^#' "$srcdir"/tests/*.corpus | while read -r kind hex; do
 		[ "$kind" != "$name" ] ||
 			printf '%b' "$(echo "$hex" | sed 's/../\\x&/g')" \
 				>"$work/$name.corpus/$(echo "$hex" | cksum | tr ' ' -)"
