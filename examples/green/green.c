@@ -362,7 +362,7 @@ static struct green *find(struct thread *t)
 {
 	struct green *g;
 
-	if (t->pinned.first || t->turns % REGULARLY == 0)
+	if ((t->pinned.first || t->turns % REGULARLY == 0) && atomic_load(&green_in_loop))
 		step(t, LOOKS);
 	if ((g = take(t)))
 		return g;
@@ -502,13 +502,13 @@ enum done green_wait(struct wait *w, const char *where, const void *object)
 
 	g->where = where;
 	g->object = object;
-	for (;;) {
+	while (!atomic_load(&w->done) && !g->flag) {
 		atomic_store(&g->state, PREPARING);
 		if (atomic_load(&w->done) || g->flag)
-			break;
-		green_switch(PARK);
+			atomic_store(&g->state, RUNNING);
+		else
+			green_switch(PARK);
 	}
-	atomic_store(&g->state, RUNNING);
 	return w->done;
 }
 

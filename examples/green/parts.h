@@ -67,6 +67,7 @@ struct list {
 };
 
 extern struct loop *green_loop;
+extern atomic_int green_in_loop;	/* so many tasks wait there */
 
 struct green *green_enter(const char *who);	/* the calling task, now inside; or abort */
 void green_leave(struct green *g);

@@ -25,7 +25,7 @@
 #define GUARD_INSTALL 102		/* MADV_..., which not all C libraries name */
 #define POPULATE_READ 22
 
-enum { GUARD = 16 << 10, KEPT = 64 };
+enum { GUARD = 16 << 10, KEPT = 256 };
 
 struct slab *green_slabs;
 size_t green_guard;

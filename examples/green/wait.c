@@ -11,6 +11,7 @@
 
 enum { DESCRIPTORS = 1 << 20 };		/* more than that no process has: fs.nr_open */
 
+atomic_int green_in_loop;
 static struct line lines[1 + DESCRIPTORS];	/* [0] is for a time only */
 
 int64_t green_now(void)
@@ -109,8 +110,10 @@ int green_wait_fd(const char *where, int fd, short events, int64_t deadline)
 	loop_lock(green_loop);
 	error = begin(&w, fd, deadline, &timer);
 	loop_unlock(green_loop);
+	atomic_fetch_add(&green_in_loop, 1);
 	if (!error)
 		green_wait(&w, where, NULL);
+	atomic_fetch_sub(&green_in_loop, 1);
 	if (timer || (!error && !w.done)) {
 		loop_lock(green_loop);
 		loop_timer_delete(timer);
