@@ -248,7 +248,7 @@ END_TEST
 struct stream {
 	green_channel *c;
 	int count;
-	long long sum;
+	long sum;
 };
 
 static void sends(void *arg)

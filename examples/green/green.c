@@ -44,7 +44,8 @@
 # define sigev_notify_thread_id _sigev_un._tid
 #endif
 #define TICK 10000000			/* ns of processor time */
-#define SOON 200000			/* ns: where it can't be put aside, look again */
+#define SOON 200000			/* ns: where it can't be put aside, look again; in a tick */
+#define TRIES 16			/* no more often, or slow machines would do nothing else */
 
 enum { ALTERNATE = 64 << 10, THREADS = 1024, REGULARLY = 64, ROUNDS = 32, PATIENCE = 8 };
 enum { NOBODY, LOOKS, RESTS };			/* who is in the loop */
@@ -63,7 +64,7 @@ struct thread {
 	struct list queue;
 	pthread_t id;
 	sigset_t mask;
-	int has_soon;
+	int has_soon, tries;
 	timer_t soon;
 };
 
@@ -532,6 +533,8 @@ static void on_tick(int signum, siginfo_t *info, void *ucontext)
 	safe_syscall_hook(signum, info, ucontext);
 	if (!g || t->caller)
 		return;
+	if (info->si_value.sival_int == TICK)
+		t->tries = 0;
 	if (t->turns != t->turns_at_tick) {
 		t->turns_at_tick = t->turns;
 		return;
@@ -541,7 +544,7 @@ static void on_tick(int signum, siginfo_t *info, void *ucontext)
 	if (g->inside || memcmp(&uc->uc_sigmask, &t->mask, _NSIG / 8) != 0 ||
 	    (uintptr_t)__builtin_frame_address(0) - (uintptr_t)g->stack >= STACK + green_guard ||
 	    (pc - rt.text >= rt.text_end - rt.text && pc - rt.stub >= rt.stub_length)) {
-		if (t->has_soon)
+		if (t->has_soon && t->tries++ < TRIES)
 			timer_settime(t->soon, 0, &soon, NULL);
 		return;
 	}
@@ -585,10 +588,11 @@ static struct green *next_call(void)
 }
 
 /* Where the user has no timer left a thread does without. */
-static int new_timer(clockid_t clock, timer_t *timer)
+static int new_timer(clockid_t clock, int value, timer_t *timer)
 {
 	struct sigevent event = { .sigev_signo = rt.tick, .sigev_notify = SIGEV_THREAD_ID };
 
+	event.sigev_value.sival_int = value;
 	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
 	return !timer_create(clock, &event, timer);
 }
@@ -610,8 +614,8 @@ static void run_tasks(struct thread *t)
 	sigaddset(&set, rt.tick);
 	pthread_sigmask(t->caller ? SIG_BLOCK : SIG_UNBLOCK, &set, &old_mask);
 	pthread_sigmask(SIG_BLOCK, NULL, &t->mask);
-	has_tick = !t->caller && new_timer(CLOCK_THREAD_CPUTIME_ID, &tick);
-	t->has_soon = has_tick && new_timer(CLOCK_MONOTONIC, &t->soon);
+	has_tick = !t->caller && new_timer(CLOCK_THREAD_CPUTIME_ID, TICK, &tick);
+	t->has_soon = has_tick && new_timer(CLOCK_MONOTONIC, SOON, &t->soon);
 	if (has_tick)
 		timer_settime(tick, 0, &spec, NULL);
 	while ((g = t->caller ? next_call() : find(t))) {
