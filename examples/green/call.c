@@ -155,9 +155,11 @@ static long await(int fd, short events, const char *where, int64_t *deadline)
 	if (is_nonblocking(fd))
 		return -EAGAIN;
 	if (!*deadline) {
-		getsockopt(fd, SOL_SOCKET, events == POLLIN ? SO_RCVTIMEO : SO_SNDTIMEO, &limit, &size);
+		getsockopt(fd, SOL_SOCKET, events == POLLIN ? SO_RCVTIMEO : SO_SNDTIMEO, &limit,
+			   &size);
 		*deadline = !limit.tv_sec && !limit.tv_usec ? NEVER :
-			green_after((int64_t)limit.tv_sec * 1000000000 + (int64_t)limit.tv_usec * 1000);
+			green_after((int64_t)limit.tv_sec * 1000000000 +
+				    (int64_t)limit.tv_usec * 1000);
 	}
 	result = green_wait_fd(where, fd, events, *deadline);
 	return result == -ETIMEDOUT ? -EAGAIN : result;
@@ -261,7 +263,8 @@ static long transfer(struct transfer *t)
 			next.iov_len -= t->offset;
 		}
 		result = attempt(t, t->done ? &rest : t->msg);
-		if (!t->is_message && (result == -ENOTSOCK || (result == -EAGAIN && is_file(t->fd))))
+		if (!t->is_message &&
+		    (result == -ENOTSOCK || (result == -EAGAIN && is_file(t->fd))))
 			result = slowly(t, &next);
 		else if (result == -EAGAIN && !(t->flags & at_once) &&
 			 !(result = await(t->fd, t->out ? POLLOUT : POLLIN,
@@ -333,7 +336,8 @@ static long connect_one(struct call *c)
 		return block(c);
 	do
 		result = block_for(c, 1000000);
-	while (result == -SAFE_ERESTARTSYS && poll(&p, 1, 0) && p.revents & POLLHUP);	/* not begun */
+	while (result == -SAFE_ERESTARTSYS && poll(&p, 1, 0) && p.revents & POLLHUP);
+	/* it has been begun */
 	if (result != -EINTR && result != -SAFE_ERESTARTSYS)
 		return result;
 	result = await((int)c->a[0], POLLOUT, "connect", &deadline);
@@ -436,12 +440,14 @@ static long make(struct call *c)
 	case SYS_epoll_pwait:
 		return a[4] ? block(c) : wait_for_events(c);
 	case SYS_flock:
-		return (int)a[1] & LOCK_NB ? direct(c) : try_first(c, 1, a[1] | LOCK_NB, -EWOULDBLOCK);
+		return (int)a[1] & LOCK_NB ? direct(c) :
+			try_first(c, 1, a[1] | LOCK_NB, -EWOULDBLOCK);
 	case SYS_wait4:
 		return (int)a[2] & WNOHANG ? direct(c) : try_first(c, 2, a[2] | WNOHANG, 0);
 	case FCNTL:
 		return (int)a[1] == F_SETLKW ? try_first(c, 1, F_SETLK, -EAGAIN) :
-			(int)a[1] == F_OFD_SETLKW ? try_first(c, 1, F_OFD_SETLK, -EAGAIN) : direct(c);
+			(int)a[1] == F_OFD_SETLKW ? try_first(c, 1, F_OFD_SETLK, -EAGAIN) :
+			direct(c);
 	/* of the caller, whichever thread it is on; and what never waits */
 #ifdef SYS_fork
 	case SYS_fork:

@@ -126,7 +126,7 @@ void green_channel_free(green_channel *c)
 
 	if (!c)
 		return;
-	pthread_mutex_lock(&c->lock);		/* who has served the last one is to be done with it */
+	pthread_mutex_lock(&c->lock);	/* who has served the last one is to be done with it */
 	w = c->senders.first ? c->senders.first : c->receivers.first;
 	if (w)
 		green_die("green_channel_free: task %lu (%p) waits in %s of %p", w->task->number,

@@ -317,8 +317,8 @@ static void look_for_deadlock(void)
 		}
 	}
 	if (n)
-		green_die("green: deadlock, none of %ld tasks can go on:%s%s", atomic_load(&rt.live),
-			  line, n < sizeof line - 100 ? "" : ", and so on");
+		green_die("green: deadlock, none of %ld tasks can go on:%s%s",
+			  atomic_load(&rt.live), line, n < sizeof line - 100 ? "" : ", and so on");
 none:
 	pthread_mutex_unlock(&lock);
 }

@@ -33,7 +33,8 @@
 
 enum { PIECE = 32 << 10, MOST = 65536 };
 
-static const char usage[] = "usage: green-httpd [-t THREADS] [-a ADDRESS] [-p PORT] [-k SECONDS] DIR";
+static const char usage[] =
+	"usage: green-httpd [-t THREADS] [-a ADDRESS] [-p PORT] [-k SECONDS] DIR";
 static int dir, listener, seconds = 30;
 static atomic_int stopping;
 static green_channel *room;		/* an item for each connection: no more than it holds */
@@ -48,7 +49,8 @@ struct connection {
 	char text[PIECE];
 };
 
-static void __attribute__((noreturn, format(printf, 2, 3))) fail(int status, const char *format, ...)
+static void __attribute__((noreturn, format(printf, 2, 3)))
+fail(int status, const char *format, ...)
 {
 	va_list ap;
 
@@ -152,7 +154,8 @@ static long send_now(const struct connection *c, int file, long long n)
 	long sent;
 
 	fcntl(c->socket, F_SETFL, O_NONBLOCK);		/* nobody shares it */
-	sent = green_syscall(SYS_sendfile, c->socket, file, NULL, (size_t)(n < 1 << 20 ? n : 1 << 20));
+	sent = green_syscall(SYS_sendfile, c->socket, file, NULL,
+			     (size_t)(n < 1 << 20 ? n : 1 << 20));
 	fcntl(c->socket, F_SETFL, 0);
 	return sent;
 }
@@ -174,8 +177,8 @@ static int reply_file(struct connection *c, int file, const struct stat *st)
 	is_part = request_range(q->if_range && strcmp(q->if_range, changed) != 0 ? NULL : q->range,
 				size, &from, &to);
 	if (is_part < 0) {
-		snprintf(line, sizeof line, "416 Range Not Satisfiable\r\nContent-Range: bytes */%lld",
-			 size);
+		snprintf(line, sizeof line,
+			 "416 Range Not Satisfiable\r\nContent-Range: bytes */%lld", size);
 		return say(c, line);
 	}
 	begin(c, is_part ? "206 Partial Content" : "200 OK");
@@ -204,7 +207,7 @@ static int reply_file(struct connection *c, int file, const struct stat *st)
 	return flush(c);
 }
 
-/* ---- requests ----------------------------------------------------------------------------------- */
+/* ---- requests --------------------------------------------------------------- */
 
 /* Below the directory, wherever links and ".." lead; at once, if all is in memory. */
 static int open_below(const char *name)
@@ -346,7 +349,7 @@ static void serve(void *arg)
 	green_receive(room, &item);
 }
 
-/* ---- the server ------------------------------------------------------------------------------------ */
+/* ---- the server ----------------------------------------------------------------- */
 
 /* It may come before there is a task to be cancelled. */
 static void on_term(int signum)
