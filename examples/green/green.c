@@ -851,7 +851,17 @@ void green_yield(void)
 
 /* ---- beginning and end ------------------------------------------------------------------- */
 
-extern void _start(void) __attribute__((weak));
+extern void _start(void) __attribute__((weak)), __start(void) __attribute__((weak));	/* mips */
+
+/* Where a function's code is. */
+static uintptr_t code_of(void (*function)(void))
+{
+#if defined _CALL_ELF && _CALL_ELF == 1
+	return function ? *(const uintptr_t *)function : 0;
+#else
+	return (uintptr_t)function;
+#endif
+}
 
 /* What may be put aside: see green_run() in green.h.  Then the handlers, and a free signal. */
 static int set_handlers(void)
@@ -862,8 +872,8 @@ static int set_handlers(void)
 
 	safe_syscall_region(&stub, &rt.stub_length);
 	rt.stub = (uintptr_t)stub;
-	rt.text = (uintptr_t)_start;
-	rt.text_end = rt.text ? (uintptr_t)green_jump : 0;
+	rt.text = code_of(_start ? _start : __start);
+	rt.text_end = rt.text ? code_of((void (*)(void))green_jump) : 0;
 	tick.sa_sigaction = on_tick;
 	fault.sa_sigaction = on_fault;
 	for (rt.tick = SIGRTMAX; rt.tick > SIGRTMIN; rt.tick--)
