@@ -116,6 +116,9 @@ START_TEST(paths)
 	ck_assert_ptr_ne(parse(&q, "GET /%2" END), NULL);
 	ck_assert_ptr_ne(parse(&q, "GET /%00" END), NULL);
 	ck_assert_ptr_ne(parse(&q, "GET /a\rSet-Cookie:b" END), NULL);
+	ck_assert_ptr_ne(parse(&q, "GET /a\033" END), NULL);
+	ck_assert_ptr_eq(parse(&q, "\r\n\n\r\n\r\nGET /" END), NULL);
+	ck_assert_uint_eq(request_length("\r\n\r\n", 4), 0);
 }
 END_TEST
 

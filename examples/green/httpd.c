@@ -116,7 +116,8 @@ static void begin(struct connection *c, const char *status)
 	c->length = 0;
 	date(now, sizeof now, time(NULL));
 	add(c, "HTTP/1.1 %s\r\nDate: %s\r\nServer: green-httpd\r\n%s", status, now,
-	    c->q.keep_alive ? "" : "Connection: close\r\n");
+	    !c->q.keep_alive ? "Connection: close\r\n" :
+	    c->q.is_old ? "Connection: keep-alive\r\n" : "");
 }
 
 /* Returns whether all was sent. */
@@ -335,7 +336,7 @@ static void serve(void *arg)
 
 	c.socket = (int)(intptr_t)arg;
 	c.filled = 0;
-	c.q.keep_alive = c.q.is_head = 0;
+	c.q.keep_alive = c.q.is_head = c.q.is_old = 0;
 	setsockopt(c.socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	setsockopt(c.socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 	while (serve_request(&c))

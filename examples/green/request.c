@@ -13,6 +13,8 @@ size_t request_length(const char *text, size_t n)
 {
 	const char *p = text, *end = text + n;
 
+	while (p < end && (*p == '\r' || *p == '\n'))	/* lines that some send too many */
+		p++;
 	for (; (p = memchr(p, '\n', (size_t)(end - p))); p++) {
 		if (p + 1 < end && p[1] == '\n')
 			return (size_t)(p + 2 - text);
@@ -36,17 +38,27 @@ static char *take_line(char **text)
 	return line;
 }
 
+#define ALPHANUMERIC "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+static int has_control(const char *text)
+{
+	for (; *text && (!iscntrl((unsigned char)*text) || *text == '\t'); text++)
+		;
+	return *text != 0;
+}
+
 /* Returns -1 where it is none. */
 static int parse_field(struct request *q, char *line)
 {
-	char *value = strchr(line, ':');
+	char *value = line + strspn(line, ALPHANUMERIC "!#$%&'*+-.^_`|~");
 
-	if (!value || value == line || line + strcspn(line, " \t\r") < value || strchr(value, '\r'))
+	if (value == line || *value != ':' || has_control(value))
 		return -1;
 	*value++ = 0;
 	value += strspn(value, " \t");
 	if (!strcasecmp(line, "Host")) {
 		q->hosts++;
+		return value[strspn(value, ALPHANUMERIC "-._~%!$&'()*+,;=:[]")] ? -1 : 0;
 	} else if (!strcasecmp(line, "Connection")) {
 		q->keep_alive = strcasestr(value, "close") ? 0 :
 			q->keep_alive || strcasestr(value, "keep-alive");
@@ -112,7 +124,7 @@ const char *request_parse(struct request *q, char *text, size_t n)
 {
 	char *method, *path, *version, *line;
 
-	q->is_head = q->keep_alive = q->has_body = q->hosts = 0;
+	q->is_head = q->keep_alive = q->is_old = q->has_body = q->hosts = 0;
 	q->range = q->if_range = q->since = NULL;
 	if (memchr(text, 0, n))
 		return BAD;
@@ -121,22 +133,25 @@ const char *request_parse(struct request *q, char *text, size_t n)
 	path = method ? strchr(method, ' ') : NULL;
 	version = path ? strchr(path + 1, ' ') : NULL;
 	if (!version || path + 1 == version || strncmp(version, " HTTP/", 6) != 0 ||
-	    strchr(method, '\r'))
+	    has_control(method))
 		return BAD;
 	*path++ = *version++ = 0;
-	if (strcmp(version, "HTTP/1.1") != 0 && strcmp(version, "HTTP/1.0") != 0)
+	if (strncmp(version, "HTTP/1.", 7) != 0 || !isdigit((unsigned char)version[7]) || version[8])
 		return "505 HTTP Version Not Supported";
-	q->keep_alive = version[7] == '1';
+	q->is_old = version[7] == '0';
+	q->keep_alive = !q->is_old;
 	while ((line = take_line(&text)) && *line)
 		if (parse_field(q, line))
 			return BAD;
-	if (q->hosts > 1 || (version[7] == '1' && !q->hosts))
+	if (q->hosts > 1 || (!q->is_old && !q->hosts))
 		return BAD;
 	if (q->has_body)
 		q->keep_alive = 0;		/* nobody reads it */
 	q->is_head = !strcmp(method, "HEAD");
 	if (!q->is_head && strcmp(method, "GET") != 0)
 		return "405 Method Not Allowed\r\nAllow: GET, HEAD";
+	if (q->is_head)
+		q->range = NULL;
 	return parse_path(q, path);
 }
 

@@ -9,6 +9,7 @@ enum { HEADER = 8192 };			/* bytes at most */
 
 struct request {
 	int is_head, keep_alive, has_body, hosts;
+	int is_old;			/* HTTP/1.0: who sent it waits for the end, if not told */
 	char *path;			/* as it was sent, without the first slash */
 	const char *query, *range, *if_range, *since;	/* or null */
 	char name[HEADER + sizeof "index.html"];	/* of a file: the path, decoded */
