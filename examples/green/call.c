@@ -27,6 +27,7 @@
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include "parts.h"
 
@@ -46,6 +47,21 @@ typedef safe_syscall_word word;
 static word word_of(const void *p)
 {
 	return (word)(uintptr_t)p;
+}
+
+/*
+ * Where the kernel would say EFAULT we must not look.  It reads a mask before it says that it does
+ * not know what to do with it.
+ */
+static int is_readable(const void *p, size_t n)
+{
+	uintptr_t block = (uintptr_t)p & ~(uintptr_t)15;
+
+	for (; block < (uintptr_t)p + n; block += 16)
+		if (!block || (syscall(SYS_rt_sigprocmask, -1, block, NULL, _NSIG / 8) &&
+			       errno == EFAULT))
+			return 0;
+	return 1;
 }
 
 struct call {
@@ -155,7 +171,7 @@ static long await(int fd, short events, const char *where, int64_t *deadline)
 	if (is_nonblocking(fd))
 		return -EAGAIN;
 	if (!*deadline) {
-		getsockopt(fd, SOL_SOCKET, events == POLLIN ? SO_RCVTIMEO : SO_SNDTIMEO, &limit,
+		getsockopt(fd, SOL_SOCKET, events & POLLIN ? SO_RCVTIMEO : SO_SNDTIMEO, &limit,
 			   &size);
 		*deadline = !limit.tv_sec && !limit.tv_usec ? NEVER :
 			green_after((int64_t)limit.tv_sec * 1000000000 +
@@ -173,12 +189,17 @@ static int is_file(int fd)
 	return type == S_IFREG || type == S_IFBLK || type == S_IFDIR;
 }
 
-static int is_stream(int fd)
+static int option(int fd, int name)
 {
 	socklen_t size = sizeof(int);
-	int type = 0;
+	int value = 0;
 
-	return !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) && type == SOCK_STREAM;
+	return getsockopt(fd, SOL_SOCKET, name, &value, &size) ? -1 : value;
+}
+
+static int is_stream(int fd)
+{
+	return option(fd, SO_TYPE) == SOCK_STREAM;
 }
 
 /* ---- read, write and the like ---------------------------------------------------- */
@@ -189,7 +210,8 @@ static int is_stream(int fd)
  */
 struct transfer {
 	struct call *call;
-	int fd, out, is_message;	/* else a read or write, which has no flags */
+	int fd, out;
+	int flags_at;			/* of a message, which argument; else a read or write */
 	long flags;
 	struct msghdr *msg;
 	size_t index, offset;		/* what is next */
@@ -200,13 +222,17 @@ struct transfer {
 /* ENOTSOCK: it can't be asked not to wait. */
 static long attempt(const struct transfer *t, struct msghdr *msg)
 {
-	word vector[SAFE_SYSCALL_ARGUMENTS] = { t->fd, word_of(msg->msg_iov), (word)msg->msg_iovlen,
-						-1, -1, RWF_NOWAIT };
 	word message[SAFE_SYSCALL_ARGUMENTS] = { t->fd, word_of(msg), t->flags | MSG_DONTWAIT };
 	long result = -EOPNOTSUPP;
 
-	if (!t->is_message)
+	if (t->flags_at && !t->done)		/* the kernel is the first to look at it */
+		return raw_with(t->call, t->flags_at, message[2]);
+	if (!t->flags_at) {
+		const word vector[SAFE_SYSCALL_ARGUMENTS] = { t->fd, word_of(msg->msg_iov),
+			(word)msg->msg_iovlen, -1, -1, RWF_NOWAIT };
+
 		result = raw(t->call, t->out ? SYS_pwritev2 : SYS_preadv2, vector);
+	}
 	if (result == -EOPNOTSUPP || result == -ENOSYS)
 		result = raw(t->call, t->out ? SYS_sendmsg : SYS_recvmsg, message);
 	return result;
@@ -225,28 +251,51 @@ static int goes_on(struct transfer *t, long n)
 	}
 	if (t->index == (size_t)t->msg->msg_iovlen)
 		return 0;
-	if ((t->flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL)
+	if (t->flags & MSG_WAITALL)
 		return is_stream(t->fd);
-	return t->out || (!t->is_message && is_file(t->fd));
+	return t->out || (!t->flags_at && is_file(t->fd));
+}
+
+/* Now the kernel waits, and does as it does.  One task at a time: others wait in the loop. */
+static long on_its_own(struct call *c, int out, const char *where, int64_t *deadline)
+{
+	const short events = out ? POLLOUT : POLLIN;
+	int fd = (int)c->a[0];
+	long result;
+
+	if (is_nonblocking(fd))
+		return direct(c);
+	result = await(fd, events | ALONE, where, deadline);
+	if (result)
+		return result;
+	result = block(c);
+	green_waited(fd, events);
+	return result;
 }
 
 /* Where the kernel can't be asked not to wait, or a file's part is not in memory. */
 static long slowly(struct transfer *t, const struct iovec *next)
 {
 	struct call *c = t->call;
-	long result = 0;
 
 	if (t->done) {
 		c->number = t->out ? SYS_write : SYS_read;
 		c->a[1] = word_of(next->iov_base);
 		c->a[2] = (word)next->iov_len;
 	}
-	if (is_file(t->fd))
-		return block(c);
-	if (is_nonblocking(t->fd))
-		return direct(c);
-	result = await(t->fd, t->out ? POLLOUT : POLLIN, t->out ? "write" : "read", &t->deadline);
-	return result ? result : block(c);
+	return is_file(t->fd) ? block(c) :
+		on_its_own(c, t->out, t->out ? "write" : "read", &t->deadline);
+}
+
+/*
+ * A socket of datagrams is ready for poll(2) where it has room, and waits where the one that they
+ * are for has none.
+ */
+static int is_ready_in_vain(const struct transfer *t)
+{
+	struct pollfd p = { t->fd, POLLOUT, 0 };
+
+	return t->out && !t->done && !is_stream(t->fd) && poll(&p, 1, 0) == 1;
 }
 
 static long transfer(struct transfer *t)
@@ -263,17 +312,39 @@ static long transfer(struct transfer *t)
 			next.iov_len -= t->offset;
 		}
 		result = attempt(t, t->done ? &rest : t->msg);
-		if (!t->is_message &&
-		    (result == -ENOTSOCK || (result == -EAGAIN && is_file(t->fd))))
+		if (!t->flags_at &&
+		    (result == -ENOTSOCK || (result == -EAGAIN && is_file(t->fd)))) {
 			result = slowly(t, &next);
-		else if (result == -EAGAIN && !(t->flags & at_once) &&
-			 !(result = await(t->fd, t->out ? POLLOUT : POLLIN,
-					  t->out ? "write" : "read", &t->deadline)))
-			continue;
+			t->done += result > 0 ? result : 0;
+			break;		/* what the kernel leaves off is left off */
+		}
+		if (result == -EAGAIN && !(t->flags & at_once)) {
+			if (is_ready_in_vain(t))
+				return block(t->call);
+			result = await(t->fd, t->out ? POLLOUT : POLLIN,
+				       t->out ? "write" : "read", &t->deadline);
+			if (!result)
+				continue;
+		}
 		if (result <= 0 || !goes_on(t, result))
 			break;
 	}
 	return t->done ? t->done : result;
+}
+
+/*
+ * To wait for all by parts is not what the kernel does where they are looked at only, where names
+ * or descriptors come with them, or where those might: of Unix sockets.
+ */
+static int is_whole(const struct transfer *t)
+{
+	const word *a = t->call->a;
+
+	if (t->out || !(t->flags & MSG_WAITALL) || t->flags & MSG_DONTWAIT)
+		return 0;
+	return t->flags & MSG_PEEK || option(t->fd, SO_DOMAIN) == AF_UNIX ||
+		(t->flags_at == 3 ? a[4] != 0 :
+		 !is_readable(t->msg, sizeof *t->msg) || t->msg->msg_control);
 }
 
 static long read_or_write(struct call *c, int out)
@@ -282,27 +353,18 @@ static long read_or_write(struct call *c, int out)
 	struct iovec one = { (void *)a[1], (size_t)a[2] };
 	struct msghdr msg = { .msg_iov = &one, .msg_iovlen = 1 };
 	struct transfer t = { .call = c, .fd = (int)a[0], .out = out, .msg = &msg };
-	socklen_t *size = NULL;
-	long result;
 
 	if (c->number == SYS_readv || c->number == SYS_writev) {
 		msg.msg_iov = (struct iovec *)a[1];
 		msg.msg_iovlen = (size_t)a[2];
 	} else if (c->number == SYS_recvfrom || c->number == SYS_sendto) {
-		t.is_message = 1;
-		t.flags = (long)a[3];
-		msg.msg_name = (void *)a[4];
-		size = out || !a[4] ? NULL : (socklen_t *)a[5];
-		msg.msg_namelen = size ? *size : out ? (socklen_t)a[5] : 0;
+		t.flags_at = 3;
 	} else if (c->number == SYS_recvmsg || c->number == SYS_sendmsg) {
-		t.is_message = 1;
-		t.flags = (long)a[2];
+		t.flags_at = 2;
 		t.msg = (struct msghdr *)a[1];
 	}
-	result = t.msg ? transfer(&t) : direct(c);
-	if (result >= 0 && size)
-		*size = msg.msg_namelen;
-	return result;
+	t.flags = t.flags_at ? (long)a[t.flags_at] : 0;
+	return is_whole(&t) ? on_its_own(c, 0, "read", &t.deadline) : transfer(&t);
 }
 
 /* ---- others that wait for descriptors ------------------------------------------------------ */
@@ -310,12 +372,8 @@ static long read_or_write(struct call *c, int out)
 static long accept_one(struct call *c)
 {
 	int64_t deadline = 0;
-	long result;
 
-	if (is_nonblocking((int)c->a[0]))
-		return direct(c);
-	result = await((int)c->a[0], POLLIN, "accept", &deadline);
-	return result ? result : block(c);
+	return on_its_own(c, 0, "accept", &deadline);
 }
 
 /*
@@ -331,7 +389,8 @@ static long connect_one(struct call *c)
 
 	if (is_nonblocking((int)c->a[0]))
 		return direct(c);
-	if (!to || (size_t)c->a[2] < sizeof to->sa_family || !is_stream((int)c->a[0]) ||
+	if ((size_t)c->a[2] < sizeof to->sa_family || !is_readable(to, sizeof to->sa_family) ||
+	    !is_stream((int)c->a[0]) ||
 	    (to->sa_family != AF_INET && to->sa_family != AF_INET6))
 		return block(c);
 	do
@@ -371,7 +430,7 @@ static long look_until(struct call *c, int set, long number, const word *a, int6
 /* By a set of their own, as the loop has one function for each descriptor. */
 static long poll_fds(struct call *c, int64_t ns)
 {
-	const struct pollfd *fds = (const struct pollfd *)c->a[0];
+	const struct pollfd *fds = (const struct pollfd *)c->a[0], *other;
 	__kernel_long_t now[2] = { 0, 0 };
 	word a[SAFE_SYSCALL_ARGUMENTS] = { c->a[0], c->a[1], word_of(now) };
 	unsigned int n = (unsigned int)c->a[1], i;
@@ -384,8 +443,14 @@ static long poll_fds(struct call *c, int64_t ns)
 	set = epoll_create1(EPOLL_CLOEXEC);
 	for (i = 0; i < n; i++) {
 		event.events = (unsigned short)fds[i].events;
-		if (fds[i].fd >= 0 && epoll_ctl(set, EPOLL_CTL_ADD, fds[i].fd, &event))
-			break;		/* it is there twice */
+		if (fds[i].fd < 0 || !epoll_ctl(set, EPOLL_CTL_ADD, fds[i].fd, &event) ||
+		    errno == EPERM)	/* always ready, but it was not asked for that */
+			continue;
+		for (other = fds; other < fds + i; other++)
+			if (other->fd == fds[i].fd)
+				event.events |= (unsigned short)other->events;
+		if (errno != EEXIST || epoll_ctl(set, EPOLL_CTL_MOD, fds[i].fd, &event))
+			break;
 	}
 	result = set != -1 && i == n ? look_until(c, set, SYS_ppoll, a, ns) : block(c);
 	if (set != -1)
@@ -393,13 +458,46 @@ static long poll_fds(struct call *c, int64_t ns)
 	return result;
 }
 
+/* Returns -1 where there is no time: as the kernel will say. */
+static int time_of(word at, int64_t *ns)
+{
+	const __kernel_long_t *t = (const __kernel_long_t *)at;
+
+	if (!is_readable(t, 2 * sizeof *t) || t[0] < 0 || t[1] < 0 || t[1] >= 1000000000)
+		return -1;
+	*ns = t[0] > 1000000000 ? NEVER : (int64_t)t[0] * 1000000000 + t[1];
+	return 0;
+}
+
+/* Writes the time that is left, if that can be written. */
 static long poll_for_timespec(struct call *c)
 {
-	const __kernel_long_t *t = (const __kernel_long_t *)c->a[2];
+	int64_t ns = -1, until, left;
+	__kernel_long_t t[2];
+	struct iovec from = { t, sizeof t }, to = { (void *)c->a[2], sizeof t };
+	long result;
 
-	if (c->a[3] || (t && (t[0] < 0 || t[1] < 0 || t[1] >= 1000000000)))
+	if (c->a[3] || (c->a[2] && time_of(c->a[2], &ns)))
 		return block(c);
-	return poll_fds(c, !t ? -1 : t[0] > 1000000000 ? NEVER : (int64_t)t[0] * 1000000000 + t[1]);
+	until = green_after(ns);
+	result = poll_fds(c, ns);
+	left = until - green_now();
+	t[0] = left > 0 ? left / 1000000000 : 0;
+	t[1] = left > 0 ? left % 1000000000 : 0;
+	if (c->a[2] && until != NEVER)
+		process_vm_writev(getpid(), &from, 1, &to, 1, 0);
+	return result;
+}
+
+static long sleep_until(struct call *c, int clock, int flags, word at)
+{
+	int64_t ns;
+	long result;
+
+	if (time_of(at, &ns) || (clock != CLOCK_MONOTONIC && (clock != CLOCK_REALTIME || flags)))
+		return block(c);
+	result = green_wait_fd("sleep", -1, 0, flags & TIMER_ABSTIME ? ns : green_after(ns));
+	return result == -ETIMEDOUT ? 0 : result;
 }
 
 static long wait_for_events(struct call *c)
@@ -439,6 +537,10 @@ static long make(struct call *c)
 #endif
 	case SYS_epoll_pwait:
 		return a[4] ? block(c) : wait_for_events(c);
+	case SYS_nanosleep:
+		return sleep_until(c, CLOCK_MONOTONIC, 0, a[0]);
+	case SYS_clock_nanosleep:
+		return sleep_until(c, (int)a[0], (int)a[1], a[2]);
 	case SYS_flock:
 		return (int)a[1] & LOCK_NB ? direct(c) :
 			try_first(c, 1, a[1] | LOCK_NB, -EWOULDBLOCK);

@@ -14,11 +14,15 @@ struct green_channel {
 
 green_channel *green_channel_new(size_t size, size_t capacity)
 {
-	green_channel *c;
+	green_channel *c = NULL;
+	int was = green_within(1);
 	size_t bytes;
 
-	if (__builtin_mul_overflow(size, capacity, &bytes) ||
-	    __builtin_add_overflow(bytes, sizeof *c, &bytes) || !(c = calloc(1, bytes))) {
+	if (!__builtin_mul_overflow(size, capacity, &bytes) &&
+	    !__builtin_add_overflow(bytes, sizeof *c, &bytes))
+		c = calloc(1, bytes);
+	green_within(was);
+	if (!c) {
 		errno = ENOMEM;
 		return NULL;
 	}
@@ -122,10 +126,13 @@ void green_close(green_channel *c)
 
 void green_channel_free(green_channel *c)
 {
+	int was = green_within(1);
 	const struct wait *w;
 
-	if (!c)
+	if (!c) {
+		green_within(was);
 		return;
+	}
 	pthread_mutex_lock(&c->lock);	/* who has served the last one is to be done with it */
 	w = c->senders.first ? c->senders.first : c->receivers.first;
 	if (w)
@@ -133,4 +140,5 @@ void green_channel_free(green_channel *c)
 			  (void *)w->task, w->task->where, (void *)c);
 	pthread_mutex_unlock(&c->lock);
 	free(c);
+	green_within(was);
 }

@@ -29,12 +29,15 @@
  * Who searches while a task is queued has yet to look once more behind its barrier; who rests
  * is seen.  loop_notify() counts for the next step too.  tests/model/green.pml has both.
  */
+#include <fcntl.h>
+#include <link.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,7 +46,7 @@
 #ifndef sigev_notify_thread_id
 # define sigev_notify_thread_id _sigev_un._tid
 #endif
-#define TICK 10000000			/* ns of processor time */
+#define TICK 5000000			/* ns of processor time: who is met twice is put aside */
 #define SOON 200000			/* ns: where it can't be put aside, look again; in a tick */
 #define TRIES 16			/* no more often, or slow machines would do nothing else */
 
@@ -66,7 +69,11 @@ struct thread {
 	sigset_t mask;
 	int has_soon, tries;
 	timer_t soon;
+	struct exceptions *exceptions;	/* or null */
 };
+
+/* The C++ library's, of each thread: what is caught now.  The address does not change. */
+void *__cxa_get_globals(void) __attribute__((weak));
 
 struct loop *green_loop;
 static struct {
@@ -81,8 +88,9 @@ static struct {
 	pthread_cond_t called;
 	int idle, callers, has_ended;
 	pthread_t ended;
-	uintptr_t text, text_end, stub;
-	size_t stub_length;
+	struct range {
+		uintptr_t from, to;
+	} own[4];
 	struct sigaction old_tick, old_fault;
 } rt;
 static atomic_int runs;
@@ -148,6 +156,16 @@ void green_leave(struct green *g)
 {
 	atomic_signal_fence(memory_order_seq_cst);
 	g->inside = 0;
+}
+
+int green_within(int inside)
+{
+	struct thread *t = this_thread();
+	int was = t && t->current ? t->current->inside : 0;
+
+	if (t && t->current)
+		t->current->inside = inside;
+	return was;
 }
 
 /* ---- queues: a few instructions under a lock ---------------------------------------- */
@@ -441,6 +459,8 @@ static __attribute__((noinline)) void arrived(void)
 	t->after = NOTHING;
 	if (t->current) {
 		t->turns++;
+		if (t->exceptions)
+			*t->exceptions = t->current->exceptions;
 		errno = t->current->error;
 	}
 }
@@ -466,6 +486,8 @@ void green_switch(enum after after)
 	if (g->unguarded && *(long *)(g->stack + green_guard))
 		green_die("green: task %lu (%p) has used up its stack", g->number, (void *)g);
 	g->error = errno;
+	if (t->exceptions)
+		g->exceptions = *t->exceptions;
 	t->previous = g;
 	t->after = after;
 	t->current = t->caller || after == PIN || t->turns % REGULARLY == 0 ? NULL : take(t);
@@ -513,21 +535,124 @@ enum done green_wait(struct wait *w, const char *where, const void *object)
 	return w->done;
 }
 
+/* ---- what may be put aside ------------------------------------------------------------- */
+
+extern void _start(void) __attribute__((weak)), __start(void) __attribute__((weak));	/* mips */
+
+/* Where a function's code is. */
+static uintptr_t code_of(void (*function)(void))
+{
+#if defined _CALL_ELF && _CALL_ELF == 1
+	return function ? *(const uintptr_t *)function : 0;
+#else
+	return (uintptr_t)function;
+#endif
+}
+
+/*
+ * What may be put aside: see green_run() in green.h.  The linker puts functions that are cold, for
+ * the start, hot, and others each in a heap of their own, in this order, and those of the program
+ * come first in each.  So these tell where the program's end.
+ */
+#define END_OF(heap) static __attribute__((section(".text." heap), noinline, used)) void
+END_OF("unlikely") end_of_cold(void) { __asm__ volatile (""); }
+END_OF("startup") end_of_startup(void) { __asm__ volatile (""); }
+END_OF("hot") end_of_hot(void) { __asm__ volatile (""); }
+
+/* The beginning of the section that has the start; or that, where it can't be found. */
+static uintptr_t section_of(uintptr_t start)
+{
+	int f = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), i;
+	uintptr_t from = start, at;
+	ElfW(Ehdr) e = { .e_shnum = 0 };
+	ElfW(Shdr) s;
+
+	if (pread(f, &e, sizeof e, 0) != sizeof e)
+		e.e_shnum = 0;
+	for (i = 0; i < e.e_shnum; i++) {
+		if (pread(f, &s, sizeof s, (off_t)(e.e_shoff + (size_t)i * sizeof s)) != sizeof s)
+			break;
+		at = s.sh_addr + getauxval(AT_ENTRY) - e.e_entry;
+		if (s.sh_flags & SHF_EXECINSTR && start - at < s.sh_size)
+			from = at;
+	}
+	close(f);
+	return from;
+}
+
+/* Is it the program's own?  The stub is the last one. */
+static int is_own(uintptr_t pc, int ranges)
+{
+	while (ranges-- > 0)
+		if (pc >= rt.own[ranges].from && pc < rt.own[ranges].to)
+			return 1;
+	return 0;
+}
+
+static void find_text(void)
+{
+	uintptr_t start = code_of(_start ? _start : __start);
+	const void *stub;
+	size_t length;
+
+	safe_syscall_region(&stub, &length);
+	rt.own[3] = (struct range){ (uintptr_t)stub, (uintptr_t)stub + length };
+	if (!start)
+		return;
+	rt.own[0] = (struct range){ section_of(start), code_of(end_of_cold) };
+	rt.own[1] = (struct range){ code_of(end_of_startup), code_of(end_of_hot) };
+	rt.own[2] = (struct range){ start, code_of((void (*)(void))green_jump) };
+	if (is_own(code_of((void (*)(void))malloc), 3))
+		memset(rt.own, 0, 3 * sizeof *rt.own);
+}
+
 /* ---- threads ----------------------------------------------------------------------------- */
+
+/*
+ * Was a handler interrupted?  On another stack it is one.  Else a mask that is not the thread's is
+ * that of a handler, or one that the task has set.  In the frame of a handler the kernel
+ * has written what the alternate stack is, as in the tick's own.  s390x writes less for one without
+ * SA_SIGINFO, but behind a pointer to what follows that.  What an earlier handler has left there
+ * does no harm: the task is met elsewhere.
+ */
+static __attribute__((no_sanitize_address))
+int in_handler(struct thread *t, const struct green *g, const ucontext_t *uc)
+{
+	const uintptr_t *p = __builtin_frame_address(0), stack = (uintptr_t)uc->uc_stack.ss_sp;
+	const uintptr_t *end = (const uintptr_t *)(g->stack + green_guard + STACK);
+
+	if ((uintptr_t)p - (uintptr_t)g->stack >= STACK + green_guard)
+		return 1;
+	if (!memcmp(&uc->uc_sigmask, &t->mask, _NSIG / 8))
+		return 0;
+#if defined _ABIO32 && _MIPS_SIM == _ABIO32
+	return 1;			/* there neither */
+#endif
+	p = (const uintptr_t *)((uintptr_t)(uc + 1) & ~(sizeof *p - 1));
+	for (; p < end - 2; p++) {
+#ifdef __s390x__
+		if (p[0] == (uintptr_t)(p + 1))
+			return 1;
+#endif
+		if (p[0] == stack && p[2] == uc->uc_stack.ss_size)
+			return 1;
+	}
+	memcpy(&t->mask, &uc->uc_sigmask, _NSIG / 8);
+	return 0;
+}
 
 /*
  * See green_run() in green.h.  The timer's is the thread's processor time: one that rests or
  * blocks gets no signal.  The task is left in this handler, with all its registers in the
  * context, and goes on by returning from it, on this thread: what the interrupted code
- * holds may be an address of the thread's own.  A handler, this one too, has another mask, or
- * another stack.  Who is in the C library most of the time is met outside of it soon.
+ * holds may be an address of the thread's own.  Who is in the C library most of the time is met
+ * outside of it soon.
  */
 static void on_tick(int signum, siginfo_t *info, void *ucontext)
 {
 	static const struct itimerspec soon = { { 0, 0 }, { 0, SOON } };
 	const ucontext_t *uc = ucontext;
 	struct thread *t = this_thread();
-	uintptr_t pc = green_pc(uc);
 	struct green *g = t ? t->current : NULL;
 
 	safe_syscall_hook(signum, info, ucontext);
@@ -541,9 +666,7 @@ static void on_tick(int signum, siginfo_t *info, void *ucontext)
 	}
 	if (atomic_load(&rt.polling) == RESTS)
 		loop_notify(green_loop);	/* it may take some of them */
-	if (g->inside || memcmp(&uc->uc_sigmask, &t->mask, _NSIG / 8) != 0 ||
-	    (uintptr_t)__builtin_frame_address(0) - (uintptr_t)g->stack >= STACK + green_guard ||
-	    (pc - rt.text >= rt.text_end - rt.text && pc - rt.stub >= rt.stub_length)) {
+	if (g->inside || !is_own(green_pc(uc), 4) || in_handler(t, g, uc)) {
 		if (t->has_soon && t->tries++ < TRIES)
 			timer_settime(t->soon, 0, &soon, NULL);
 		return;
@@ -603,12 +726,15 @@ static void run_tasks(struct thread *t)
 	struct itimerspec spec = { { 0, TICK }, { 0, TICK } };
 	char alternate[ALTERNATE];
 	stack_t stack = { .ss_sp = alternate, .ss_size = ALTERNATE }, old_stack;
+	struct exceptions none = { NULL, 0 }, old_exceptions;
 	sigset_t set, old_mask;
 	struct green *g;
 	timer_t tick;
 	int has_tick;
 
 	self = t;
+	t->exceptions = __cxa_get_globals ? __cxa_get_globals() : NULL;
+	old_exceptions = t->exceptions ? *t->exceptions : none;
 	sigaltstack(&stack, &old_stack);
 	sigemptyset(&set);
 	sigaddset(&set, rt.tick);
@@ -619,6 +745,8 @@ static void run_tasks(struct thread *t)
 	if (has_tick)
 		timer_settime(tick, 0, &spec, NULL);
 	while ((g = t->caller ? next_call() : find(t))) {
+		if (!t->caller)		/* a task may have blocked it */
+			pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 		t->current = g;
 		jump(t, &t->sp, &t->fiber);
 	}
@@ -626,6 +754,8 @@ static void run_tasks(struct thread *t)
 		timer_delete(t->soon);
 	if (has_tick)
 		timer_delete(tick);
+	if (t->exceptions)
+		*t->exceptions = old_exceptions;
 	pthread_sigmask(SIG_SETMASK, &old_mask, NULL);
 	sigaltstack(&old_stack, NULL);
 	self = NULL;
@@ -646,6 +776,11 @@ static void *caller(void *unused)
 
 	run_tasks(&t);
 	pthread_mutex_lock(&call_lock);
+	while (rt.calls.first) {		/* they count on us */
+		pthread_mutex_unlock(&call_lock);
+		run_tasks(&t);
+		pthread_mutex_lock(&call_lock);
+	}
 	before = rt.ended;
 	is_first = !rt.has_ended;
 	rt.ended = pthread_self();
@@ -670,14 +805,18 @@ static int start_thread(pthread_t *id, void *(*function)(void *), void *arg)
 	return error;
 }
 
+/* Where there can't be more of them it waits for one of those that there are. */
 static void hand_to_caller(struct green *g)
 {
+	int is_new;
 	pthread_t id;
 
 	pthread_mutex_lock(&call_lock);
-	g->refused = count(&rt.calls) < rt.idle ? 0 : start_thread(&id, caller, NULL);
-	if (!g->refused) {
-		rt.callers += count(&rt.calls) >= rt.idle;
+	is_new = count(&rt.calls) >= rt.idle;
+	g->refused = is_new ? start_thread(&id, caller, NULL) : 0;
+	rt.callers += is_new && !g->refused;
+	if (rt.callers) {
+		g->refused = 0;
 		green_append(&rt.calls, g);
 		pthread_cond_broadcast(&rt.called);
 	}
@@ -719,6 +858,7 @@ static struct green *new_task(void (*fn)(void *), void *arg)
 	g->arg = arg;
 	g->inside = 1;
 	g->flag = g->error = 0;
+	g->exceptions = (struct exceptions){ NULL, 0 };
 	g->joiner.first = NULL;
 	g->scope = (safe_syscall_scope)SAFE_SYSCALL_SCOPE_INIT;
 	g->fiber = (struct fiber){ NULL, g->stack + green_guard, STACK };
@@ -822,7 +962,7 @@ void green_detach(green *g)
 
 void green_cancel(green *g)
 {
-	int error = errno;
+	int was = green_within(1), error = errno;
 
 	g->flag = 1;
 	atomic_thread_fence(memory_order_seq_cst);
@@ -830,6 +970,7 @@ void green_cancel(green *g)
 	if (claim(g))
 		inject(g);
 	errno = error;
+	green_within(was);
 }
 
 int green_cancelled(void)
@@ -851,29 +992,13 @@ void green_yield(void)
 
 /* ---- beginning and end ------------------------------------------------------------------- */
 
-extern void _start(void) __attribute__((weak)), __start(void) __attribute__((weak));	/* mips */
-
-/* Where a function's code is. */
-static uintptr_t code_of(void (*function)(void))
-{
-#if defined _CALL_ELF && _CALL_ELF == 1
-	return function ? *(const uintptr_t *)function : 0;
-#else
-	return (uintptr_t)function;
-#endif
-}
-
-/* What may be put aside: see green_run() in green.h.  Then the handlers, and a free signal. */
+/* And a free signal. */
 static int set_handlers(void)
 {
 	struct sigaction tick = { .sa_flags = SA_SIGINFO | SA_RESTART };
 	struct sigaction fault = { .sa_flags = SA_SIGINFO | SA_ONSTACK };
-	const void *stub;
 
-	safe_syscall_region(&stub, &rt.stub_length);
-	rt.stub = (uintptr_t)stub;
-	rt.text = code_of(_start ? _start : __start);
-	rt.text_end = rt.text ? code_of((void (*)(void))green_jump) : 0;
+	find_text();
 	tick.sa_sigaction = on_tick;
 	fault.sa_sigaction = on_fault;
 	for (rt.tick = SIGRTMAX; rt.tick > SIGRTMIN; rt.tick--)
@@ -915,7 +1040,7 @@ int green_run(int threads, void (*fn)(void *), void *arg)
 {
 	int stopped = 0, error = 0;
 	pthread_condattr_t attr;
-	struct green *first;
+	struct green *first = NULL;
 	cpu_set_t set;
 
 	if (threads < 0 || threads > THREADS || !fn)
@@ -929,16 +1054,17 @@ int green_run(int threads, void (*fn)(void *), void *arg)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&rt.called, &attr);
 	sem_init(&rt.wake, 0, 0);
-	green_loop = loop_new();
-	rt.threads = calloc((size_t)rt.count, sizeof *rt.threads);
-	first = new_task(fn, arg);
-	if (!green_loop || !rt.threads || !first ||
+	errno = ENOMEM;				/* which not all say */
+	if (!(green_loop = loop_new()) || green_watch() ||
+	    !(rt.threads = calloc((size_t)rt.count, sizeof *rt.threads)) ||
+	    !(first = new_task(fn, arg)) ||
 	    (safe_syscall_init(0) && !safe_syscall_signal()) || set_handlers()) {
 		error = errno;
 	} else {
 		first->life = DETACHED;
 		error = run_all(first);
 	}
+	green_unwatch();
 	loop_free(green_loop);
 	free(rt.threads);
 	green_free_all();

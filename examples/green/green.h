@@ -32,17 +32,22 @@ typedef struct green_channel green_channel;
  * Others are there only while tasks block in the kernel, and end some time later.
  * Returns 0; or -1 and errno: EINVAL, EBUSY (it runs already), ENOMEM, EAGAIN, EMFILE.
  *
- * A task that computes for 10 ms while others wait is put aside by a timer's signal, and goes
- * on later, on the same thread: but only where the program counter is in the program's own text,
- * or in the stub that makes system calls.  Put aside within malloc() it would keep the heap locked,
- * and half changed; the next task on this thread that allocates would wait for ever for a lock
- * of its own thread, or damage the heap.  The program's own is what the linker has put between
- * its start and this library: other libraries follow, linked statically or not.  Nor in a
- * signal handler, which may have interrupted malloc(): its mask or its stack tell, but for
- * one with SA_NODEFER on the task's stack.  What remains is the program's: a task may be put
- * aside with a mutex locked, or in a function that a library calls while it holds a lock
+ * A task that computes for 10 ms (from 5 on) while others wait is put aside by a timer's signal,
+ * and goes on later, on the same thread: but only where the program counter is in the program's own
+ * text, or in the stub that makes system calls.  Put aside within malloc() it would keep the heap
+ * locked, and half changed; the next task on this thread that allocates would wait for ever for a
+ * lock of its own thread, or damage the heap.  The program's own is what the linker has put before
+ * this library: other libraries follow, linked statically or not.  Where malloc() itself is before
+ * it, as with a sanitizer of clang's, there may be more of such things, and only the stub is left.
+ * Nor is a task put aside in a signal handler, which may have interrupted malloc(): known by its
+ * stack, or by its mask together with what the kernel has put on the task's stack; but not one with
+ * an empty mask and SA_NODEFER on the task's stack.  What remains is the program's: a task may be
+ * put aside with a mutex locked, or in a function that a library calls while it holds a lock
  * (dl_iterate_phdr, pthread_once); another task of the thread that wants it waits for ever.
- * Use channels. */
+ * Use channels.
+ *
+ * The signal mask is the thread's: what one task sets others there have, too; block signals
+ * before.  In a child of fork() nothing of this may be called: other tasks would go on there. */
 int green_run(int threads, void (*fn)(void *), void *arg);
 
 /* green_spawn - start a task
@@ -75,8 +80,11 @@ int green_sleep(long long ns);
  * As syscall(2); -1 and ECANCELED: the task is cancelled, and the call had no effect.  (A
  * connect of TCP may go on in the kernel: close the socket.)  Reads, writes, accept, connect
  * and polls wait in the loop.  What else may block does so on another thread, where
- * gettid() and other calls about the thread itself make little sense.  As for syscall(2), an
- * argument that is wider than an int in the kernel is to be so here. */
+ * gettid() and other calls about the thread itself make little sense; select() and recvmmsg() do,
+ * too.  Where no thread can be had they wait for one; EAGAIN: there is none at all.  SO_RCVLOWAT
+ * is not looked at.  A descriptor is to be closed when no task waits for it: one that does may see
+ * EBADF, or what has got its number.  As for syscall(2), an argument that is wider than an int in
+ * the kernel is to be so here. */
 long green_syscall(long number, ...);
 
 /* green_channel_new - make a channel

@@ -12,7 +12,7 @@
 #include "green.h"
 #include "loop.h"
 
-#define STACK ((size_t)256 << 10)
+#define STACK ((size_t)(256 + 16) << 10)	/* with room for the tick's frame */
 #define NEVER INT64_MAX
 
 enum state { FREE, RUNNING, PREPARING, PARKED };	/* of a task: green.c */
@@ -40,6 +40,11 @@ struct fiber {				/* what AddressSanitizer knows of a stack */
 	size_t size;
 };
 
+struct exceptions {			/* of a thread, as C++ has them */
+	void *caught;
+	unsigned int thrown;
+};
+
 struct green {
 	void *sp;			/* where it goes on */
 	struct green *next;		/* in a list */
@@ -59,6 +64,7 @@ struct green {
 	unsigned long number;
 	safe_syscall_scope scope;	/* of its calls on a thread of its own */
 	struct fiber fiber;
+	struct exceptions exceptions;	/* while it does not run */
 };
 
 struct list {
@@ -71,6 +77,7 @@ extern atomic_int green_in_loop;	/* so many tasks wait there */
 
 struct green *green_enter(const char *who);	/* the calling task, now inside; or abort */
 void green_leave(struct green *g);
+int green_within(int inside);		/* of any thread or handler; what it was before */
 int green_fail(int error);
 void green_die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void green_append(struct list *list, struct green *g);
@@ -89,6 +96,11 @@ enum done green_wait(struct wait *w, const char *where, const void *object);
 int64_t green_now(void);
 int64_t green_after(int64_t ns);
 int green_wait_fd(const char *where, int fd, short events, int64_t deadline);
+/* With ALONE one at a time is told, until that has said that its call is made. */
+enum { ALONE = 0x4000 };
+void green_waited(int fd, short events);
+int green_watch(void);			/* before all, and behind all */
+void green_unwatch(void);
 
 /* stack.c: a task and its stack, which belong to each other; guarded by the tasks' lock */
 enum { SLAB = 64 };

@@ -136,7 +136,8 @@ const char *request_parse(struct request *q, char *text, size_t n)
 	    has_control(method))
 		return BAD;
 	*path++ = *version++ = 0;
-	if (strncmp(version, "HTTP/1.", 7) != 0 || !isdigit((unsigned char)version[7]) || version[8])
+	if (strncmp(version, "HTTP/1.", 7) != 0 || strspn(version + 7, "0123456789") != 1 ||
+	    version[8])
 		return "505 HTTP Version Not Supported";
 	q->is_old = version[7] == '0';
 	q->keep_alive = !q->is_old;

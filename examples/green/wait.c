@@ -2,17 +2,24 @@
 /*
  * wait.c - waiting in the loop, for descriptors and for a time
  *
- * Lines are guarded by the loop's lock, in which it calls on_readable() and so on.  A descriptor
- * is in the loop only while a task waits for it: it is its owner's, and may be closed, or shared.
+ * Descriptors are in a set of their own, which the loop watches; they are their owners', and may
+ * be closed, or shared.  Lines are guarded by the loop's lock, in which it calls on_events() and so
+ * on.
  */
 #include <poll.h>
+#include <sys/epoll.h>
 #include <time.h>
+#include <unistd.h>
 #include "parts.h"
 
 enum { DESCRIPTORS = 1 << 20 };		/* more than that no process has: fs.nr_open */
 
 atomic_int green_in_loop;
-static struct line lines[1 + DESCRIPTORS];	/* [0] is for a time only */
+static int set = -1;
+static struct descriptor {
+	struct line line;
+	short busy;			/* one of those that are alone is about to call */
+} descriptors[1 + DESCRIPTORS];		/* [0] is for a time only */
 
 int64_t green_now(void)
 {
@@ -29,54 +36,79 @@ int64_t green_after(int64_t ns)
 	return ns < 0 ? now : ns < NEVER - now ? now + ns : NEVER;
 }
 
-static void on_readable(void *line);
-static void on_writable(void *line);
-
-/* What the loop is to look for. */
-static int update(struct line *line)
+/* Once: what is left of a number that was closed, as the file is still open, says so once. */
+static int arm(struct descriptor *d)
 {
+	struct epoll_event event = { .events = 0, .data = { .ptr = d } };
+	int fd = (int)(d - descriptors) - 1;
 	const struct wait *w;
-	short events = 0;
 
-	if (line == lines)
+	for (w = d->line.first; w; w = w->next)
+		if (!(w->events & ALONE && w->events & d->busy))
+			event.events |= (unsigned short)(w->events & ~ALONE);
+	if (!event.events)
 		return 0;
-	for (w = line->first; w; w = w->next)
-		events |= w->events;
-	return loop_fd(green_loop, (int)(line - lines) - 1, events & POLLIN ? on_readable : NULL,
-		       events & POLLOUT ? on_writable : NULL, line);
+	event.events |= EPOLLONESHOT;
+	return epoll_ctl(set, EPOLL_CTL_MOD, fd, &event) &&
+		(errno != ENOENT || epoll_ctl(set, EPOLL_CTL_ADD, fd, &event)) ? errno : 0;
 }
 
-static void serve(struct line *line, short events)
+static void serve(struct descriptor *d, short events)
 {
 	struct wait *w, *next;
 
-	for (w = line->first; w; w = next) {
+	for (w = d->line.first; w; w = next) {
 		next = w->next;
-		if (w->events & events)
-			green_serve(w, SERVED);
+		if (!(w->events & events) || (w->events & ALONE && w->events & d->busy))
+			continue;
+		if (w->events & ALONE)
+			d->busy |= (short)(w->events & ~ALONE);
+		green_serve(w, SERVED);
 	}
-	update(line);
+	while (arm(d))				/* it is closed: they will see */
+		green_serve(d->line.first, SERVED);
 }
 
-static void on_readable(void *line)
+static void on_events(void *unused)
 {
-	serve(line, POLLIN);
+	struct epoll_event e[64];
+	int n = epoll_wait(set, e, 64, 0), i;
+
+	(void)unused;
+	for (i = 0; i < n; i++)
+		serve(e[i].data.ptr, e[i].events & (EPOLLERR | EPOLLHUP) ? POLLIN | POLLOUT :
+		      (short)e[i].events);
 }
 
-static void on_writable(void *line)
+int green_watch(void)
 {
-	serve(line, POLLOUT);
+	set = epoll_create1(EPOLL_CLOEXEC);
+	return set == -1 ? -1 : loop_fd(green_loop, set, on_events, NULL, NULL);
+}
+
+void green_unwatch(void)
+{
+	if (set != -1)
+		close(set);
+	set = -1;
+}
+
+void green_waited(int fd, short events)
+{
+	loop_lock(green_loop);
+	if (fd >= 0 && fd < DESCRIPTORS) {
+		descriptors[fd + 1].busy &= (short)~events;
+		serve(&descriptors[fd + 1], 0);
+	}
+	loop_unlock(green_loop);
 }
 
 static void on_timer(void *wait)
 {
 	struct wait *w = wait;
-	struct line *line = w->line;
 
-	if (w->done)
-		return;
-	green_serve(w, LATE);
-	update(line);
+	if (!w->done)
+		green_serve(w, LATE);
 }
 
 /* Returns 0 or an error. */
@@ -92,12 +124,13 @@ static int begin(struct wait *w, int fd, int64_t deadline, struct loop_timer **t
 			return ENOMEM;
 		loop_timer_set(*timer, deadline);
 	}
-	green_line_up(&lines[fd + 1], w);
-	if (!update(w->line))
-		return 0;
-	error = errno;
-	green_step_out(w);
-	return error;
+	green_line_up(&descriptors[fd + 1].line, w);
+	error = fd >= 0 ? arm(&descriptors[fd + 1]) : 0;
+	if (error)
+		green_step_out(w);
+	if (error == EPERM)			/* always ready */
+		w->done = SERVED;
+	return error == EPERM ? 0 : error;
 }
 
 int green_wait_fd(const char *where, int fd, short events, int64_t deadline)
@@ -117,10 +150,8 @@ int green_wait_fd(const char *where, int fd, short events, int64_t deadline)
 	if (timer || (!error && !w.done)) {
 		loop_lock(green_loop);
 		loop_timer_delete(timer);
-		if (!error && !w.done) {
+		if (!error && !w.done)
 			green_step_out(&w);
-			update(w.line);
-		}
 		loop_unlock(green_loop);
 	}
 	return error ? -error : w.done == SERVED ? 0 : w.done && !g->flag ? -ETIMEDOUT : -ECANCELED;
