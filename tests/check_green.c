@@ -51,6 +51,24 @@ static int count_in(const char *name)
 	return n;
 }
 
+/* An allocator in the program, as clang's sanitizers have it: see green_run()'s comment. */
+static int has_allocator(void)
+{
+	extern char __executable_start[];
+	uintptr_t at = (uintptr_t)malloc;
+
+	return at >= (uintptr_t)__executable_start && at < (uintptr_t)green_run;
+}
+
+static int is_sanitized(void)
+{
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+	return 1;
+#else
+	return has_allocator();
+#endif
+}
+
 static green *spawn(void (*fn)(void *), void *arg)
 {
 	green *g = green_spawn(fn, arg);
@@ -239,9 +257,8 @@ START_TEST(many)
 		SKIP("not the kernel's memory");
 	if (sysconf(_SC_AVPHYS_PAGES) * (long long)sysconf(_SC_PAGESIZE) < 1 << 30)
 		SKIP("a machine with little memory");
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-	SKIP("a sanitizer needs memory for each stack");
-#endif
+	if (is_sanitized())
+		SKIP("a sanitizer needs memory for each stack");
 	RUN(sleep_many, NULL);
 }
 END_TEST
@@ -927,9 +944,8 @@ START_TEST(no_more_threads)
 {
 	if (emulated())
 		SKIP("the limit is the emulator's");
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-	SKIP("a sanitizer needs more");
-#endif
+	if (is_sanitized())
+		SKIP("a sanitizer needs more");
 	snprintf(lock_name, sizeof lock_name, "/tmp/check_green.%d.lock", (int)getpid());
 	close(open(lock_name, O_RDWR | O_CREAT, 0600));
 	RUN(lock_many, NULL);
@@ -939,12 +955,19 @@ END_TEST
 
 START_TEST(no_descriptor)
 {
-	struct rlimit few = { 3, 3 };
+	struct rlimit limit, few;
+	int result, error;
 
+	getrlimit(RLIMIT_NOFILE, &limit);
+	few = limit;
+	few.rlim_cur = 3;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
 	errno = 0;
-	ck_assert_int_eq(green_run(1, plus_1, NULL), -1);
-	ck_assert_int_eq(errno, EMFILE);
+	result = green_run(1, plus_1, NULL);
+	error = errno;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	ck_assert_int_eq(result, -1);
+	ck_assert_int_eq(error, EMFILE);
 }
 END_TEST
 
@@ -1178,6 +1201,8 @@ static void cancel_all(void *unused)
 
 START_TEST(cancel_anywhere)
 {
+	if (has_allocator())
+		SKIP("the allocator is in the program");
 	snprintf(fifo, sizeof fifo, "/tmp/check_green.%d", (int)getpid());
 	snprintf(lock_name, sizeof lock_name, "%s.lock", fifo);
 	ck_assert_int_eq(mkfifo(fifo, 0600), 0);
@@ -1551,15 +1576,6 @@ static void (*const all_hogs[])(void *) = {
 };
 enum { HOGS = sizeof all_hogs / sizeof *all_hogs };
 
-/* An allocator in the program, as clang's sanitizers have it. */
-static int has_allocator(void)
-{
-	extern char __executable_start[];
-	uintptr_t at = (uintptr_t)malloc;
-
-	return at >= (uintptr_t)__executable_start && at < (uintptr_t)green_run;
-}
-
 static void beside_hogs(void *which)
 {
 	green *g[8];
@@ -1701,6 +1717,8 @@ static void mix(void *unused)
 
 START_TEST(in_calls_and_in_malloc)
 {
+	if (has_allocator())
+		SKIP("the allocator is in the program");
 	stop = 0;
 	RUN(mix, NULL);
 }
