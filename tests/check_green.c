@@ -1583,6 +1583,7 @@ static void beside_hogs(void *which)
 
 	for (i = 0; i < 8; i++)
 		join(spawn(masks_all, NULL));
+	green_sleep(MS);
 	for (i = 0; i < 8; i++)
 		g[i] = spawn(*(void (*const *)(void *))which, NULL);
 	for (i = 0; i < 10; i++)

@@ -80,6 +80,7 @@ static struct {
 	atomic_int over, searching, sleeping, polling;
 	atomic_long live, busy;			/* busy: not waiting for others */
 	int count, tick;
+	sigset_t ticks;
 	struct thread *threads;
 	sem_t wake;
 	_Atomic(struct green *) injected;	/* the last one first */
@@ -379,11 +380,15 @@ static void rest(struct thread *t)
 /* The next task for this thread; null: all are over. */
 static struct green *find(struct thread *t)
 {
+	int is_time = t->turns % REGULARLY == 0;
 	struct green *g;
 
-	if ((t->pinned.first || t->turns % REGULARLY == 0) && atomic_load(&green_in_loop))
+	if ((t->pinned.first || is_time) && atomic_load(&green_in_loop))
 		step(t, LOOKS);
-	if ((g = take(t)))
+	g = take(t);
+	if (!g || is_time)			/* a task may have blocked it */
+		pthread_sigmask(SIG_UNBLOCK, &rt.ticks, NULL);
+	if (g)
 		return g;
 	atomic_fetch_add(&rt.searching, 1);
 	while (!(g = steal(t)) && !atomic_load(&rt.over))
@@ -727,7 +732,7 @@ static void run_tasks(struct thread *t)
 	char alternate[ALTERNATE];
 	stack_t stack = { .ss_sp = alternate, .ss_size = ALTERNATE }, old_stack;
 	struct exceptions none = { NULL, 0 }, old_exceptions;
-	sigset_t set, old_mask;
+	sigset_t old_mask;
 	struct green *g;
 	timer_t tick;
 	int has_tick;
@@ -736,17 +741,13 @@ static void run_tasks(struct thread *t)
 	t->exceptions = __cxa_get_globals ? __cxa_get_globals() : NULL;
 	old_exceptions = t->exceptions ? *t->exceptions : none;
 	sigaltstack(&stack, &old_stack);
-	sigemptyset(&set);
-	sigaddset(&set, rt.tick);
-	pthread_sigmask(t->caller ? SIG_BLOCK : SIG_UNBLOCK, &set, &old_mask);
+	pthread_sigmask(t->caller ? SIG_BLOCK : SIG_UNBLOCK, &rt.ticks, &old_mask);
 	pthread_sigmask(SIG_BLOCK, NULL, &t->mask);
 	has_tick = !t->caller && new_timer(CLOCK_THREAD_CPUTIME_ID, TICK, &tick);
 	t->has_soon = has_tick && new_timer(CLOCK_MONOTONIC, SOON, &t->soon);
 	if (has_tick)
 		timer_settime(tick, 0, &spec, NULL);
 	while ((g = t->caller ? next_call() : find(t))) {
-		if (!t->caller)		/* a task may have blocked it */
-			pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 		t->current = g;
 		jump(t, &t->sp, &t->fiber);
 	}
@@ -1005,6 +1006,8 @@ static int set_handlers(void)
 		if (rt.tick != safe_syscall_signal() && !sigaction(rt.tick, NULL, &rt.old_tick) &&
 		    rt.old_tick.sa_handler == SIG_DFL)
 			break;
+	sigemptyset(&rt.ticks);
+	sigaddset(&rt.ticks, rt.tick);
 	return sigaction(rt.tick, &tick, NULL) || sigaction(SIGSEGV, &fault, &rt.old_fault);
 }
 

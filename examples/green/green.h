@@ -47,7 +47,7 @@ typedef struct green_channel green_channel;
  * Use channels.
  *
  * The signal mask is the thread's: what one task sets others there have, too; block signals
- * before.  In a child of fork() nothing of this may be called: other tasks would go on there. */
+ * before.  Who blocks all of them blocks the tick, until the thread has nothing to do.  In a child of fork() nothing of this may be called: other tasks would go on there. */
 int green_run(int threads, void (*fn)(void *), void *arg);
 
 /* green_spawn - start a task
