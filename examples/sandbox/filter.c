@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * filter.c - which calls go to the kernel, which to the broker, and which nowhere.
+ *
+ * What is in no table does not exist (ENOSYS): a call of a newer kernel may do anything, and
+ * programs know how to live without it.  The kernel keeps in mind which calls need no look at
+ * arguments and does not run the filter for those: they cost nothing.
+ *
+ * Arguments in registers can be decided on here: nobody can change them any more.  What is in
+ * memory is for the broker, which reads it once, or is refused: clone3, for its flags, does not
+ * exist, sockets whose peers come in msghdr (datagrams) are not to be had.
+ */
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/fs.h>
+#include <linux/net.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "sandbox.h"
+
+#define N(name)	TEXT(SYS_##name)
+
+static const char *const allowed[] = {
+	/* what is open, and what has no name */
+	N(read), N(write), N(readv), N(writev), N(pread64), N(pwrite64), N(preadv), N(pwritev),
+	N(preadv2), N(pwritev2), N(lseek), N(_llseek), N(close), N(close_range), N(dup), N(dup2),
+	N(dup3), N(pipe), N(pipe2), N(flock), N(fsync), N(fdatasync), N(sync), N(syncfs),
+	N(sync_file_range), N(sync_file_range2), N(ftruncate), N(ftruncate64), N(fallocate),
+	N(fadvise64), N(fadvise64_64), N(readahead), N(sendfile), N(sendfile64), N(splice), N(tee),
+	N(vmsplice), N(copy_file_range), N(getdents), N(getdents64), N(umask), N(memfd_create),
+	N(memfd_secret), N(eventfd), N(eventfd2), N(signalfd), N(signalfd4), N(timerfd_create),
+	N(timerfd_settime), N(timerfd_gettime), N(timerfd_settime64), N(timerfd_gettime64),
+	N(inotify_init), N(inotify_init1), N(inotify_rm_watch), N(poll), N(ppoll), N(ppoll_time64),
+	N(select), N(_newselect), N(pselect6), N(pselect6_time64), N(epoll_create),
+	N(epoll_create1), N(epoll_ctl), N(epoll_wait), N(epoll_pwait), N(epoll_pwait2),
+	N(io_setup), N(io_destroy), N(io_getevents), N(io_pgetevents), N(io_pgetevents_time64),
+	N(io_submit), N(io_cancel),
+	/* metadata is free, and a working directory is not more */
+	N(stat), N(lstat), N(fstat), N(newfstatat), N(fstatat64), N(stat64), N(lstat64), N(fstat64),
+	N(statx), N(statfs), N(fstatfs), N(statfs64), N(fstatfs64), N(access), N(faccessat),
+	N(faccessat2), N(readlink), N(readlinkat), N(getxattr), N(lgetxattr), N(fgetxattr),
+	N(listxattr), N(llistxattr), N(flistxattr), N(name_to_handle_at), N(getcwd), N(chdir),
+	N(fchdir),
+	/* sockets that are there */
+	N(accept), N(accept4), N(listen), N(send), N(recv), N(recvfrom), N(recvmsg), N(recvmmsg),
+	N(recvmmsg_time64), N(shutdown), N(getsockname), N(getpeername), N(getsockopt),
+	N(setsockopt),
+	/* memory */
+	N(brk), N(mmap), N(mmap2), N(munmap), N(mremap), N(mprotect), N(msync), N(mincore),
+	N(madvise), N(mlock), N(mlock2), N(munlock), N(mlockall), N(munlockall),
+	N(remap_file_pages), N(pkey_alloc), N(pkey_free), N(pkey_mprotect), N(membarrier),
+	N(mbind), N(get_mempolicy), N(set_mempolicy), N(set_mempolicy_home_node), N(cacheflush),
+	N(riscv_flush_icache), N(riscv_hwprobe), N(subpage_prot), N(modify_ldt), N(arch_prctl),
+	N(set_thread_area), N(get_thread_area), N(sysmips),
+	/* signals to be had, and time */
+	N(rt_sigaction), N(rt_sigprocmask), N(rt_sigreturn), N(rt_sigpending), N(rt_sigtimedwait),
+	N(rt_sigtimedwait_time64), N(rt_sigsuspend), N(sigaltstack), N(sigaction), N(sigprocmask),
+	N(sigreturn), N(sigpending), N(sigsuspend), N(signal), N(pause), N(pidfd_send_signal),
+	N(alarm), N(getitimer), N(setitimer), N(timer_create), N(timer_settime), N(timer_gettime),
+	N(timer_getoverrun), N(timer_delete), N(timer_settime64), N(timer_gettime64), N(nanosleep),
+	N(clock_nanosleep), N(clock_nanosleep_time64), N(clock_gettime), N(clock_gettime64),
+	N(clock_getres), N(clock_getres_time64), N(gettimeofday), N(time), N(times),
+	/* the process */
+	N(fork), N(vfork), N(exit), N(exit_group), N(wait4), N(waitpid), N(waitid), N(getpid),
+	N(getppid), N(gettid), N(getpgid), N(getpgrp), N(setpgid), N(getsid), N(setsid), N(getuid),
+	N(geteuid), N(getgid), N(getegid), N(getgroups), N(getresuid), N(getresgid), N(getuid32),
+	N(geteuid32), N(getgid32), N(getegid32), N(getgroups32), N(getresuid32), N(getresgid32),
+	N(capget), N(getrlimit), N(ugetrlimit), N(setrlimit), N(getrusage), N(getpriority),
+	N(nice), N(ioprio_get), N(sched_yield), N(sched_getparam), N(sched_getscheduler),
+	N(sched_getaffinity), N(sched_getattr), N(sched_get_priority_max),
+	N(sched_get_priority_min), N(sched_rr_get_interval), N(sched_rr_get_interval_time64),
+	N(personality), N(uname), N(sysinfo), N(getcpu), N(getrandom), N(futex), N(futex_time64),
+	N(futex_waitv), N(set_robust_list), N(set_tid_address), N(rseq), N(restart_syscall),
+	N(seccomp), N(landlock_create_ruleset), N(landlock_add_rule), N(landlock_restrict_self),
+};
+
+/* Others, outsiders, the system; and what would lead around the filter. */
+static const char *const refused[] = {
+	N(ptrace), N(process_vm_readv), N(process_vm_writev), N(process_madvise),
+	N(process_mrelease), N(pidfd_getfd), N(kcmp), N(migrate_pages), N(move_pages),
+	N(io_uring_setup), N(io_uring_enter), N(io_uring_register), N(bpf), N(perf_event_open),
+	N(userfaultfd), N(keyctl), N(add_key), N(request_key), N(fanotify_init), N(fanotify_mark),
+	N(open_by_handle_at), N(mount), N(umount), N(umount2), N(move_mount), N(open_tree),
+	N(fsopen), N(fsconfig), N(fsmount), N(fspick), N(mount_setattr), N(pivot_root), N(chroot),
+	N(setns), N(mq_open), N(mq_unlink), N(shmget), N(shmat), N(shmctl), N(shmdt), N(semget),
+	N(semop), N(semctl), N(semtimedop), N(semtimedop_time64), N(msgget), N(msgsnd), N(msgrcv),
+	N(msgctl), N(ipc), N(quotactl), N(quotactl_fd), N(swapon), N(swapoff), N(reboot), N(acct),
+	N(sethostname), N(setdomainname), N(settimeofday), N(clock_settime), N(clock_settime64),
+	N(clock_adjtime), N(clock_adjtime64), N(adjtimex), N(init_module), N(finit_module),
+	N(delete_module), N(kexec_load), N(kexec_file_load), N(iopl), N(ioperm), N(syslog),
+	N(vhangup), N(lookup_dcookie), N(nfsservctl), N(uselib),
+};
+
+static const struct {
+	const char *number;
+	enum verdict verdict;
+} looked_at[] = {
+	{ N(socket), SOCKET }, { N(socketpair), SOCKET }, { N(ioctl), IOCTL },
+	{ N(clone), CLONE }, { N(unshare), UNSHARE }, { N(sendmsg), SEND2 },
+	{ N(sendto), SEND3 }, { N(sendmmsg), SEND3 }, { N(get_robust_list), SELF },
+};
+
+long call_number(const char *text)
+{
+	long sum = 0;
+	char *end;
+
+	while (*text) {
+		const long n = strtol(text, &end, 0);
+		if (end == text && !strchr(" ()+", *text))
+			return -1;
+		sum += n;
+		text = end == text ? text + 1 : end;
+	}
+	return sum;
+}
+
+/* ---- the tree: a number becomes a verdict --------------------------------- */
+
+static struct border {
+	uint32_t first;			/* from here on, up to the next */
+	enum verdict verdict;
+} borders[1200];
+static size_t count;
+
+static void add(const char *number, enum verdict verdict)
+{
+	const long n = call_number(number);
+
+	if (n >= 0)
+		borders[count++] = (struct border){ (uint32_t)n, verdict };
+}
+
+static int ascending(const void *a, const void *b)
+{
+	const struct border *x = a, *y = b;
+
+	return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* From single numbers to all there are. */
+static void fill_gaps(void)
+{
+	static struct border all[2 * sizeof borders / sizeof *borders];
+	const uint32_t x32 = 0x40000000;	/* on x86_64: the bit of the other ABI's numbers */
+	const bool is_x32 = borders[0].first >= x32 || call_number(N(read)) >= (long)x32;
+	enum verdict none = is_x32 ? REFUSE : MISSING, last = VERDICTS;
+	uint32_t next = 0;
+	size_t n = 0;
+
+	qsort(borders, count, sizeof *borders, ascending);
+	for (size_t i = 0; i <= count; i++) {
+		const uint32_t first = i < count ? borders[i].first : x32 * 2;
+		if (next < first) {
+			if (last != none)
+				all[n++] = (struct border){ next, last = none };
+			if (is_x32 && first > x32 && next < x32)
+				all[n++] = (struct border){ x32, last = MISSING };
+			if (!is_x32 && i == count)
+				all[n++] = (struct border){ x32, last = REFUSE };
+		}
+		if (is_x32 && first >= x32)
+			none = MISSING;
+		if (i < count && borders[i].verdict != last)
+			all[n++] = (struct border){ first, last = borders[i].verdict };
+		next = first + 1;
+	}
+	all[n++] = (struct border){ x32 * 2, MISSING };
+	memcpy(borders, all, n * sizeof *all);
+	count = n;
+}
+
+/* ---- code ------------------------------------------------------------------ */
+
+static struct sock_filter code[4096];
+static unsigned short end;
+static unsigned short blocks[VERDICTS];
+
+static void put(unsigned int op, uint32_t k, int yes, int no)
+{
+	code[end++] = (struct sock_filter){ (unsigned short)op, (unsigned char)yes,
+					    (unsigned char)no, k };
+}
+
+#define JUMP(test)	(BPF_JMP | BPF_##test | BPF_K)
+#define RETURN(what)	put(BPF_RET | BPF_K, what, 0, 0)
+#define REFUSED		(SECCOMP_RET_ERRNO | EPERM)
+
+/* The half of an argument that counts where the kernel takes an int; no other is looked at. */
+static void load(int argument)
+{
+	const uint16_t one = 1;
+	const size_t low = *(const char *)&one ? 0 : 4;
+
+	put(BPF_LD | BPF_W | BPF_ABS,
+	    (uint32_t)(offsetof(struct seccomp_data, args) + 8 * (size_t)argument + low), 0, 0);
+}
+
+/* Jumps go forward only, so each leaf is patched when the block it leads to is known. */
+static void tree(size_t first, size_t behind)
+{
+	const size_t middle = (first + behind) / 2;
+	unsigned short jump;
+
+	if (behind - first == 1) {
+		put(BPF_JMP | BPF_JA, borders[first].verdict, 0, 0);
+		return;
+	}
+	put(JUMP(JGE), borders[middle].first, 0, 1);
+	jump = end;
+	put(BPF_JMP | BPF_JA, 0, 0, 0);
+	tree(first, middle);
+	code[jump].k = end - jump - 1u;
+	tree(middle, behind);
+}
+
+/* yes where the value loaded is one of these, else no */
+static void choose(const uint32_t *values, size_t n, uint32_t yes, uint32_t no)
+{
+	for (size_t i = 0; i < n; i++) {
+		put(JUMP(JEQ), values[i], 0, 1);
+		RETURN(yes);
+	}
+	RETURN(no);
+}
+
+static void choose_bits(int argument, uint32_t bits, uint32_t yes, uint32_t no)
+{
+	load(argument);
+	put(JUMP(JSET), bits, 0, 1);
+	RETURN(yes);
+	RETURN(no);
+}
+
+#define NEW_NAMESPACES	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | \
+			 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
+#define NEW_TIME	0x00000080	/* an unshare flag; elsewhere part of a signal's number */
+#ifdef __s390__
+# define CLONE_FLAGS	1
+#else
+# define CLONE_FLAGS	0
+#endif
+#ifndef MSG_FASTOPEN
+# define MSG_FASTOPEN	0x20000000
+#endif
+
+/* Streams only: what connects is known when it does, and by a call of its own. */
+static void socket_block(uint32_t refuse)
+{
+	load(1);
+	put(BPF_ALU | BPF_AND | BPF_K, 0xf, 0, 0);
+	put(BPF_MISC | BPF_TAX, 0, 0, 0);
+	load(0);
+	put(JUMP(JEQ), AF_UNIX, 0, 4);
+	put(BPF_MISC | BPF_TXA, 0, 0, 0);
+	put(JUMP(JEQ), SOCK_STREAM, 1, 0);
+	put(JUMP(JEQ), SOCK_SEQPACKET, 0, 8);
+	RETURN(SECCOMP_RET_ALLOW);
+	put(JUMP(JEQ), AF_INET, 1, 0);
+	put(JUMP(JEQ), AF_INET6, 0, 5);
+	put(BPF_MISC | BPF_TXA, 0, 0, 0);
+	put(JUMP(JEQ), SOCK_STREAM, 0, 3);
+	load(2);
+	put(JUMP(JEQ), 0, 2, 0);
+	put(JUMP(JEQ), IPPROTO_TCP, 1, 0);
+	RETURN(refuse);
+	RETURN(SECCOMP_RET_ALLOW);
+}
+
+static void emit(enum verdict verdict, uint32_t refuse, bool landlock)
+{
+	static const uint32_t ioctls[] = {
+		TIOCSTI, TIOCCONS, FIOSETOWN, SIOCSPGRP, 0x541c /* TIOCLINUX */,
+		/* what a file is, by a descriptor for reading */
+		(uint32_t)FS_IOC_SETFLAGS, (uint32_t)FS_IOC_FSSETXATTR, (uint32_t)FS_IOC32_SETFLAGS,
+		(uint32_t)_IOW('v', 2, long), (uint32_t)_IOW('v', 2, int),
+		(uint32_t)_IOW('f', 133, char[128]),	/* FS_IOC_ENABLE_VERITY */
+	};
+	static const uint32_t owners[] = { F_SETOWN, F_SETOWN_EX };
+	static const uint32_t rights[] = { PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_CAP_AMBIENT };
+	static const uint32_t self = 0;
+	static const uint32_t brokered[] = { SYS_SOCKET, SYS_BIND, SYS_CONNECT, SYS_SOCKETPAIR };
+	static const uint32_t sends[] = { SYS_SENDTO, SYS_SENDMSG, SYS_SENDMMSG };
+	const uint32_t ask = SECCOMP_RET_USER_NOTIF, allow = SECCOMP_RET_ALLOW;
+
+#define COUNT(a)	(sizeof(a) / sizeof *(a))
+	switch (verdict) {
+	case ALLOW:
+		RETURN(allow);
+		break;
+	case REFUSE:
+		RETURN(refuse);
+		break;
+	case MISSING:
+		RETURN(SECCOMP_RET_ERRNO | ENOSYS);
+		break;
+	case EXEC:
+		RETURN(landlock ? allow : ask);
+		break;
+	case OPEN1:
+	case OPEN2:
+		choose_bits(verdict - OPEN1 + 1, O_PATH, allow, ask);
+		break;
+	case SEND2:
+	case SEND3:
+		choose_bits(verdict - SEND2 + 2, MSG_FASTOPEN, refuse, allow);
+		break;
+	case SOCKET:
+		socket_block(refuse);
+		break;
+	case IOCTL:
+		load(1);
+		choose(ioctls, COUNT(ioctls), refuse, allow);
+		break;
+	case FCNTL:
+		load(1);
+		choose(owners, COUNT(owners), ask, allow);
+		break;
+	case CLONE:
+		choose_bits(CLONE_FLAGS, NEW_NAMESPACES | CLONE_UNTRACED, refuse, allow);
+		break;
+	case UNSHARE:
+		choose_bits(0, NEW_NAMESPACES | NEW_TIME, refuse, allow);
+		break;
+	case PRCTL:
+		/* a process that is not dumpable can't be read: it is not told that it is */
+		load(0);
+		put(JUMP(JEQ), PR_SET_DUMPABLE, 0, 1);
+		RETURN(SECCOMP_RET_ERRNO | 0);
+		put(JUMP(JEQ), 62 /* PR_SCHED_CORE */, 0, 1);
+		RETURN(refuse);
+		choose(rights, COUNT(rights), ask, allow);
+		break;
+	case SELF1:
+	case SELF2:
+		/* of setpriority, and of ioprio_set: a process, and 0 for the caller */
+		load(0);
+		put(JUMP(JEQ), verdict == SELF1 ? PRIO_PROCESS : 1, 1, 0);
+		RETURN(ask);
+		load(1);
+		choose(&self, 1, allow, ask);
+		break;
+	case SELF:
+		load(0);
+		choose(&self, 1, allow, ask);
+		break;
+	case SOCKETCALL:
+		load(0);
+		for (size_t i = 0; i < COUNT(sends); i++) {
+			put(JUMP(JEQ), sends[i], 0, 1);
+			RETURN(refuse);
+		}
+		choose(brokered, COUNT(brokered), ask, allow);
+		break;
+	default:
+		RETURN(ask);
+	}
+}
+
+static void compile(uint32_t arch, bool landlock, bool verbose)
+{
+	const uint32_t refuse = verbose ? SECCOMP_RET_USER_NOTIF : REFUSED;
+	unsigned short leaves;
+
+	put(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
+	put(JUMP(JEQ), arch, 1, 0);
+	RETURN(refuse);
+	put(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
+	leaves = end;
+	tree(0, count);
+	const unsigned short behind = end;
+	for (int v = 0; v < VERDICTS; v++) {
+		blocks[v] = end;
+		emit((enum verdict)v, refuse, landlock);
+	}
+	for (unsigned short i = leaves; i < behind; i++)
+		if (code[i].code == (BPF_JMP | BPF_JA) && code[i - 1].code != JUMP(JGE))
+			code[i].k = blocks[code[i].k] - i - 1u;
+}
+
+int filter_install(uint32_t arch, bool landlock, bool verbose)
+{
+	struct sock_fprog program = { 0, code };
+
+	for (size_t i = 0; i < COUNT(allowed); i++)
+		add(allowed[i], ALLOW);
+	for (size_t i = 0; i < COUNT(refused); i++)
+		add(refused[i], REFUSE);
+	for (size_t i = 0; i < COUNT(looked_at); i++)
+		add(looked_at[i].number, looked_at[i].verdict);
+	for (const struct operation *o = operations; o->name; o++)
+		add(o->number, o->verdict);
+	fill_gaps();
+	compile(arch, landlock, verbose);
+	program.len = end;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -1;
+	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+			    SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+}

@@ -1,0 +1,813 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * request.c - the life of a request, and the threads that make them.
+ *
+ *	            worker takes it            the call is over         reply
+ *	 ASKED ---------------------> WORKED ON -----------------> DONE -------> ANSWERED
+ *	   |                            |    ^                       |
+ *	   | signal                     |    | asked again           | signal was faster
+ *	   v                            v    |                       v
+ *	 (nobody has          the thread is at its stop           KEPT --- asked again ---> ANSWERED
+ *	  seen it)            |  may wait: interrupt the scope       |
+ *	   |                  v                                      | the thread dies
+ *	   |              CANCELLED: the signal goes on              v
+ *	   |                                                      dropped: a descriptor is closed
+ *	   +--- asked again ---> ASKED
+ *
+ * The program's thread sleeps in the kernel until there is a reply.  A signal wakes it: the
+ * notification is gone, and nobody tells the supervisor.  What the thread then does is the
+ * kernel's usual way: the call "failed" with ERESTARTSYS, so a handler without SA_RESTART will
+ * see EINTR, and else it is made again.  For the opening of a FIFO and for connect that is just
+ * right.  For all else it is not: an open of a regular file never fails so, and mkdir must not be
+ * done twice.
+ *
+ * WHY A SIGNAL DOES WHAT IT DOES OUTSIDE
+ *
+ * All threads of the program are traced, so before a signal is delivered the thread stops, and
+ * its tracer, which is the thread of the loop here, is asked which signal it shall be.  That is the
+ * moment at which everything can be set right, and by two means only: let the signal go on, or hold
+ * it.  When none is delivered the kernel makes the call again by itself, on all architectures, with
+ * the same arguments.  So there is nothing to be written to registers.
+ *
+ * No caught signal comes.  Others are not our affair: the thread dies, or stops and goes on, or
+ * doesn't notice.  Where it makes its call again, a worker may still work on it: then that one's
+ * reply goes to the new notification.
+ *
+ * WORKED ON.  The thread waits in its stop until the worker has finished, which is soon, as the
+ * scope is interrupted if what it does may wait.  What doesn't wait is left alone.
+ *
+ *   CANCELLED: nothing was done (SAFE_ERESTARTSYS), and outside the same signal would have
+ *   interrupted it.  The signal goes on, ERESTARTSYS stands, and the kernel knows of SA_RESTART.
+ *
+ *   KEPT: the call is over, so outside the signal would have come after it.  It is held.  The
+ *   thread makes its call again and finds it done: its result, its descriptor, once.
+ *   The next stop is at the end of that call, before the program has run a single instruction.
+ *   There the signals that were held are sent again, to this thread, and when they stop it they get
+ *   back what came with them.  So the program sees a call that succeeded and then a signal.
+ *
+ * ASKED, but nobody has seen it yet.  The registers tell that the thread was in such a call
+ * (interrupted_call).  The signal is held, as for all that anybody knows the call doesn't wait.  If it
+ * does, its worker finds that a signal is held, does nothing, and it goes on as CANCELLED.
+ *
+ * ANSWERED.  The kernel has taken the reply, in one step with the descriptor (ADDFD_FLAG_SEND, or in
+ * two, and if the second fails then the number is KEPT), or it has not: it says which.  The
+ * worker has left its scope by then: if it was interrupted in this ioctl, nobody could say.
+ *
+ * The thread dies, at any moment: waitpid() says so to the tracer, which interrupts the scope
+ * whatever it does.  The worker is free at once; what it got is closed.
+ *
+ * A task's mutex is held where the above changes, and while a reply is on its way: so a stop that
+ * follows a reply is looked at when the reply is known.
+ */
+#include <elf.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include "sandbox.h"
+
+#define STACK		(256 << 10)
+#define IDLE_MOST	4
+#define ERESTARTSYS	SAFE_ERESTARTSYS
+#define ERESTARTNOINTR	513
+
+struct held {
+	struct held *next;
+	siginfo_t info;
+};
+
+struct kept {
+	bool is;
+	struct seccomp_data call;
+	long result;
+	int fd;
+	uint32_t fd_flags;
+	bool sent;			/* the descriptor is there already, and this its number */
+};
+
+struct task {
+	struct task *next;
+	pid_t tid, tgid;
+	int references;			/* with the table's mutex */
+	bool gone;
+	pthread_mutex_t mutex;
+	struct request *running;
+	struct kept kept;
+	int stopped;			/* at that signal, until the worker has finished */
+	bool cancelled;
+	struct held *held;
+	bool releasing;			/* those that are held are on their way again */
+	bool put_back;
+	pid_t sender;			/* of the last signal that was sent from here */
+};
+
+struct loop *sandbox_loop;
+bool sandbox_verbose, sandbox_landlock;
+int sandbox_listener;
+
+static pid_t program;
+static bool ending;
+static int exit_status;
+
+/* ---- the table of tasks -------------------------------------------------------- */
+
+static struct task *tasks[1024];
+static pthread_mutex_t table = PTHREAD_MUTEX_INITIALIZER;
+
+static struct task **slot(pid_t tid)
+{
+	struct task **t = &tasks[(unsigned int)tid % (sizeof tasks / sizeof *tasks)];
+
+	while (*t && (*t)->tid != tid)
+		t = &(*t)->next;
+	return t;
+}
+
+static struct task *task_get(pid_t tid)
+{
+	struct task *t;
+
+	pthread_mutex_lock(&table);
+	t = *slot(tid);
+	if (t)
+		t->references++;
+	pthread_mutex_unlock(&table);
+	return t;
+}
+
+static void task_put(struct task *t)
+{
+	pthread_mutex_lock(&table);
+	const bool last = !--t->references;
+	pthread_mutex_unlock(&table);
+	if (!last)
+		return;
+	for (struct held *h; (h = t->held); free(h))
+		t->held = h->next;
+	if (t->kept.is && t->kept.fd >= 0 && !t->kept.sent)
+		close(t->kept.fd);
+	pthread_mutex_destroy(&t->mutex);
+	free(t);
+}
+
+/* A number in a line of /proc/TID/status; -1: there is none. */
+static long long status_of(pid_t tid, const char *key, int base)
+{
+	char name[64], line[8192];
+	long long value = -1;
+	FILE *f;
+
+	snprintf(name, sizeof name, "/proc/%d/status", (int)tid);
+	f = fopen(name, "re");
+	while (f && value == -1 && fgets(line, sizeof line, f))
+		if (!strncmp(line, key, strlen(key)))
+			value = base ? (long long)strtoull(line + strlen(key), NULL, base) :
+				line[strlen(key) + 1];
+	if (f)
+		fclose(f);
+	return value;
+}
+
+static struct task *task_new(pid_t tid)
+{
+	struct task *t = calloc(1, sizeof *t);
+
+	if (!t)
+		return NULL;
+	t->tid = tid;
+	t->tgid = (pid_t)status_of(tid, "Tgid:", 10);
+	if (t->tgid <= 0)
+		t->tgid = tid;
+	t->references = 1;
+	pthread_mutex_init(&t->mutex, NULL);
+	pthread_mutex_lock(&table);
+	*slot(tid) = t;
+	pthread_mutex_unlock(&table);
+	return t;
+}
+
+/* A process that has died and was not yet waited for by its parent is inside, too. */
+bool task_inside(pid_t pid)
+{
+	struct task *t;
+	bool yes;
+
+	pthread_mutex_lock(&table);
+	t = *slot(pid);
+	yes = t;
+	pthread_mutex_unlock(&table);
+	if (!yes && status_of(pid, "State:", 0) == 'Z') {
+		const pid_t parent = (pid_t)status_of(pid, "PPid:", 10);
+		pthread_mutex_lock(&table);
+		yes = parent > 0 && *slot(parent);
+		pthread_mutex_unlock(&table);
+	}
+	return yes;
+}
+
+/* With the table's mutex, with which tasks are waited for: until then a pid is theirs. */
+static long send_signal(struct task *t, pid_t tgid, pid_t tid, int signum, siginfo_t *info,
+			pid_t sender)
+{
+	long n;
+
+	t->sender = sender;
+	if (info)
+		n = tid ? syscall(SYS_rt_tgsigqueueinfo, tgid, tid, signum, info) :
+		    syscall(SYS_rt_sigqueueinfo, tgid, signum, info);
+	else
+		n = tid ? syscall(SYS_tgkill, tgid, tid, signum) : kill(tgid, signum);
+	return n == -1 ? -errno : 0;
+}
+
+long task_signal(pid_t tgid, pid_t tid, int signum, siginfo_t *info, pid_t sender)
+{
+	struct task *t;
+	long result = 0;
+
+	pthread_mutex_lock(&table);
+	t = *slot(tid ? tid : tgid);
+	if (t && (!tid || !tgid || tgid == t->tgid))
+		result = send_signal(t, t->tgid, tid, signum, info, sender);
+	else if (t)
+		result = -ESRCH;
+	else if (signum < 0 || signum > SIGRTMAX)
+		result = -EINVAL;
+	pthread_mutex_unlock(&table);
+	return result;
+}
+
+long task_signal_group(pid_t group, pid_t but, int signum, pid_t sender)
+{
+	long result = -ESRCH, n;
+
+	pthread_mutex_lock(&table);
+	for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
+		for (struct task *t = tasks[i]; t; t = t->next)
+			if (t->tid == t->tgid && t->tgid != but &&
+			    (group == -1 || getpgid(t->tgid) == group)) {
+				n = send_signal(t, t->tgid, 0, signum, NULL, sender);
+				result = result == 0 ? 0 : n;
+			}
+	pthread_mutex_unlock(&table);
+	return result;
+}
+
+/* ---- workers -------------------------------------------------------------------- */
+
+static pthread_mutex_t workers = PTHREAD_MUTEX_INITIALIZER;
+static int idle;
+static struct loop_bh *finished;
+static bool two_steps;			/* kernels before 5.14 */
+
+bool request_valid(struct request *r)
+{
+	return !ioctl(sandbox_listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &r->notif.id);
+}
+
+bool request_may_wait(struct request *r)
+{
+	bool may;
+
+	pthread_mutex_lock(&r->task->mutex);
+	r->blocks = true;
+	may = !r->signalled && !r->dead;
+	pthread_mutex_unlock(&r->task->mutex);
+	return may;
+}
+
+/* With the task's mutex, outside of the scope.  False: the notification is gone. */
+static bool reply(uint64_t id, struct kept *k, bool go_on)
+{
+	struct seccomp_notif_addfd add = { id, two_steps ? 0 : SECCOMP_ADDFD_FLAG_SEND,
+		(uint32_t)k->fd, 0, k->fd_flags };
+	struct seccomp_notif_resp send = { id, 0, 0, 0 };
+
+	if (k->fd >= 0 && !k->sent) {
+		int fd = ioctl(sandbox_listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+		if (fd == -1 && errno == EINVAL && !two_steps) {
+			two_steps = true;
+			add.flags = 0;
+			fd = ioctl(sandbox_listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+		}
+		if (fd == -1 && errno != EMFILE && errno != ENFILE && errno != ENOMEM)
+			return false;
+		k->result = fd == -1 ? -errno : fd;
+		close(k->fd);
+		k->sent = true;
+		if (fd != -1 && add.flags)
+			return true;
+	}
+	if (go_on)
+		send.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+	else if (k->result < 0)
+		send.error = (int32_t)k->result;
+	else
+		send.val = k->result;
+	return !ioctl(sandbox_listener, SECCOMP_IOCTL_NOTIF_SEND, &send);
+}
+
+static void drop(struct kept *k)
+{
+	if (k->is && k->fd >= 0 && !k->sent)
+		close(k->fd);
+	k->is = false;
+}
+
+/* The same call of a thread that is made again? */
+static bool same(const struct seccomp_data *a, const struct seccomp_data *b)
+{
+	return a->nr == b->nr && a->arch == b->arch &&
+	       a->instruction_pointer == b->instruction_pointer &&
+	       !memcmp(a->args, b->args, sizeof a->args);
+}
+
+/* False: there is nothing more to do for it. */
+static bool begin(struct request *r, struct task *t)
+{
+	bool work = false;
+
+	pthread_mutex_lock(&t->mutex);
+	if (t->kept.is && same(&t->kept.call, &r->notif.data)) {
+		if (reply(r->notif.id, &t->kept, false))
+			t->kept.is = false;
+	} else if (t->running && same(&t->running->notif.data, &r->notif.data)) {
+		t->running->notif.id = r->notif.id;
+	} else {
+		drop(&t->kept);
+		if (t->running) {
+			t->running->dead = true;
+			safe_syscall_interrupt(&t->running->scope);
+		}
+		t->running = r;
+		t->cancelled = false;
+		r->signalled = t->held;
+		work = true;
+	}
+	pthread_mutex_unlock(&t->mutex);
+	return work;
+}
+
+static void finish(struct request *r, struct task *t, long result)
+{
+	struct kept k = { true, r->notif.data, result, r->fd, r->fd_flags, false };
+
+	pthread_mutex_lock(&t->mutex);
+	if (r->dead || t->gone)
+		drop(&k);
+	else if (result == -ERESTARTSYS)
+		t->cancelled = true;
+	else if (r->go_on && !t->stopped)
+		reply(r->notif.id, &k, true);
+	else if (!r->go_on && (t->stopped || !reply(r->notif.id, &k, false)))
+		t->kept = k;
+	if (t->running == r)
+		t->running = NULL;
+	/* the tracer waits for it, or has to know that a signal need not be held */
+	if (t->stopped || t->cancelled)
+		loop_bh_schedule(finished);
+	pthread_mutex_unlock(&t->mutex);
+}
+
+static void serve(struct request *r)
+{
+	struct task *t = task_get((pid_t)r->notif.pid);
+	long result;
+
+	if (!t)
+		return;
+	r->task = t;
+	r->tid = t->tid;
+	r->tgid = t->tgid;
+	r->operation = broker_find(&r->notif.data);
+	r->base[0] = r->base[1] = r->fd = -1;
+	r->path[0][0] = r->path[1][0] = 0;
+	r->blocks = r->signalled = r->dead = r->go_on = false;
+	r->fd_flags = 0;
+	memset(&r->scope, 0, sizeof r->scope);
+	safe_syscall_enter(&r->scope);
+	if (begin(r, t)) {
+		result = broker(r);
+		safe_syscall_leave(&r->scope);
+		finish(r, t, result);
+	} else
+		safe_syscall_leave(&r->scope);
+	task_put(t);
+}
+
+static void *work(void *unused);
+
+static void send_for_worker(void)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, STACK);
+	if (!pthread_create(&thread, &attr, work, NULL))
+		idle++;
+	pthread_attr_destroy(&attr);
+}
+
+/* One is always left that waits for requests; where no thread is to be had, they wait. */
+static void *work(void *unused)
+{
+	struct request r;
+	bool stay = true;
+
+	unshare(CLONE_FS);		/* a mask and a working directory of its own */
+	while (stay) {
+		memset(r.room, 0, sizeof r.room);
+		if (safe_syscall(SYS_ioctl, sandbox_listener, SECCOMP_IOCTL_NOTIF_RECV, &r.notif)) {
+			if (errno != ENOENT && errno != EINTR)
+				break;
+			continue;
+		}
+		pthread_mutex_lock(&workers);
+		if (!--idle)
+			send_for_worker();
+		pthread_mutex_unlock(&workers);
+		serve(&r);
+		pthread_mutex_lock(&workers);
+		stay = idle < IDLE_MOST;
+		idle += stay;
+		pthread_mutex_unlock(&workers);
+	}
+	return unused;
+}
+
+/* ---- the tracer: registers --------------------------------------------------------- */
+
+/*
+ * Where a kernel shows an interrupted call to its tracer.  Most leave number and result as they
+ * are until it is known which signal comes.  Others have wound the PC back by then: it
+ * is on the system call instruction.
+ */
+static const struct machine {
+	uint32_t arch;
+	int words, number, result, pc;
+	uint32_t instruction;
+} machines[] = {
+	{ 0xc000003e, 27, 15, 10, 16, 0 },		/* x86_64 */
+	{ 0xc00000b7, 34, 8, 0, 32, 0xd4000001 },	/* aarch64 */
+	{ 0xc00000f3, 32, 17, 10, 0, 0x73 },		/* riscv64 */
+};
+static const struct machine *machine;
+
+static bool registers(const struct task *t, unsigned long *words, int request)
+{
+	struct iovec all = { words, (size_t)machine->words * sizeof *words };
+
+	return ptrace(request, t->tid, (void *)NT_PRSTATUS, &all) != -1;
+}
+
+/* Is it a call of the broker's, and will be made again?  Then nobody has seen it yet. */
+static bool interrupted_call(const struct task *t)
+{
+	struct seccomp_data data = { 0 };
+	unsigned long words[48];
+
+	if (!machine || !registers(t, words, PTRACE_GETREGSET))
+		return false;
+	data.nr = (int)words[machine->number];
+	if (machine->instruction) {
+		errno = 0;
+		const long code = ptrace(PTRACE_PEEKTEXT, t->tid, (void *)words[machine->pc], NULL);
+		if (errno || (uint32_t)code != machine->instruction)
+			return false;
+	} else if ((long)words[machine->result] != -ERESTARTSYS)
+		return false;
+	return broker_find(&data);
+}
+
+/*
+ * A traced thread is interrupted by signals, too, that it ignores.  Most calls are then made again;
+ * those that fail with EINTR whatever comes have to be told to.
+ */
+static void put_back(struct task *t, int signum)
+{
+	static const uint64_t ignored = 1ull << (SIGCHLD - 1) | 1ull << (SIGURG - 1) |
+		1ull << (SIGWINCH - 1) | 1ull << (SIGCONT - 1);
+	const uint64_t bit = 1ull << (signum - 1);
+	unsigned long words[48];
+	long result;
+
+	if (!machine || machine->instruction || !registers(t, words, PTRACE_GETREGSET) ||
+	    (long)words[machine->number] < 0)
+		return;
+	result = (long)words[machine->result];
+	if (result != -EINTR && !(result == -ERESTARTNOINTR && t->put_back))
+		return;
+	t->put_back = !((uint64_t)status_of(t->tid, "SigCgt:", 16) & bit) &&
+		      (((uint64_t)status_of(t->tid, "SigIgn:", 16) | ignored) & bit);
+	words[machine->result] = (unsigned long)(t->put_back ? -ERESTARTNOINTR : -EINTR);
+	registers(t, words, PTRACE_SETREGSET);
+}
+
+/* ---- the tracer: stops ---------------------------------------------------------------- */
+
+static void resume(struct task *t, int signum)
+{
+	ptrace(t->held && !t->releasing ? PTRACE_SYSCALL : PTRACE_CONT, t->tid, NULL,
+	       (void *)(intptr_t)signum);
+}
+
+static bool caught(const struct task *t, int signum)
+{
+	return (uint64_t)status_of(t->tid, "SigCgt:", 16) >> (signum - 1) & 1;
+}
+
+/* Those of a number that has no place in a queue are one. */
+static void hold(struct task *t, int signum)
+{
+	struct held **h = &t->held, *new;
+
+	while (*h && ((*h)->info.si_signo != signum || signum >= SIGRTMIN))
+		h = &(*h)->next;
+	new = *h ? NULL : calloc(1, sizeof *new);
+	if (new && ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &new->info) == -1)
+		free(new);
+	else if (new)
+		*h = new;
+}
+
+static void release(struct task *t)
+{
+	t->releasing = t->held;
+	for (const struct held *h = t->held; h; h = h->next)
+		syscall(SYS_tgkill, t->tgid, t->tid, h->info.si_signo);
+}
+
+/* With the task's mutex.  The thread is at a stop for a signal, and no worker works for it. */
+static void settle(struct task *t, int signum)
+{
+	t->stopped = 0;
+	if (!t->cancelled && caught(t, signum) && (t->kept.is || interrupted_call(t))) {
+		hold(t, signum);
+		signum = 0;
+	}
+	t->cancelled = false;
+	resume(t, signum);
+}
+
+static void on_finished(void *unused)
+{
+	struct task *waiting[64];
+	size_t n;
+
+	(void)unused;
+	do {
+		n = 0;
+		pthread_mutex_lock(&table);
+		for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
+			for (struct task *t = tasks[i]; t && n < 64; t = t->next)
+				if ((t->stopped && !t->running) ||
+				    (t->cancelled && t->held && !t->releasing)) {
+					t->references++;
+					waiting[n++] = t;
+				}
+		pthread_mutex_unlock(&table);
+		for (size_t i = 0; i < n; i++) {
+			struct task *t = waiting[i];
+			pthread_mutex_lock(&t->mutex);
+			if (t->stopped && !t->running)
+				settle(t, t->stopped);
+			else if (t->cancelled && t->held && !t->releasing)
+				release(t);
+			pthread_mutex_unlock(&t->mutex);
+			task_put(t);
+		}
+	} while (n == 64);
+}
+
+/* One that was held comes back, with what came with it at first. */
+static bool returns(struct task *t, int signum)
+{
+	struct held **h = &t->held, *found;
+
+	while (*h && (*h)->info.si_signo != signum)
+		h = &(*h)->next;
+	found = *h;
+	if (!found)
+		return false;
+	*h = found->next;
+	ptrace(PTRACE_SETSIGINFO, t->tid, NULL, &found->info);
+	free(found);
+	t->releasing = t->held;
+	return true;
+}
+
+static void on_signal(struct task *t, int signum)
+{
+	siginfo_t info;
+
+	/* what another one inside has sent, not the supervisor */
+	if (t->sender && !ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &info) &&
+	    (info.si_code == SI_USER || info.si_code == SI_TKILL) && info.si_pid == getpid()) {
+		info.si_pid = t->sender;
+		ptrace(PTRACE_SETSIGINFO, t->tid, NULL, &info);
+	}
+	if (t->releasing) {
+		returns(t, signum);
+		resume(t, signum);
+	} else if (t->running && caught(t, signum)) {
+		t->stopped = signum;
+		t->running->signalled = true;
+		if (t->running->blocks)
+			safe_syscall_interrupt(&t->running->scope);
+	} else if (t->running)
+		resume(t, signum);
+	else {
+		put_back(t, signum);
+		settle(t, signum);
+	}
+}
+
+/* Of a thread that makes its call again: its beginning, and its end. */
+static void on_call(struct task *t)
+{
+	struct __ptrace_syscall_info info = { 0 };
+	struct seccomp_data data = { 0 };
+	bool over;
+
+	ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, (void *)sizeof info, &info);
+	if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
+		data.nr = (int)info.entry.nr;
+		over = !broker_find(&data);
+	} else
+		over = info.exit.rval != -ERESTARTSYS;
+	if (over && !t->releasing)
+		release(t);
+	resume(t, 0);
+}
+
+static void on_death(struct task *t)
+{
+	struct task **place;
+
+	pthread_mutex_lock(&t->mutex);
+	t->gone = true;
+	t->stopped = 0;
+	if (t->running) {
+		t->running->dead = true;
+		safe_syscall_interrupt(&t->running->scope);
+	}
+	pthread_mutex_unlock(&t->mutex);
+	pthread_mutex_lock(&table);
+	place = slot(t->tid);
+	if (*place == t)
+		*place = t->next;
+	pthread_mutex_unlock(&table);
+	task_put(t);
+}
+
+/* Below what is allowed?  All files that are mapped when a program begins. */
+static bool may_execute(pid_t pid)
+{
+	char name[64], line[PATH_MAX + 128], *path;
+	bool may = true;
+	FILE *f;
+
+	snprintf(name, sizeof name, "/proc/%d/maps", (int)pid);
+	f = fopen(name, "re");
+	if (!f)
+		return false;
+	while (fgets(line, sizeof line, f)) {
+		line[strcspn(line, "\n")] = 0;
+		path = strchr(line, '/');
+		if (path && strncmp(path, "/memfd:", 7) && !policy_below(path, MAY_READ))
+			may = false;
+	}
+	fclose(f);
+	return may;
+}
+
+static void on_exec(struct task *t)
+{
+	unsigned long former = 0;
+	struct task *other;
+
+	/* a thread that was not the first one has taken its place */
+	ptrace(PTRACE_GETEVENTMSG, t->tid, NULL, &former);
+	if ((pid_t)former != t->tid && (other = task_get((pid_t)former))) {
+		on_death(other);
+		task_put(other);
+	}
+	if (t->running) {
+		t->running->dead = true;
+		safe_syscall_interrupt(&t->running->scope);
+		t->running = NULL;
+	}
+	drop(&t->kept);
+	if (!sandbox_landlock && !may_execute(t->tid))
+		kill(t->tgid, SIGKILL);
+}
+
+static void on_stop(struct task *t, int status)
+{
+	const int signum = WSTOPSIG(status), event = status >> 16;
+
+	pthread_mutex_lock(&t->mutex);
+	if (event == PTRACE_EVENT_STOP && signum != SIGTRAP)
+		/* stopped as a group; SIGCONT ends it */
+		ptrace(PTRACE_LISTEN, t->tid, NULL, NULL);
+	else if (event) {
+		if (event == PTRACE_EVENT_EXEC)
+			on_exec(t);
+		resume(t, 0);
+	} else if (signum == (SIGTRAP | 0x80))
+		on_call(t);
+	else
+		on_signal(t, signum);
+	pthread_mutex_unlock(&t->mutex);
+}
+
+static void kill_all(void)
+{
+	pthread_mutex_lock(&table);
+	for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
+		for (struct task *t = tasks[i]; t; t = t->next)
+			syscall(SYS_tgkill, t->tgid, t->tid, SIGKILL);
+	pthread_mutex_unlock(&table);
+}
+
+void request_end(int status)
+{
+	if (!ending)
+		exit_status = status;
+	ending = true;
+	kill_all();
+}
+
+void request_forward(int signum)
+{
+	if (!ending)
+		kill(program, signum);
+}
+
+static void on_child(void *unused, int unused_signal)
+{
+	struct task *t;
+	siginfo_t info;
+	int status;
+	pid_t tid;
+
+	(void)unused, (void)unused_signal;
+	for (;;) {
+		/* who it is; then, with the table's mutex, its pid may become somebody else's */
+		info.si_pid = 0;
+		if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT | __WALL) ||
+		    !info.si_pid)
+			break;
+		pthread_mutex_lock(&table);
+		tid = waitpid(info.si_pid, &status, WNOHANG | __WALL);
+		t = tid > 0 ? *slot(tid) : NULL;
+		pthread_mutex_unlock(&table);
+		if (tid <= 0)
+			continue;
+		if (!t && WIFSTOPPED(status))
+			t = task_new(tid);
+		if (WIFSTOPPED(status)) {
+			if (ending)
+				syscall(SYS_kill, tid, SIGKILL);
+			on_stop(t, status);
+			continue;
+		}
+		if (t)
+			on_death(t);
+		if (tid == program)
+			request_end(WIFEXITED(status) ? WEXITSTATUS(status) :
+				    128 + WTERMSIG(status));
+	}
+	if (ending && errno == ECHILD)
+		loop_stop(sandbox_loop, exit_status);
+}
+
+int request_start(pid_t child)
+{
+	sigset_t all, before;
+
+	program = child;
+	broker_find(NULL);
+	if (!task_new(child))
+		return ENOMEM;
+	for (size_t i = 0; i < sizeof machines / sizeof *machines; i++)
+		if (machines[i].arch == sandbox_arch)
+			machine = &machines[i];
+	finished = loop_bh_new(sandbox_loop, on_finished, NULL);
+	if (!finished || loop_signal(sandbox_loop, SIGCHLD, on_child, NULL))
+		return errno;
+	/* signals are the loop's affair, but for that which interrupts a worker */
+	sigfillset(&all);
+	sigdelset(&all, safe_syscall_signal());
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	pthread_mutex_lock(&workers);
+	send_for_worker();
+	pthread_mutex_unlock(&workers);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return idle ? 0 : EAGAIN;
+}
