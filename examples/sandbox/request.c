@@ -77,6 +77,7 @@
 struct held {
 	struct held *next;
 	siginfo_t info;
+	bool sent;			/* it is on its way again */
 };
 
 struct kept {
@@ -86,6 +87,7 @@ struct kept {
 	int fd;
 	uint32_t fd_flags;
 	bool sent;			/* the descriptor is there already, and this its number */
+	bool answered;			/* so the kernel said, but see below */
 };
 
 struct task {
@@ -99,7 +101,6 @@ struct task {
 	int stopped;			/* at that signal, until the worker has finished */
 	bool cancelled;
 	struct held *held;
-	bool releasing;			/* those that are held are on their way again */
 	bool put_back;
 	pid_t sender;			/* of the last signal that was sent from here */
 };
@@ -263,9 +264,13 @@ static int idle;
 static struct loop_bh *finished;
 static bool two_steps;			/* kernels before 5.14 */
 
+/* The notification need not be: a thread that waits at its stop has none. */
 bool request_valid(struct request *r)
 {
-	return !ioctl(sandbox_listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &r->notif.id);
+	pthread_mutex_lock(&table);
+	const bool is = *slot(r->tid) == r->task && !r->dead;
+	pthread_mutex_unlock(&table);
+	return is;
 }
 
 bool request_may_wait(struct request *r)
@@ -279,7 +284,11 @@ bool request_may_wait(struct request *r)
 	return may;
 }
 
-/* With the task's mutex, outside of the scope.  False: the notification is gone. */
+/*
+ * With the task's mutex, outside of the scope.  False: the notification is gone.  True means that
+ * a descriptor has been taken; of any other result the kernel says so, too, when a signal has woken
+ * the thread already, and then forgets it: so that is remembered until the thread shows up again.
+ */
 static bool reply(uint64_t id, struct kept *k, bool go_on)
 {
 	struct seccomp_notif_addfd add = { id, two_steps ? 0 : SECCOMP_ADDFD_FLAG_SEND,
@@ -310,6 +319,15 @@ static bool reply(uint64_t id, struct kept *k, bool go_on)
 	return !ioctl(sandbox_listener, SECCOMP_IOCTL_NOTIF_SEND, &send);
 }
 
+static struct held *waiting(const struct task *t)
+{
+	struct held *h = t->held;
+
+	while (h && h->sent)
+		h = h->next;
+	return h;
+}
+
 static void drop(struct kept *k)
 {
 	if (k->is && k->fd >= 0 && !k->sent)
@@ -331,9 +349,11 @@ static bool begin(struct request *r, struct task *t)
 	bool work = false;
 
 	pthread_mutex_lock(&t->mutex);
-	if (t->kept.is && same(&t->kept.call, &r->notif.data)) {
-		if (reply(r->notif.id, &t->kept, false))
-			t->kept.is = false;
+	/* gone before anybody knew of it: the stop that comes, or came, has been told that */
+	if (ioctl(sandbox_listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &r->notif.id)) {
+		work = false;
+	} else if (t->kept.is && !t->kept.answered && same(&t->kept.call, &r->notif.data)) {
+		t->kept.answered = reply(r->notif.id, &t->kept, false);
 	} else if (t->running && same(&t->running->notif.data, &r->notif.data)) {
 		t->running->notif.id = r->notif.id;
 	} else {
@@ -344,7 +364,7 @@ static bool begin(struct request *r, struct task *t)
 		}
 		t->running = r;
 		t->cancelled = false;
-		r->signalled = t->held;
+		r->signalled = waiting(t);
 		work = true;
 	}
 	pthread_mutex_unlock(&t->mutex);
@@ -353,7 +373,7 @@ static bool begin(struct request *r, struct task *t)
 
 static void finish(struct request *r, struct task *t, long result)
 {
-	struct kept k = { true, r->notif.data, result, r->fd, r->fd_flags, false };
+	struct kept k = { true, r->notif.data, result, r->fd, r->fd_flags, false, false };
 
 	pthread_mutex_lock(&t->mutex);
 	if (r->dead || t->gone)
@@ -362,8 +382,10 @@ static void finish(struct request *r, struct task *t, long result)
 		t->cancelled = true;
 	else if (r->go_on && !t->stopped)
 		reply(r->notif.id, &k, true);
-	else if (!r->go_on && (t->stopped || !reply(r->notif.id, &k, false)))
+	else if (!r->go_on) {
+		k.answered = !t->stopped && reply(r->notif.id, &k, false);
 		t->kept = k;
+	}
 	if (t->running == r)
 		t->running = NULL;
 	/* the tracer waits for it, or has to know that a signal need not be held */
@@ -512,8 +534,7 @@ static void put_back(struct task *t, int signum)
 
 static void resume(struct task *t, int signum)
 {
-	ptrace(t->held && !t->releasing ? PTRACE_SYSCALL : PTRACE_CONT, t->tid, NULL,
-	       (void *)(intptr_t)signum);
+	ptrace(waiting(t) ? PTRACE_SYSCALL : PTRACE_CONT, t->tid, NULL, (void *)(intptr_t)signum);
 }
 
 static bool caught(const struct task *t, int signum)
@@ -526,7 +547,7 @@ static void hold(struct task *t, int signum)
 {
 	struct held **h = &t->held, *new;
 
-	while (*h && ((*h)->info.si_signo != signum || signum >= SIGRTMIN))
+	while (*h && ((*h)->sent || (*h)->info.si_signo != signum || signum >= SIGRTMIN))
 		h = &(*h)->next;
 	new = *h ? NULL : calloc(1, sizeof *new);
 	if (new && ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &new->info) == -1)
@@ -537,16 +558,21 @@ static void hold(struct task *t, int signum)
 
 static void release(struct task *t)
 {
-	t->releasing = t->held;
-	for (const struct held *h = t->held; h; h = h->next)
+	for (struct held *h; (h = waiting(t)); h->sent = true)
 		syscall(SYS_tgkill, t->tgid, t->tid, h->info.si_signo);
 }
 
 /* With the task's mutex.  The thread is at a stop for a signal, and no worker works for it. */
 static void settle(struct task *t, int signum)
 {
+	const bool repeated = !t->cancelled && ((t->kept.is && !t->kept.answered) ||
+						interrupted_call(t));
+
 	t->stopped = 0;
-	if (!t->cancelled && caught(t, signum) && (t->kept.is || interrupted_call(t))) {
+	if (!repeated)
+		drop(&t->kept);
+	t->kept.answered = false;
+	if (repeated && caught(t, signum)) {
 		hold(t, signum);
 		signum = 0;
 	}
@@ -556,7 +582,7 @@ static void settle(struct task *t, int signum)
 
 static void on_finished(void *unused)
 {
-	struct task *waiting[64];
+	struct task *some[64];
 	size_t n;
 
 	(void)unused;
@@ -566,17 +592,17 @@ static void on_finished(void *unused)
 		for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
 			for (struct task *t = tasks[i]; t && n < 64; t = t->next)
 				if ((t->stopped && !t->running) ||
-				    (t->cancelled && t->held && !t->releasing)) {
+				    (t->cancelled && waiting(t))) {
 					t->references++;
-					waiting[n++] = t;
+					some[n++] = t;
 				}
 		pthread_mutex_unlock(&table);
 		for (size_t i = 0; i < n; i++) {
-			struct task *t = waiting[i];
+			struct task *t = some[i];
 			pthread_mutex_lock(&t->mutex);
 			if (t->stopped && !t->running)
 				settle(t, t->stopped);
-			else if (t->cancelled && t->held && !t->releasing)
+			else if (t->cancelled && waiting(t))
 				release(t);
 			pthread_mutex_unlock(&t->mutex);
 			task_put(t);
@@ -589,7 +615,7 @@ static bool returns(struct task *t, int signum)
 {
 	struct held **h = &t->held, *found;
 
-	while (*h && (*h)->info.si_signo != signum)
+	while (*h && !((*h)->sent && (*h)->info.si_signo == signum))
 		h = &(*h)->next;
 	found = *h;
 	if (!found)
@@ -597,7 +623,6 @@ static bool returns(struct task *t, int signum)
 	*h = found->next;
 	ptrace(PTRACE_SETSIGINFO, t->tid, NULL, &found->info);
 	free(found);
-	t->releasing = t->held;
 	return true;
 }
 
@@ -611,10 +636,9 @@ static void on_signal(struct task *t, int signum)
 		info.si_pid = t->sender;
 		ptrace(PTRACE_SETSIGINFO, t->tid, NULL, &info);
 	}
-	if (t->releasing) {
-		returns(t, signum);
+	if (returns(t, signum))
 		resume(t, signum);
-	} else if (t->running && caught(t, signum)) {
+	else if (t->running && caught(t, signum)) {
 		t->stopped = signum;
 		t->running->signalled = true;
 		if (t->running->blocks)
@@ -640,15 +664,16 @@ static void on_call(struct task *t)
 		over = !broker_find(&data);
 	} else
 		over = info.exit.rval != -ERESTARTSYS;
-	if (over && !t->releasing)
+	if (over) {
+		drop(&t->kept);
 		release(t);
+	}
 	resume(t, 0);
 }
 
+/* It is in the table no more. */
 static void on_death(struct task *t)
 {
-	struct task **place;
-
 	pthread_mutex_lock(&t->mutex);
 	t->gone = true;
 	t->stopped = 0;
@@ -657,11 +682,6 @@ static void on_death(struct task *t)
 		safe_syscall_interrupt(&t->running->scope);
 	}
 	pthread_mutex_unlock(&t->mutex);
-	pthread_mutex_lock(&table);
-	place = slot(t->tid);
-	if (*place == t)
-		*place = t->next;
-	pthread_mutex_unlock(&table);
 	task_put(t);
 }
 
@@ -693,10 +713,13 @@ static void on_exec(struct task *t)
 
 	/* a thread that was not the first one has taken its place */
 	ptrace(PTRACE_GETEVENTMSG, t->tid, NULL, &former);
-	if ((pid_t)former != t->tid && (other = task_get((pid_t)former))) {
+	pthread_mutex_lock(&table);
+	other = (pid_t)former == t->tid ? NULL : *slot((pid_t)former);
+	if (other)
+		*slot((pid_t)former) = other->next;
+	pthread_mutex_unlock(&table);
+	if (other)
 		on_death(other);
-		task_put(other);
-	}
 	if (t->running) {
 		t->running->dead = true;
 		safe_syscall_interrupt(&t->running->scope);
@@ -766,6 +789,8 @@ static void on_child(void *unused, int unused_signal)
 		pthread_mutex_lock(&table);
 		tid = waitpid(info.si_pid, &status, WNOHANG | __WALL);
 		t = tid > 0 ? *slot(tid) : NULL;
+		if (t && !WIFSTOPPED(status))
+			*slot(tid) = t->next;
 		pthread_mutex_unlock(&table);
 		if (tid <= 0)
 			continue;
