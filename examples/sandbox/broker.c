@@ -304,6 +304,8 @@ static bool may_wait(const struct stat *st, int flags)
 		driver && driver != 1 && driver != 5 && (driver < 136 || driver > 143));
 }
 
+#define TMPFILE	(O_TMPFILE & ~O_DIRECTORY)
+
 struct open_how_ { uint64_t flags, mode, resolve; };
 
 static long do_the_open(struct request *r, int at, const char *name, struct open_how_ *how,
@@ -317,7 +319,8 @@ static long do_the_open(struct request *r, int at, const char *name, struct open
 	return fd == -1 ? -errno : 0;
 }
 
-static long open_object(struct request *r, const struct found *f, struct open_how_ how, bool strict)
+static long open_object(struct request *r, const struct found *f, struct open_how_ how, bool strict,
+			int rights, const char *text)
 {
 	const int flags = (int)how.flags;
 	struct stat st;
@@ -325,10 +328,17 @@ static long open_object(struct request *r, const struct found *f, struct open_ho
 
 	if (fstat(f->object, &st))
 		return -errno;
-	if ((flags & O_CREAT) && (S_ISDIR(st.st_mode) || (flags & O_EXCL)))
-		return S_ISDIR(st.st_mode) && !(flags & O_EXCL) ? -EISDIR : -EEXIST;
+	/* what can't be whoever asks */
+	if ((flags & O_CREAT) && (flags & O_EXCL))
+		return -EEXIST;
+	if (S_ISDIR(st.st_mode) && !(flags & TMPFILE) && ((flags & O_CREAT) || (rights & W)))
+		return -EISDIR;
+	if ((flags & O_DIRECTORY) && !S_ISDIR(st.st_mode))
+		return -ENOTDIR;
 	if (S_ISLNK(st.st_mode))
-		return flags & O_DIRECTORY ? -ENOTDIR : -ELOOP;
+		return -ELOOP;
+	if (!decide(r, f, f->object, rights, text))
+		return -EACCES;
 	/* the terminal that is "mine" would be the supervisor's */
 	if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(5, 0) && getsid(r->tid) != getsid(0))
 		return -ENXIO;
@@ -338,10 +348,40 @@ static long open_object(struct request *r, const struct found *f, struct open_ho
 		take_umask(r);
 	if (flags & O_CREAT)
 		how.mode = 0;
+	how.resolve = 0;
 	how.flags &= ~(uint64_t)(O_CREAT | O_NOFOLLOW);
 	how.flags |= O_CLOEXEC | O_NOCTTY;
 	snprintf(link, sizeof link, "/proc/self/fd/%d", f->object);
 	return do_the_open(r, AT_FDCWD, link, &how, strict);
+}
+
+/* By the rules of openat2(), of which only the kernel knows what they mean. */
+static long find_as_told(struct request *r, const struct open_how_ *how, bool creates, bool follow,
+			 struct found *f)
+{
+	struct open_how_ find = { O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW), 0, how->resolve };
+	char path[2 * PATH_MAX], directory[PATH_MAX], text[PATH_MAX];
+	const int base = r->base[0] < 0 ? AT_FDCWD : r->base[0];
+	long error;
+
+	*f = (struct found){ .object = -1, .parent = -1, .own = -1 };
+	strcpy(path, r->path[0]);
+	for (int links = 0; links < 40 && strlen(path) < PATH_MAX; links++) {
+		f->object = (int)safe_syscall(SYS_openat2, base, path, &find, sizeof find);
+		error = f->object == -1 ? -errno : 0;
+		if (error != -ENOENT || !creates)
+			return error;
+		strcpy(directory, path);
+		forget(f);
+		if (split(directory, f->name))
+			f->parent = (int)safe_syscall(SYS_openat2, base, directory, &find, sizeof find);
+		const ssize_t n = follow ? readlinkat(f->parent, f->name, text, sizeof text - 1) : -1;
+		if (n < 0)
+			return error;
+		text[n] = 0;
+		sprintf(path, "%s%s", *text == '/' ? "" : directory, text);
+	}
+	return -ELOOP;
 }
 
 static long open_(struct request *r, struct open_how_ how, bool strict)
@@ -356,27 +396,25 @@ static long open_(struct request *r, struct open_how_ how, bool strict)
 
 	if ((flags & O_TRUNC) || temporary)
 		rights |= W;
+	/* which flags go together is the kernel's affair: without a path it says that only */
+	if (strict || ((flags & O_CREAT) && (flags & O_DIRECTORY)) || (flags & TMPFILE)) {
+		do_the_open(r, AT_FDCWD, "", &how, strict);
+		if (errno != ENOENT)
+			return -errno;
+	}
 	flags_text(flags, text);
 	r->fd_flags = flags & O_CLOEXEC;
-	if (how.resolve) {
-		/* only the kernel knows what these mean */
-		struct open_how_ find = { O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW), 0,
-			how.resolve };
-		f = (struct found){ .object = -1, .parent = -1, .own = -1 };
-		const int base = *r->path[0] == '/' && r->base[0] == -1 ? AT_FDCWD : r->base[0];
-		f.object = (int)safe_syscall(SYS_openat2, base, r->path[0], &find, sizeof find);
-		result = f.object == -1 ? -errno : 0;
-		if (result == -ENOENT && creates) {
-			char directory[PATH_MAX];
-			strcpy(directory, r->path[0]);
-			find.flags |= O_DIRECTORY;
-			if (split(directory, f.name))
-				f.parent = (int)safe_syscall(SYS_openat2, base, directory, &find,
-							     sizeof find);
-		}
-	} else
-		result = resolve(r, 0, (follow ? FOLLOW : 0) | (creates ? PARENT | FOLLOW * follow : 0),
-				 &f);
+	if (creates && *r->path[0] && r->path[0][strlen(r->path[0]) - 1] == '/') {
+		/* nothing with a slash at its end is created, or opened so */
+		result = how.resolve ? find_as_told(r, &how, false, follow, &f) :
+			 resolve(r, 0, PARENT, &f);
+		result = result && result != -ENOENT && result != -ENOTDIR ? result :
+			 result && !how.resolve ? result : -EISDIR;
+		forget(&f);
+	} else if (how.resolve)
+		result = find_as_told(r, &how, creates, follow, &f);
+	else
+		result = resolve(r, 0, (follow ? FOLLOW : 0) | (creates ? PARENT : 0), &f);
 	/* without following the last link, to see whether there is something */
 	if (!result && f.object == -1 && f.parent != -1) {
 		name = f.name;
@@ -385,9 +423,7 @@ static long open_(struct request *r, struct open_how_ how, bool strict)
 		result = f.object == -1 ? -errno : 0;
 	}
 	if (!result)
-		result = decide(r, &f, f.object, rights, text) ?
-			 open_object(r, &f, how, strict) :
-			 creates && (flags & O_EXCL) ? -EEXIST : -EACCES;
+		result = open_object(r, &f, how, strict, rights, text);
 	else if (result == -ENOENT && creates && f.parent != -1) {
 		if (decide(r, &f, f.parent, W, text)) {
 			take_umask(r);

@@ -140,7 +140,7 @@ bool split(char *path, char *name)
 	snprintf(name, NAME_MAX + 2, "%.*s%s", (int)strcspn(p, "/"), p,
 		 p[strcspn(p, "/")] ? "/" : "");
 	if (p == path)
-		strcpy(path, ".");
+		strcpy(path, "./");
 	else
 		*p = 0;
 	return true;
