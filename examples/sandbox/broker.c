@@ -355,12 +355,26 @@ static long open_object(struct request *r, const struct found *f, struct open_ho
 	return do_the_open(r, AT_FDCWD, link, &how, strict);
 }
 
+static long parent_as_told(struct request *r, const char *path, uint64_t how, struct found *f)
+{
+	struct open_how_ find = { O_PATH | O_CLOEXEC | O_DIRECTORY, 0, how };
+	char directory[PATH_MAX];
+
+	forget(f);
+	snprintf(directory, sizeof directory, "%s", path);
+	if (!split(directory, f->name))
+		return -ENAMETOOLONG;
+	f->parent = (int)safe_syscall(SYS_openat2, r->base[0] < 0 ? AT_FDCWD : r->base[0], directory,
+				      &find, sizeof find);
+	return f->parent == -1 ? -errno : 0;
+}
+
 /* By the rules of openat2(), of which only the kernel knows what they mean. */
 static long find_as_told(struct request *r, const struct open_how_ *how, bool creates, bool follow,
 			 struct found *f)
 {
 	struct open_how_ find = { O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW), 0, how->resolve };
-	char path[2 * PATH_MAX], directory[PATH_MAX], text[PATH_MAX];
+	char path[2 * PATH_MAX], name[NAME_MAX + 2], text[PATH_MAX];
 	const int base = r->base[0] < 0 ? AT_FDCWD : r->base[0];
 	long error;
 
@@ -371,15 +385,17 @@ static long find_as_told(struct request *r, const struct open_how_ *how, bool cr
 		error = f->object == -1 ? -errno : 0;
 		if (error != -ENOENT || !creates)
 			return error;
-		strcpy(directory, path);
-		forget(f);
-		if (split(directory, f->name))
-			f->parent = (int)safe_syscall(SYS_openat2, base, directory, &find, sizeof find);
+		error = parent_as_told(r, path, how->resolve, f);
+		if (error)
+			return error;
 		const ssize_t n = follow ? readlinkat(f->parent, f->name, text, sizeof text - 1) : -1;
 		if (n < 0)
-			return error;
+			return -ENOENT;
 		text[n] = 0;
-		sprintf(path, "%s%s", *text == '/' ? "" : directory, text);
+		if (*text != '/' && split(path, name))
+			strcat(path, text);
+		else
+			strcpy(path, text);
 	}
 	return -ELOOP;
 }
@@ -391,7 +407,7 @@ static long open_(struct request *r, struct open_how_ how, bool strict)
 	const bool follow = !(flags & O_NOFOLLOW) && !(creates && (flags & O_EXCL));
 	int rights = mode == O_RDONLY ? R : mode == O_WRONLY ? W : R | W;
 	char text[256], *name;
-	struct found f;
+	struct found f = { .object = -1, .parent = -1 };
 	long result;
 
 	if ((flags & O_TRUNC) || temporary)
@@ -404,12 +420,12 @@ static long open_(struct request *r, struct open_how_ how, bool strict)
 	}
 	flags_text(flags, text);
 	r->fd_flags = flags & O_CLOEXEC;
-	if (creates && *r->path[0] && r->path[0][strlen(r->path[0]) - 1] == '/') {
+	if (creates && r->path[0][strspn(r->path[0], "/")] &&
+	    r->path[0][strlen(r->path[0]) - 1] == '/') {
 		/* nothing with a slash at its end is created, or opened so */
-		result = how.resolve ? find_as_told(r, &how, false, follow, &f) :
+		result = how.resolve ? parent_as_told(r, r->path[0], how.resolve, &f) :
 			 resolve(r, 0, PARENT, &f);
-		result = result && result != -ENOENT && result != -ENOTDIR ? result :
-			 result && !how.resolve ? result : -EISDIR;
+		result = result ? result : -EISDIR;
 		forget(&f);
 	} else if (how.resolve)
 		result = find_as_told(r, &how, creates, follow, &f);
