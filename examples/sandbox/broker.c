@@ -35,6 +35,8 @@
 
 #define R	MAY_READ
 #define W	MAY_WRITE
+#define NOFOLLOW AT_SYMLINK_NOFOLLOW
+#define NOTHING	{ .object = -1, .parent = -1, .own = -1 }
 
 static uint64_t word(const struct request *r, enum place place)
 {
@@ -90,8 +92,6 @@ static int fetch_string(struct request *r, uint64_t from, char *to, size_t size)
 	return -ENAMETOOLONG;
 }
 
-static long do_times(struct request *r);
-
 static int fetch_paths(struct request *r)
 {
 	static const enum place paths[] = { PATH0, PATH1 }, dirs[] = { DIR0, DIR1 };
@@ -100,7 +100,7 @@ static int fetch_paths(struct request *r)
 		const uint64_t from = word(r, paths[i]);
 		const bool has = r->operation->at[paths[i]] >= 0;
 		int error = 0;
-		if (has && (from || r->operation->run != do_times))
+		if (has && (from || r->operation->what != 'T'))
 			error = fetch_string(r, from, r->path[i], PATH_MAX);
 		if (error)
 			return error;
@@ -165,109 +165,12 @@ static long refuse(struct request *r)
 	return -EPERM;
 }
 
-/* ---- who does it ----------------------------------------------------------------- */
-
-/*
- * The program is who the sandbox is, until it has changed that, which only a privileged one
- * can do.  From then on each request is made as the thread that asks: its fsuid, fsgid, groups
- * and capabilities.  These are the calling thread's own, made by the kernel's calls.
- */
-static volatile bool changed;
-static __thread bool acting;
-
-static long status_number(const struct request *r, const char *key, int base, int column)
-{
-	char name[64], line[8192], *p;
-	long value = -1;
-	FILE *f;
-
-	snprintf(name, sizeof name, "/proc/%d/status", (int)r->tid);
-	f = fopen(name, "re");
-	while (f && value == -1 && fgets(line, sizeof line, f))
-		if (!strncmp(line, key, strlen(key))) {
-			p = line + strlen(key);
-			for (int i = 0; i <= column; i++)
-				value = strtol(p, &p, base);
-		}
-	if (f)
-		fclose(f);
-	return value;
-}
-
-static int capabilities(uint64_t effective)
-{
-	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
-	struct __user_cap_data_struct data[2];
-
-	if (syscall(SYS_capget, &header, data) == -1)
-		return -1;
-	data[0].effective = data[0].permitted & (uint32_t)effective;
-	data[1].effective = data[1].permitted & (uint32_t)(effective >> 32);
-	return (int)syscall(SYS_capset, &header, data);
-}
-
-static int groups_of(const struct request *r, gid_t *groups, int most)
-{
-	char name[64], line[1 << 16], *p, *next;
-	int n = 0;
-	FILE *f;
-
-	snprintf(name, sizeof name, "/proc/%d/status", (int)r->tid);
-	f = fopen(name, "re");
-	while (f && fgets(line, sizeof line, f))
-		for (p = strncmp(line, "Groups:", 7) ? NULL : line + 7; p && n < most; p = next) {
-			const unsigned long group = strtoul(p, &next, 10);
-			if (next == p)
-				break;
-			groups[n++] = (gid_t)group;
-		}
-	if (f)
-		fclose(f);
-	return n;
-}
-
-static __thread gid_t own_groups[1024];
-static __thread int own_count;
-
-static void set_ids(const gid_t *groups, int n, uid_t uid, gid_t gid, uint64_t effective)
-{
-	capabilities(~0ull);
-	syscall(SYS_setgroups, (long)n, groups);
-	syscall(SYS_setfsgid, (long)gid);
-	syscall(SYS_setfsuid, (long)uid);
-	capabilities(effective);
-}
-
-static void become(const struct request *r)
-{
-	gid_t groups[1024];
-
-	acting = true;
-	own_count = getgroups(1024, own_groups);
-	/* beside its own capabilities what is needed to come back */
-	set_ids(groups, groups_of(r, groups, 1024), (uid_t)status_number(r, "Uid:", 10, 3),
-		(gid_t)status_number(r, "Gid:", 10, 3),
-		(uint64_t)status_number(r, "CapEff:", 16, 0) | 1 << CAP_SETUID | 1 << CAP_SETGID);
-}
-
-static void become_self(void)
-{
-	set_ids(own_groups, own_count, geteuid(), getegid(), ~0ull);
-	acting = false;
-}
-
-static long do_identity(struct request *r)
-{
-	changed = r->go_on = true;
-	return 0;
-}
-
 /* ---- opening ------------------------------------------------------------------------ */
 
 /* A worker has a mask of its own. */
 static void take_umask(const struct request *r)
 {
-	const long mask = status_number(r, "Umask:", 8, 0);
+	const long long mask = task_status(r->tid, "Umask:", 8);
 
 	umask(mask < 0 ? 077 : (mode_t)mask);
 }
@@ -378,7 +281,7 @@ static long find_as_told(struct request *r, const struct open_how_ *how, bool cr
 	const int base = r->base[0] < 0 ? AT_FDCWD : r->base[0];
 	long error;
 
-	*f = (struct found){ .object = -1, .parent = -1, .own = -1 };
+	*f = (struct found)NOTHING;
 	strcpy(path, r->path[0]);
 	for (int links = 0; links < 40 && strlen(path) < PATH_MAX; links++) {
 		f->object = (int)safe_syscall(SYS_openat2, base, path, &find, sizeof find);
@@ -407,7 +310,7 @@ static long open_(struct request *r, struct open_how_ how, bool strict)
 	const bool follow = !(flags & O_NOFOLLOW) && !(creates && (flags & O_EXCL));
 	int rights = mode == O_RDONLY ? R : mode == O_WRONLY ? W : R | W;
 	char text[256], *name;
-	struct found f = { .object = -1, .parent = -1 };
+	struct found f = NOTHING;
 	long result;
 
 	if ((flags & O_TRUNC) || temporary)
@@ -485,10 +388,14 @@ static long do_openat2(struct request *r)
 	}
 	if (asked.how.flags >> 32)
 		return -EINVAL;
+	if (asked.how.resolve && r->base[0] == -1)	/* with some it counts for all paths */
+		r->base[0] = base_of(r, dirfd_of(r, DIR0));
 	return open_(r, asked.how, true);
 }
 
 /* ---- names ------------------------------------------------------------------------------ */
+
+#define RESULT(call)	((call) == -1 ? -errno : 0)
 
 /* Denied; but what is there, or is not, is told first, as metadata is free. */
 static long denied(const struct found *f, bool creates)
@@ -499,93 +406,61 @@ static long denied(const struct found *f, bool creates)
 	return there && creates ? -EEXIST : !there && !creates ? -ENOENT : -EACCES;
 }
 
-#define RESULT(call)	((call) == -1 ? -errno : 0)
-
-static long do_unlink(struct request *r)
+static long change_names(const struct request *r, const struct found *a, const struct found *b)
 {
-	struct found f;
-	long result = resolve(r, 0, PARENT, &f);
-
-	if (!result)
-		result = decide(r, &f, f.parent, W, NULL) ?
-			 RESULT(safe_syscall(SYS_unlinkat, f.parent, f.name, flags_of(r))) :
-			 denied(&f, false);
-	forget(&f);
-	return result;
-}
-
-/* mkdir, mknod, symlink: a new name. */
-static long do_make(struct request *r)
-{
-	const char kind = r->operation->name[2];	/* as in mkdir, mknod, symlink */
 	const mode_t mode = (mode_t)word(r, MODE);
-	struct found f;
-	long result = resolve(r, kind == 'm', PARENT, &f);
-
-	if (kind == 'n' && (S_ISCHR(mode) || S_ISBLK(mode))) {
-		/* a device is a way to what it is the device of */
-		forget(&f);
-		return refuse(r);
-	}
-	take_umask(r);
-	if (!result)
-		result = !decide(r, &f, f.parent, W, NULL) ? denied(&f, true) :
-			 kind == 'd' ? RESULT(safe_syscall(SYS_mkdirat, f.parent, f.name, mode)) :
-			 kind == 'n' ? RESULT(safe_syscall(SYS_mknodat, f.parent, f.name, mode, 0)) :
-			 RESULT(safe_syscall(SYS_symlinkat, r->path[0], f.parent, f.name));
-	forget(&f);
-	return result;
-}
-
-static long do_link(struct request *r)
-{
-	const int flags = flags_of(r);
-	struct found from, to;
 	char link[32];
-	long result;
 
-	if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
-		return -EINVAL;
-	if ((flags & AT_EMPTY_PATH) && !r->path[0][0]) {
-		to.parent = to.object = -1;
-		result = r->base[0] < 0 ? r->base[0] : resolve_fd(r, &from);
-	} else
-		result = resolve(r, 0, flags & AT_SYMLINK_FOLLOW ? FOLLOW : 0, &from);
-	if (result)
-		return result;
-	result = resolve(r, 1, PARENT, &to);
-	if (!result) {
-		/* the new name gives what is below -w, so the old one must be, too */
-		snprintf(link, sizeof link, "/proc/self/fd/%d", from.object);
-		result = !resolve_allows(from.object, W, from.own) ||
-			 !resolve_allows(to.parent, W, -1) ? denied(&to, true) :
-			 RESULT(safe_syscall(SYS_linkat, AT_FDCWD, link, to.parent, to.name,
-					     AT_SYMLINK_FOLLOW));
-		say(r, NULL, result == -EACCES ? "denied" : "allowed");
+	switch (r->operation->what) {
+	case 'u':
+		return safe_syscall(SYS_unlinkat, a->parent, a->name, flags_of(r));
+	case 'd':
+		return safe_syscall(SYS_mkdirat, a->parent, a->name, mode);
+	case 'n':
+		return safe_syscall(SYS_mknodat, a->parent, a->name, mode, 0);
+	case 's':
+		return safe_syscall(SYS_symlinkat, r->path[0], b->parent, b->name);
+	case 'l':
+		snprintf(link, sizeof link, "/proc/self/fd/%d", a->object);
+		return safe_syscall(SYS_linkat, AT_FDCWD, link, b->parent, b->name,
+				    AT_SYMLINK_FOLLOW);
+	default:
+		return safe_syscall(SYS_renameat2, a->parent, a->name, b->parent, b->name,
+				    flags_of(r));
 	}
-	forget(&from);
-	forget(&to);
-	return result;
 }
 
-static long do_rename(struct request *r)
+/* A name goes, comes, or both.  What gets a second one must be below -w under the first, too. */
+static long do_names(struct request *r)
 {
-	struct found from, to;
-	long result = resolve(r, 0, PARENT, &from);
+	const char what = r->operation->what;
+	const bool links = what == 'l', two = links || what == 's' || what == 'r';
+	const mode_t mode = (mode_t)word(r, MODE);
+	const int flags = flags_of(r);
+	struct found a = NOTHING, b = NOTHING, *to = two ? &b : &a;
+	long result = 0;
 
-	if (result)
-		return result;
-	result = resolve(r, 1, PARENT, &to);
+	if (what == 'n' && (S_ISCHR(mode) || S_ISBLK(mode)))
+		return refuse(r);	/* a device is a way to what it is the device of */
+	if (links && (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)))
+		return -EINVAL;
+	if (links && (flags & AT_EMPTY_PATH) && !*r->path[0])
+		result = resolve_fd(r, &a);
+	else if (what != 's')
+		result = resolve(r, 0, !links ? PARENT : flags & AT_SYMLINK_FOLLOW ? FOLLOW : 0, &a);
+	if (!result && two)
+		result = resolve(r, 1, PARENT, &b);
 	if (!result) {
-		const bool yes = resolve_allows(from.parent, W, -1) &&
-				 resolve_allows(to.parent, W, -1);
+		const bool yes = (what == 's' || resolve_allows(links ? a.object : a.parent, W, a.own)) &&
+				 (!two || resolve_allows(b.parent, W, -1));
 		say(r, NULL, yes ? "allowed" : "denied");
-		result = yes ? RESULT(safe_syscall(SYS_renameat2, from.parent, from.name, to.parent,
-						   to.name, flags_of(r))) :
-			 denied(&from, false);
+		if (what == 'd' || what == 'n')
+			take_umask(r);
+		result = yes ? RESULT(change_names(r, &a, &b)) :
+			 denied(what == 'r' ? &a : to, what != 'u' && what != 'r');
 	}
-	forget(&from);
-	forget(&to);
+	forget(&a);
+	forget(&b);
 	return result;
 }
 
@@ -594,140 +469,73 @@ static long do_rename(struct request *r)
 /* An object of which something is changed: by a path or, where there is none, by a descriptor. */
 static long find_object(struct request *r, int flags, struct found *f)
 {
-	const bool by_fd = r->operation->at[PATH0] < 0 ||
-			   (!r->path[0][0] && (flags & AT_EMPTY_PATH)) ||
-			   (r->operation->run == do_times && !word(r, PATH0));
-	long result;
+	const bool fd_only = r->operation->at[PATH0] < 0;
+	const bool by_fd = fd_only || (!*r->path[0] && ((flags & AT_EMPTY_PATH) || !word(r, PATH0)));
+	long result = by_fd ? resolve_fd(r, f) : resolve(r, 0, flags & NOFOLLOW ? 0 : FOLLOW, f);
 
-	if (!by_fd)
-		result = resolve(r, 0, flags & AT_SYMLINK_NOFOLLOW ? 0 : FOLLOW, f);
-	else if (r->base[0] < 0)
-		return r->base[0];
-	else
-		result = resolve_fd(r, f);
-	if (result) {
-		forget(f);
-		return result;
-	}
-	/* what is open for writing, or has no name to be protected by, is the program's */
-	if (by_fd && r->operation->at[PATH0] < 0 && f->own < 0)
+	/* by a descriptor for O_PATH alone nothing can be changed */
+	if (!result && fd_only && f->own < 0)
 		result = -EBADF;
-	else if (!decide(r, f, f->object, W, NULL))
+	else if (!result && !decide(r, f, f->object, W, NULL))
 		result = -EACCES;
-	if (result)
-		forget(f);
 	return result;
 }
 
-static long do_mode(struct request *r)
-{
-	const int flags = flags_of(r);
-	struct found f;
-	char link[32];
-	long result;
-
-	if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
-		return -EINVAL;
-	result = find_object(r, flags, &f);
-	if (result)
-		return result;
-	snprintf(link, sizeof link, "/proc/self/fd/%d", f.object);
-	result = RESULT(safe_syscall(SYS_fchmodat, AT_FDCWD, link, (mode_t)word(r, MODE)));
-	forget(&f);
-	return result;
-}
-
-static long do_owner(struct request *r)
-{
-	const int flags = flags_of(r);
-	struct found f;
-	long result;
-
-	if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
-		return -EINVAL;
-	result = find_object(r, flags, &f);
-	if (result)
-		return result;
-	result = RESULT(safe_syscall(SYS_fchownat, f.object, "", (uid_t)word(r, MODE),
-				     (gid_t)r->notif.data.args[r->operation->at[MODE] + 1],
-				     AT_EMPTY_PATH));
-	forget(&f);
-	return result;
-}
-
-static long do_truncate(struct request *r)
-{
-	struct found f;
-	char link[32];
-	long result = find_object(r, 0, &f);
-
-	if (result)
-		return result;
-	snprintf(link, sizeof link, "/proc/self/fd/%d", f.object);
-	result = truncate(link, (off_t)word(r, MODE)) ? -errno : 0;
-	forget(&f);
-	return result;
-}
-
-/* utimensat and what was before it: their times differ. */
-static long do_times(struct request *r)
-{
-	const char kind = r->operation->name[0] == 'f' ? 's' : r->operation->name[5];
-	const int flags = kind == 'n' ? flags_of(r) : 0;	/* utimensat */
-	const uint64_t from = word(r, MODE);
-	struct timespec times[2];
-	long values[4] = { 0 }, result = 0;
-	struct found f;
-
-	if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
-		return -EINVAL;
-	if (from)
-		result = fetch(r, from, values, kind ? sizeof values : 2 * sizeof(long));
-	if (result)
-		return result;
-	for (int i = 0; i < 2; i++) {
-		times[i].tv_sec = kind ? values[2 * i] : values[i];
-		times[i].tv_nsec = !kind ? 0 : kind == 's' ? values[2 * i + 1] * 1000 :
-			values[2 * i + 1];
-		if (kind == 's' && (values[2 * i + 1] < 0 || values[2 * i + 1] >= 1000000))
-			return -EINVAL;
-	}
-	result = find_object(r, flags, &f);
-	if (result)
-		return result;
-	result = utimensat(f.object, "", from ? times : NULL, AT_EMPTY_PATH) ? -errno : 0;
-	forget(&f);
-	return result;
-}
-
-static long do_xattr(struct request *r)
+static long do_object(struct request *r)
 {
 	const __u64 *args = r->notif.data.args;
-	const bool removes = strstr(r->operation->name, "remove");
-	const int flags = r->operation->flags;
-	char name[256], link[32], *value = NULL;
-	struct found f;
-	long result = fetch_string(r, args[1], name, sizeof name);
+	const char what = r->operation->what;
+	const int flags = flags_of(r);
+	safe_syscall_word again[SAFE_SYSCALL_ARGUMENTS] = { 0 };
+	char link[32], name[256] = "", *value = NULL;
+	struct timespec times[2];
+	struct found f = NOTHING;
+	long result = 0;
 
-	if (result)
-		return result == -ENAMETOOLONG ? -ERANGE : result;
-	if (!removes && args[3] > 65536)
-		return -E2BIG;
-	if (!removes && !(value = malloc(args[3] + 1)))
-		return -ENOMEM;
-	if (!removes)
-		result = fetch(r, args[2], value, args[3]);
+	if (flags & ~(NOFOLLOW | AT_EMPTY_PATH))
+		return -EINVAL;
+	if (what == 'T' && word(r, MODE))
+		result = fetch(r, word(r, MODE), times, sizeof times);
+	if (what == 'x' || what == 'X')
+		result = fetch_string(r, args[1], name, sizeof name);
+	if (what == 'x' && !result)
+		result = args[3] > 65536 ? -E2BIG : (value = malloc(args[3] + 1)) ?
+			 fetch(r, args[2], value, args[3]) : -ENOMEM;
 	if (!result)
 		result = find_object(r, flags, &f);
 	if (!result) {
 		snprintf(link, sizeof link, "/proc/self/fd/%d", f.object);
-		result = removes ? RESULT(safe_syscall(SYS_removexattr, link, name)) :
-			 RESULT(safe_syscall(SYS_setxattr, link, name, value, (size_t)args[3],
-					     (int)args[4]));
-		forget(&f);
+		switch (what) {
+		case 'm':
+			result = safe_syscall(SYS_fchmodat, AT_FDCWD, link, (mode_t)word(r, MODE));
+			break;
+		case 'o':
+			result = safe_syscall(SYS_fchownat, f.object, "", (uid_t)word(r, MODE),
+					      (gid_t)args[r->operation->at[MODE] + 1], AT_EMPTY_PATH);
+			break;
+		case 't':
+			/* 64 bits may be in two registers: they go as they came */
+			for (int i = 1; i < 6; i++)
+				again[i] = (safe_syscall_word)args[i];
+			again[0] = (safe_syscall_word)(uintptr_t)link;
+			result = safe_syscallv(r->notif.data.nr, again);
+			break;
+		case 'T':
+			result = safe_syscall(r->notif.data.nr, f.object, "",
+					      word(r, MODE) ? times : NULL, AT_EMPTY_PATH);
+			break;
+		case 'x':
+			result = safe_syscall(SYS_setxattr, link, name, value, (size_t)args[3],
+					      (int)args[4]);
+			break;
+		default:
+			result = safe_syscall(SYS_removexattr, link, name);
+		}
+		result = RESULT(result);
 	}
+	forget(&f);
 	free(value);
-	return result;
+	return result == -ENAMETOOLONG && *name ? -ERANGE : result;
 }
 
 /* A copy of a descriptor of the program's. */
@@ -745,28 +553,6 @@ static int take_fd(struct request *r, int number)
 		fd = -ESRCH;
 	}
 	return fd;
-}
-
-static long do_watch(struct request *r)
-{
-	const uint32_t mask = (uint32_t)word(r, MODE);
-	const int fd = take_fd(r, (int)r->notif.data.args[0]);
-	struct found f = { .object = -1, .parent = -1 };
-	char link[32];
-	long result = fd < 0 ? fd : resolve(r, 0, mask & 0x02000000 /* IN_DONT_FOLLOW */ ? 0 : FOLLOW,
-					    &f);
-
-	if (!result) {
-		snprintf(link, sizeof link, "/proc/self/fd/%d", f.object);
-		result = !decide(r, &f, f.object, R, NULL) ? -EACCES :
-			 safe_syscall(SYS_inotify_add_watch, fd, link, mask & ~0x02000000u);
-		if (result == -1)
-			result = -errno;
-	}
-	forget(&f);
-	if (fd >= 0)
-		close(fd);
-	return result;
 }
 
 /* ---- sockets ---------------------------------------------------------------------------------- */
@@ -883,25 +669,13 @@ static long do_address(struct request *r)
 	return result;
 }
 
-static long do_owner_of_fd(struct request *r)
+/* Who gets the signals of a descriptor: the caller; others' pids may change hands. */
+static long do_fd_owner(struct request *r)
 {
 	const __u64 *args = r->notif.data.args;
-	struct { int type, pid; } owner = { 1 /* F_OWNER_PID */, (int)args[2] };
-	const bool extended = (int)args[1] == F_SETOWN_EX;
-	long result = extended ? fetch(r, args[2], &owner, sizeof owner) : 0;
-	int fd;
 
-	if (result)
-		return result;
-	if (owner.pid && (owner.pid < 0 || owner.type == 2 /* F_OWNER_PGRP */ ||
-			  !task_inside(owner.pid)))
-		return refuse(r);
-	fd = take_fd(r, (int)args[0]);
-	if (fd < 0)
-		return fd;
-	result = RESULT(safe_syscall(SYS_fcntl, fd, F_SETOWN_EX, &owner));
-	close(fd);
-	return result;
+	r->go_on = (int)args[1] == F_SETOWN && (!(int)args[2] || (int)args[2] == r->tgid);
+	return r->go_on ? 0 : refuse(r);
 }
 
 /* ---- others -------------------------------------------------------------------------------------- */
@@ -929,19 +703,17 @@ static long do_kill(struct request *r)
 	return result;
 }
 
-/* tgkill, tkill, and with what a signal carries: rt_sigqueueinfo, rt_tgsigqueueinfo */
+/* tkill, tgkill, and what carries something: rt_sigqueueinfo, rt_tgsigqueueinfo */
 static long do_queue(struct request *r)
 {
-	const int signum_at = r->operation->at[MODE], tid_at = r->operation->at[DIR1];
 	const __u64 *args = r->notif.data.args;
-	const bool carries = r->operation->name[0] == 'r';
-	const pid_t tid = tid_at < 0 ? 0 : (pid_t)args[tid_at];
-	const pid_t tgid = r->operation->at[DIR0] < 0 ? 0 : (pid_t)args[0];
-	const pid_t pid = tid_at < 0 ? tgid : tid;
+	const bool carries = r->operation->name[0] == 'r', group = r->operation->flags;
+	const pid_t pid = (pid_t)word(r, MODE), tgid = group ? (pid_t)args[0] : 0;
+	const int signum = (int)args[group + 1];
 	siginfo_t info;
-	long result = 0;
+	long result;
 
-	if (pid == r->tgid || pid == r->tid || (tgid && tgid == r->tgid)) {
+	if (pid == r->tgid || pid == r->tid || (group && tgid == r->tgid)) {
 		r->go_on = true;
 		return 0;
 	}
@@ -949,12 +721,11 @@ static long do_queue(struct request *r)
 		return -EINVAL;
 	if (!task_inside(pid))
 		return kill(pid, 0) && errno == ESRCH ? -ESRCH : refuse(r);
-	if (carries)
-		result = fetch(r, args[signum_at + 1], &info, sizeof info);
-	if (carries && !result && (info.si_code >= 0 || info.si_code == SI_TKILL))
+	result = carries ? fetch(r, args[group + 2], &info, sizeof info) : 0;
+	if (!result && carries && (info.si_code >= 0 || info.si_code == SI_TKILL))
 		result = -EPERM;
-	return result ? result : task_signal(tgid, tid, (int)args[signum_at],
-					     carries ? &info : NULL, r->tgid);
+	return result ? result : carries && !group ? task_signal(pid, 0, signum, &info, r->tgid) :
+	       task_signal(tgid, pid, signum, carries ? &info : NULL, r->tgid);
 }
 
 static long do_pidfd(struct request *r)
@@ -1007,79 +778,64 @@ static long do_exec(struct request *r)
 
 /* ---- the table -------------------------------------------------------------------------------------- */
 
-#define O(name, run, verdict, flags, ...) { CALL(name), run, { __VA_ARGS__ }, flags, verdict }
 #define NONE	-1
-#define OPEN(name, verdict, flags, ...) \
-	{ "open", TEXT(SYS_##name), do_open, { __VA_ARGS__ }, flags, verdict }
-#define NOFOLLOW AT_SYMLINK_NOFOLLOW
+#define ROW(what, flags, verdict, run, ...) run, { __VA_ARGS__ }, flags, what, verdict
+#define OPEN(name)	"open", TEXT(SYS_##name)
 
 const struct operation operations[] = {
-	/*				DIR0  PATH0 FLAGS MODE  DIR1  PATH1 */
-	OPEN(open, OPEN1, 0,		NONE, 0,    1,    2,    NONE, NONE),
-	OPEN(openat, OPEN2, 0,		0,    1,    2,    3,    NONE, NONE),
-	OPEN(creat, BROKER, O_CREAT | O_WRONLY | O_TRUNC, NONE, 0, NONE, 1, NONE, NONE),
-	{ "open", TEXT(SYS_openat2), do_openat2, { 0, 1, 2, 3, NONE, NONE }, 0, BROKER },
-	O(unlink, do_unlink, BROKER, 0,	NONE, 0,    NONE, NONE, NONE, NONE),
-	O(unlinkat, do_unlink, BROKER, 0, 0,  1,    2,    NONE, NONE, NONE),
-	O(rmdir, do_unlink, BROKER, AT_REMOVEDIR, NONE, 0, NONE, NONE, NONE, NONE),
-	O(mkdir, do_make, BROKER, 0,	NONE, 0,    NONE, 1,    NONE, NONE),
-	O(mkdirat, do_make, BROKER, 0,	0,    1,    NONE, 2,    NONE, NONE),
-	O(mknod, do_make, BROKER, 0,	NONE, 0,    NONE, 1,    NONE, NONE),
-	O(mknodat, do_make, BROKER, 0,	0,    1,    NONE, 2,    NONE, NONE),
-	O(symlink, do_make, BROKER, 0,	NONE, 0,    NONE, NONE, NONE, 1),
-	O(symlinkat, do_make, BROKER, 0, NONE, 0,   NONE, NONE, 1,    2),
-	O(link, do_link, BROKER, 0,	NONE, 0,    NONE, NONE, NONE, 1),
-	O(linkat, do_link, BROKER, 0,	0,    1,    4,    NONE, 2,    3),
-	O(rename, do_rename, BROKER, 0,	NONE, 0,    NONE, NONE, NONE, 1),
-	O(renameat, do_rename, BROKER, 0, 0,  1,    NONE, NONE, 2,    3),
-	O(renameat2, do_rename, BROKER, 0, 0, 1,    4,    NONE, 2,    3),
-	O(chmod, do_mode, BROKER, 0,	NONE, 0,    NONE, 1,    NONE, NONE),
-	O(fchmodat, do_mode, BROKER, 0,	0,    1,    NONE, 2,    NONE, NONE),
-	{ "fchmodat2", "452", do_mode, { 0, 1, 3, 2, NONE, NONE }, 0, BROKER },
-	O(fchmod, do_mode, BROKER, 0,	0,    NONE, NONE, 1,    NONE, NONE),
-	O(chown, do_owner, BROKER, 0,	NONE, 0,    NONE, 1,    NONE, NONE),
-	O(lchown, do_owner, BROKER, NOFOLLOW, NONE, 0, NONE, 1, NONE, NONE),
-	O(fchownat, do_owner, BROKER, 0, 0,   1,    4,    2,    NONE, NONE),
-	O(fchown, do_owner, BROKER, 0,	0,    NONE, NONE, 1,    NONE, NONE),
-	O(truncate, do_truncate, BROKER, 0, NONE, 0, NONE, 1,   NONE, NONE),
-	O(utime, do_times, BROKER, 0,	NONE, 0,    NONE, 1,    NONE, NONE),
-	O(utimes, do_times, BROKER, 0,	NONE, 0,    NONE, 1,    NONE, NONE),
-	O(futimesat, do_times, BROKER, 0, 0,  1,    NONE, 2,    NONE, NONE),
-	O(utimensat, do_times, BROKER, 0, 0,  1,    3,    2,    NONE, NONE),
-	O(setxattr, do_xattr, BROKER, 0, NONE, 0,   NONE, NONE, NONE, NONE),
-	O(lsetxattr, do_xattr, BROKER, NOFOLLOW, NONE, 0, NONE, NONE, NONE, NONE),
-	O(fsetxattr, do_xattr, BROKER, 0, 0,  NONE, NONE, NONE, NONE, NONE),
-	O(removexattr, do_xattr, BROKER, 0, NONE, 0, NONE, NONE, NONE, NONE),
-	O(lremovexattr, do_xattr, BROKER, NOFOLLOW, NONE, 0, NONE, NONE, NONE, NONE),
-	O(fremovexattr, do_xattr, BROKER, 0, 0, NONE, NONE, NONE, NONE, NONE),
-	O(inotify_add_watch, do_watch, BROKER, 0, NONE, 1, NONE, 2, NONE, NONE),
-	O(execve, do_exec, EXEC, 0,	NONE, 0,    NONE, NONE, NONE, NONE),
-	O(execveat, do_exec, EXEC, 0,	0,    1,    4,    NONE, NONE, NONE),
-	O(connect, do_address, BROKER, 0, NONE, NONE, NONE, NONE, NONE, NONE),
-	O(bind, do_address, BROKER, 0,	NONE, NONE, NONE, NONE, NONE, NONE),
-	O(fcntl, do_owner_of_fd, FCNTL, 0, NONE, NONE, NONE, NONE, NONE, NONE),
-	O(fcntl64, do_owner_of_fd, FCNTL, 0, NONE, NONE, NONE, NONE, NONE, NONE),
-	O(kill, do_kill, BROKER, 0,	NONE, NONE, NONE, NONE, NONE, NONE),
-	O(tkill, do_queue, BROKER, 0,	NONE, NONE, NONE, 1,    0,    NONE),
-	O(tgkill, do_queue, BROKER, 0,	0,    NONE, NONE, 2,    1,    NONE),
-	O(rt_sigqueueinfo, do_queue, BROKER, 0, 0, NONE, NONE, 1, NONE, NONE),
-	O(rt_tgsigqueueinfo, do_queue, BROKER, 0, 0, NONE, NONE, 2, 1, NONE),
-	O(pidfd_open, do_pidfd, BROKER, 0, NONE, NONE, NONE, NONE, NONE, NONE),
-	O(prlimit64, do_set, SELF, 0,	NONE, NONE, NONE, 0,    NONE, NONE),
-	O(sched_setparam, do_set, SELF, 0, NONE, NONE, NONE, 0, NONE, NONE),
-	O(sched_setscheduler, do_set, SELF, 0, NONE, NONE, NONE, 0, NONE, NONE),
-	O(sched_setaffinity, do_set, SELF, 0, NONE, NONE, NONE, 0, NONE, NONE),
-	O(sched_setattr, do_set, SELF, 0, NONE, NONE, NONE, 0,  NONE, NONE),
-	O(setpriority, do_set, SELF1, PRIO_PROCESS, NONE, NONE, NONE, 1, NONE, NONE),
-	O(ioprio_set, do_set, SELF2, 1,	NONE, NONE, NONE, 1,    NONE, NONE),
-#define IDENTITY(name) O(name, do_identity, BROKER, 0, NONE, NONE, NONE, NONE, NONE, NONE)
-	IDENTITY(setuid), IDENTITY(setgid), IDENTITY(setreuid), IDENTITY(setregid),
-	IDENTITY(setresuid), IDENTITY(setresgid), IDENTITY(setfsuid), IDENTITY(setfsgid),
-	IDENTITY(setgroups), IDENTITY(capset), IDENTITY(setuid32), IDENTITY(setgid32),
-	IDENTITY(setreuid32), IDENTITY(setregid32), IDENTITY(setresuid32), IDENTITY(setresgid32),
-	IDENTITY(setfsuid32), IDENTITY(setfsgid32), IDENTITY(setgroups32),
-	O(prctl, do_identity, PRCTL, 0,	NONE, NONE, NONE, NONE, NONE, NONE),
-	{ NULL, NULL, NULL, { 0 }, 0, BROKER }
+	/*						DIR0  PATH0 FLAGS MODE  DIR1  PATH1 */
+	{ OPEN(open), ROW(0, 0, OPEN1, do_open,		NONE, 0,    1,    2,    NONE, NONE) },
+	{ OPEN(openat), ROW(0, 0, OPEN2, do_open,	0,    1,    2,    3,    NONE, NONE) },
+	{ OPEN(creat), ROW(0, O_CREAT | O_WRONLY | O_TRUNC, BROKER, do_open,
+							NONE, 0,    NONE, 1,    NONE, NONE) },
+	{ OPEN(openat2), ROW(0, 0, BROKER, do_openat2,	0,    1,    2,    3,    NONE, NONE) },
+#define NAMES(name, what, flags, ...) { CALL(name), ROW(what, flags, BROKER, do_names, __VA_ARGS__) }
+	NAMES(unlink, 'u', 0,				NONE, 0,    NONE, NONE, NONE, NONE),
+	NAMES(unlinkat, 'u', 0,				0,    1,    2,    NONE, NONE, NONE),
+	NAMES(rmdir, 'u', AT_REMOVEDIR,			NONE, 0,    NONE, NONE, NONE, NONE),
+	NAMES(mkdir, 'd', 0,				NONE, 0,    NONE, 1,    NONE, NONE),
+	NAMES(mkdirat, 'd', 0,				0,    1,    NONE, 2,    NONE, NONE),
+	NAMES(mknod, 'n', 0,				NONE, 0,    NONE, 1,    NONE, NONE),
+	NAMES(mknodat, 'n', 0,				0,    1,    NONE, 2,    NONE, NONE),
+	NAMES(symlink, 's', 0,				NONE, 0,    NONE, NONE, NONE, 1),
+	NAMES(symlinkat, 's', 0,			NONE, 0,    NONE, NONE, 1,    2),
+	NAMES(link, 'l', 0,				NONE, 0,    NONE, NONE, NONE, 1),
+	NAMES(linkat, 'l', 0,				0,    1,    4,    NONE, 2,    3),
+	NAMES(rename, 'r', 0,				NONE, 0,    NONE, NONE, NONE, 1),
+	NAMES(renameat, 'r', 0,				0,    1,    NONE, NONE, 2,    3),
+	NAMES(renameat2, 'r', 0,			0,    1,    4,    NONE, 2,    3),
+#define OBJECT(name, what, flags, ...) { CALL(name), ROW(what, flags, BROKER, do_object, __VA_ARGS__) }
+	OBJECT(chmod, 'm', 0,				NONE, 0,    NONE, 1,    NONE, NONE),
+	OBJECT(fchmodat, 'm', 0,			0,    1,    NONE, 2,    NONE, NONE),
+	OBJECT(fchmod, 'm', 0,				0,    NONE, NONE, 1,    NONE, NONE),
+	OBJECT(chown, 'o', 0,				NONE, 0,    NONE, 1,    NONE, NONE),
+	OBJECT(lchown, 'o', NOFOLLOW,			NONE, 0,    NONE, 1,    NONE, NONE),
+	OBJECT(fchownat, 'o', 0,			0,    1,    4,    2,    NONE, NONE),
+	OBJECT(fchown, 'o', 0,				0,    NONE, NONE, 1,    NONE, NONE),
+	OBJECT(truncate, 't', 0,			NONE, 0,    NONE, NONE, NONE, NONE),
+	OBJECT(truncate64, 't', 0,			NONE, 0,    NONE, NONE, NONE, NONE),
+	OBJECT(utimensat, 'T', 0,			0,    1,    3,    2,    NONE, NONE),
+	OBJECT(setxattr, 'x', 0,			NONE, 0,    NONE, NONE, NONE, NONE),
+	OBJECT(lsetxattr, 'x', NOFOLLOW,		NONE, 0,    NONE, NONE, NONE, NONE),
+	OBJECT(fsetxattr, 'x', 0,			0,    NONE, NONE, NONE, NONE, NONE),
+	OBJECT(removexattr, 'X', 0,			NONE, 0,    NONE, NONE, NONE, NONE),
+	OBJECT(lremovexattr, 'X', NOFOLLOW,		NONE, 0,    NONE, NONE, NONE, NONE),
+	OBJECT(fremovexattr, 'X', 0,			0,    NONE, NONE, NONE, NONE, NONE),
+	{ CALL(execve), ROW(0, 0, EXEC, do_exec,	NONE, 0,    NONE, NONE, NONE, NONE) },
+	{ CALL(execveat), ROW(0, 0, EXEC, do_exec,	0,    1,    4,    NONE, NONE, NONE) },
+	/* without paths; MODE, where it is used, is the number of a process */
+#define PLAIN(name, verdict, run, flags, mode) \
+	{ CALL(name), ROW(0, flags, verdict, run, NONE, NONE, NONE, mode, NONE, NONE) }
+	PLAIN(connect, BROKER, do_address, 0, NONE), PLAIN(bind, BROKER, do_address, 0, NONE),
+	PLAIN(fcntl, LOOK, do_fd_owner, 0, NONE), PLAIN(fcntl64, LOOK, do_fd_owner, 0, NONE),
+	PLAIN(kill, BROKER, do_kill, 0, NONE), PLAIN(tkill, BROKER, do_queue, 0, 0),
+	PLAIN(tgkill, BROKER, do_queue, 1, 1), PLAIN(rt_sigqueueinfo, BROKER, do_queue, 0, 0),
+	PLAIN(rt_tgsigqueueinfo, BROKER, do_queue, 1, 1),
+	PLAIN(pidfd_open, BROKER, do_pidfd, 0, 0), PLAIN(prlimit64, LOOK, do_set, 0, 0),
+	PLAIN(sched_setparam, LOOK, do_set, 0, 0), PLAIN(sched_setscheduler, LOOK, do_set, 0, 0),
+	PLAIN(sched_setaffinity, LOOK, do_set, 0, 0), PLAIN(sched_setattr, LOOK, do_set, 0, 0),
+	PLAIN(setpriority, LOOK, do_set, PRIO_PROCESS, 1), PLAIN(ioprio_set, LOOK, do_set, 1, 1),
+	{ NULL, NULL, ROW(0, 0, BROKER, NULL, 0) }
 };
 
 /* By number: the filter lets no other ones come here, but for those that are refused. */
@@ -1107,11 +863,7 @@ long broker(struct request *r)
 	result = fetch_paths(r);
 	if (result)
 		return result;
-	if (changed)
-		become(r);
 	result = r->operation->run(r);
-	if (acting)
-		become_self();
 	for (int i = 0; i < 2; i++)
 		if (r->base[i] >= 0)
 			close(r->base[i]);

@@ -24,6 +24,7 @@
 #include "sandbox.h"
 
 #define N(name)	TEXT(SYS_##name)
+#define COUNT(a)	(sizeof(a) / sizeof *(a))
 
 static const char *const allowed[] = {
 	/* what is open, and what has no name */
@@ -35,7 +36,7 @@ static const char *const allowed[] = {
 	N(vmsplice), N(copy_file_range), N(getdents), N(getdents64), N(umask), N(memfd_create),
 	N(memfd_secret), N(eventfd), N(eventfd2), N(signalfd), N(signalfd4), N(timerfd_create),
 	N(timerfd_settime), N(timerfd_gettime), N(timerfd_settime64), N(timerfd_gettime64),
-	N(inotify_init), N(inotify_init1), N(inotify_rm_watch), N(poll), N(ppoll), N(ppoll_time64),
+	N(inotify_init), N(inotify_init1), N(inotify_add_watch), N(inotify_rm_watch), N(poll), N(ppoll), N(ppoll_time64),
 	N(select), N(_newselect), N(pselect6), N(pselect6_time64), N(epoll_create),
 	N(epoll_create1), N(epoll_ctl), N(epoll_wait), N(epoll_pwait), N(epoll_pwait2),
 	N(io_setup), N(io_destroy), N(io_getevents), N(io_pgetevents), N(io_pgetevents_time64),
@@ -93,16 +94,81 @@ static const char *const refused[] = {
 	N(sethostname), N(setdomainname), N(settimeofday), N(clock_settime), N(clock_settime64),
 	N(clock_adjtime), N(clock_adjtime64), N(adjtimex), N(init_module), N(finit_module),
 	N(delete_module), N(kexec_load), N(kexec_file_load), N(iopl), N(ioperm), N(syslog),
-	N(vhangup), N(lookup_dcookie), N(nfsservctl), N(uselib),
+	N(vhangup), N(lookup_dcookie), N(nfsservctl), N(uselib), N(setgroups), N(setgroups32),
+	N(capset),
 };
 
-static const struct {
+/*
+ * Calls that depend on arguments: the first line of theirs that is true decides.  Of an argument
+ * the bits of mask are looked at: IS, IS_NOT one of two values; HAS any of the bits.
+ */
+enum test { IS, IS_NOT, HAS, ELSE };
+#define NEW_NAMESPACES	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | \
+			 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
+#define NEW_TIME	0x80		/* for unshare; elsewhere part of a signal's number */
+#ifdef __s390__
+# define CLONE_FLAGS	1
+#else
+# define CLONE_FLAGS	0
+#endif
+#ifndef MSG_FASTOPEN
+# define MSG_FASTOPEN	0x20000000
+#endif
+#define ALL	0xffffffffu
+#define OWN_UID	(ALL - 1)		/* stands for the caller's */
+#define OWN_GID	(ALL - 2)
+#define UIDS(name, i)	{ N(name), i, IS_NOT, ALL, { OWN_UID, ALL }, REFUSE }
+#define GIDS(name, i)	{ N(name), i, IS_NOT, ALL, { OWN_GID, ALL }, REFUSE }
+#define REST(name)	{ N(name), 0, ELSE, 0, { 0 }, ALLOW }
+#define NOT(name, i, a, b)	{ N(name), i, IS, ALL, { (uint32_t)(a), (uint32_t)(b) }, REFUSE }
+
+static const struct look {
 	const char *number;
+	int argument;
+	enum test test;
+	uint32_t mask, values[2];
 	enum verdict verdict;
-} looked_at[] = {
-	{ N(socket), SOCKET }, { N(socketpair), SOCKET }, { N(ioctl), IOCTL },
-	{ N(clone), CLONE }, { N(unshare), UNSHARE }, { N(sendmsg), SEND2 },
-	{ N(sendto), SEND3 }, { N(sendmmsg), SEND3 }, { N(get_robust_list), SELF },
+} looks[] = {
+	/* streams only: what connects is known when it does, and by a call of its own */
+	{ N(socket), 1, IS_NOT, 0xf, { SOCK_STREAM, SOCK_SEQPACKET }, REFUSE },
+	{ N(socket), 0, IS, ALL, { AF_UNIX, AF_UNIX }, ALLOW },
+	{ N(socket), 1, IS_NOT, 0xf, { SOCK_STREAM, SOCK_STREAM }, REFUSE },
+	{ N(socket), 0, IS_NOT, ALL, { AF_INET, AF_INET6 }, REFUSE },
+	{ N(socket), 2, IS_NOT, ALL, { 0, IPPROTO_TCP }, REFUSE }, REST(socket),
+	{ N(socketpair), 1, IS_NOT, 0xf, { SOCK_STREAM, SOCK_SEQPACKET }, REFUSE },
+	{ N(socketpair), 0, IS_NOT, ALL, { AF_UNIX, AF_UNIX }, REFUSE }, REST(socketpair),
+	{ N(sendto), 3, HAS, MSG_FASTOPEN, { 0 }, REFUSE }, REST(sendto),
+	{ N(sendmsg), 2, HAS, MSG_FASTOPEN, { 0 }, REFUSE }, REST(sendmsg),
+	{ N(sendmmsg), 3, HAS, MSG_FASTOPEN, { 0 }, REFUSE }, REST(sendmmsg),
+	{ N(socketcall), 0, IS, ALL, { SYS_SOCKET, SYS_SOCKETPAIR }, BROKER },
+	{ N(socketcall), 0, IS, ALL, { SYS_BIND, SYS_CONNECT }, BROKER },
+	NOT(socketcall, 0, SYS_SENDTO, SYS_SENDMSG), NOT(socketcall, 0, SYS_SENDMMSG, SYS_SENDMMSG),
+	REST(socketcall),
+	{ N(clone), CLONE_FLAGS, HAS, NEW_NAMESPACES | CLONE_UNTRACED, { 0 }, REFUSE }, REST(clone),
+	{ N(unshare), 0, HAS, NEW_NAMESPACES | NEW_TIME, { 0 }, REFUSE }, REST(unshare),
+	/* input for others, signals to others, and what a file is, by a descriptor for reading */
+	NOT(ioctl, 1, TIOCSTI, 0x541c /* TIOCLINUX */), NOT(ioctl, 1, TIOCCONS, FIOSETOWN),
+	NOT(ioctl, 1, SIOCSPGRP, FS_IOC_SETFLAGS), NOT(ioctl, 1, FS_IOC32_SETFLAGS, FS_IOC_FSSETXATTR),
+	NOT(ioctl, 1, _IOW('v', 2, long), _IOW('v', 2, int)),	/* FS_IOC_SETVERSION */
+	NOT(ioctl, 1, _IOW('f', 133, char[128]), 0), REST(ioctl),	/* FS_IOC_ENABLE_VERITY */
+	{ N(fcntl), 1, IS, ALL, { F_SETOWN, F_SETOWN_EX }, BROKER }, REST(fcntl),
+	{ N(fcntl64), 1, IS, ALL, { F_SETOWN, F_SETOWN_EX }, BROKER }, REST(fcntl64),
+	/* a process that is not dumpable can't be read: it is not told that it is */
+	{ N(prctl), 0, IS, ALL, { PR_SET_DUMPABLE, PR_SET_DUMPABLE }, PRETEND },
+	NOT(prctl, 0, 62 /* PR_SCHED_CORE */, PR_SET_SECUREBITS), REST(prctl),
+	/* for the caller itself */
+#define SELF(name) { N(name), 0, IS, ALL, { 0, 0 }, ALLOW }, { N(name), 0, ELSE, 0, { 0 }, BROKER }
+	SELF(prlimit64), SELF(sched_setparam), SELF(sched_setscheduler), SELF(sched_setaffinity),
+	SELF(sched_setattr), SELF(get_robust_list),
+#define SELF1(name, which) { N(name), 0, IS_NOT, ALL, { which, which }, REFUSE }, \
+	{ N(name), 1, IS, ALL, { 0, 0 }, ALLOW }, { N(name), 0, ELSE, 0, { 0 }, BROKER }
+	SELF1(setpriority, PRIO_PROCESS), SELF1(ioprio_set, 1),
+	/* nobody becomes somebody else: requests are made as who the supervisor is */
+	UIDS(setuid, 0), REST(setuid), UIDS(setreuid, 0), UIDS(setreuid, 1), REST(setreuid),
+	UIDS(setresuid, 0), UIDS(setresuid, 1), UIDS(setresuid, 2), REST(setresuid),
+	UIDS(setfsuid, 0), REST(setfsuid), GIDS(setgid, 0), REST(setgid), GIDS(setregid, 0),
+	GIDS(setregid, 1), REST(setregid), GIDS(setresgid, 0), GIDS(setresgid, 1),
+	GIDS(setresgid, 2), REST(setresgid), GIDS(setfsgid, 0), REST(setfsgid),
 };
 
 long call_number(const char *text)
@@ -124,11 +190,12 @@ long call_number(const char *text)
 
 static struct border {
 	uint32_t first;			/* from here on, up to the next */
-	enum verdict verdict;
+	unsigned int verdict;		/* LOOK and a place in looks, or what it is */
 } borders[1200];
 static size_t count;
+enum { BLOCKS = LOOK + sizeof looks / sizeof *looks };
 
-static void add(const char *number, enum verdict verdict)
+static void add(const char *number, unsigned int verdict)
 {
 	const long n = call_number(number);
 
@@ -149,7 +216,7 @@ static void fill_gaps(void)
 	static struct border all[2 * sizeof borders / sizeof *borders];
 	const uint32_t x32 = 0x40000000;	/* on x86_64: the bit of the other ABI's numbers */
 	const bool is_x32 = borders[0].first >= x32 || call_number(N(read)) >= (long)x32;
-	enum verdict none = is_x32 ? REFUSE : MISSING, last = VERDICTS;
+	unsigned int none = is_x32 ? REFUSE : MISSING, last = BLOCKS;
 	uint32_t next = 0;
 	size_t n = 0;
 
@@ -179,7 +246,6 @@ static void fill_gaps(void)
 
 static struct sock_filter code[4096];
 static unsigned short end;
-static unsigned short blocks[VERDICTS];
 
 static void put(unsigned int op, uint32_t k, int yes, int no)
 {
@@ -189,7 +255,6 @@ static void put(unsigned int op, uint32_t k, int yes, int no)
 
 #define JUMP(test)	(BPF_JMP | BPF_##test | BPF_K)
 #define RETURN(what)	put(BPF_RET | BPF_K, what, 0, 0)
-#define REFUSED		(SECCOMP_RET_ERRNO | EPERM)
 
 /* The half of an argument that counts where the kernel takes an int; no other is looked at. */
 static void load(int argument)
@@ -219,164 +284,69 @@ static void tree(size_t first, size_t behind)
 	tree(middle, behind);
 }
 
-/* yes where the value loaded is one of these, else no */
-static void choose(const uint32_t *values, size_t n, uint32_t yes, uint32_t no)
+static uint32_t answer(enum verdict verdict, bool verbose, bool landlock)
 {
-	for (size_t i = 0; i < n; i++) {
-		put(JUMP(JEQ), values[i], 0, 1);
-		RETURN(yes);
-	}
-	RETURN(no);
-}
-
-static void choose_bits(int argument, uint32_t bits, uint32_t yes, uint32_t no)
-{
-	load(argument);
-	put(JUMP(JSET), bits, 0, 1);
-	RETURN(yes);
-	RETURN(no);
-}
-
-#define NEW_NAMESPACES	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | \
-			 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
-#define NEW_TIME	0x00000080	/* an unshare flag; elsewhere part of a signal's number */
-#ifdef __s390__
-# define CLONE_FLAGS	1
-#else
-# define CLONE_FLAGS	0
-#endif
-#ifndef MSG_FASTOPEN
-# define MSG_FASTOPEN	0x20000000
-#endif
-
-/* Streams only: what connects is known when it does, and by a call of its own. */
-static void socket_block(uint32_t refuse)
-{
-	load(1);
-	put(BPF_ALU | BPF_AND | BPF_K, 0xf, 0, 0);
-	put(BPF_MISC | BPF_TAX, 0, 0, 0);
-	load(0);
-	put(JUMP(JEQ), AF_UNIX, 0, 4);
-	put(BPF_MISC | BPF_TXA, 0, 0, 0);
-	put(JUMP(JEQ), SOCK_STREAM, 1, 0);
-	put(JUMP(JEQ), SOCK_SEQPACKET, 0, 8);
-	RETURN(SECCOMP_RET_ALLOW);
-	put(JUMP(JEQ), AF_INET, 1, 0);
-	put(JUMP(JEQ), AF_INET6, 0, 5);
-	put(BPF_MISC | BPF_TXA, 0, 0, 0);
-	put(JUMP(JEQ), SOCK_STREAM, 0, 3);
-	load(2);
-	put(JUMP(JEQ), 0, 2, 0);
-	put(JUMP(JEQ), IPPROTO_TCP, 1, 0);
-	RETURN(refuse);
-	RETURN(SECCOMP_RET_ALLOW);
-}
-
-static void emit(enum verdict verdict, uint32_t refuse, bool landlock)
-{
-	static const uint32_t ioctls[] = {
-		TIOCSTI, TIOCCONS, FIOSETOWN, SIOCSPGRP, 0x541c /* TIOCLINUX */,
-		/* what a file is, by a descriptor for reading */
-		(uint32_t)FS_IOC_SETFLAGS, (uint32_t)FS_IOC_FSSETXATTR, (uint32_t)FS_IOC32_SETFLAGS,
-		(uint32_t)_IOW('v', 2, long), (uint32_t)_IOW('v', 2, int),
-		(uint32_t)_IOW('f', 133, char[128]),	/* FS_IOC_ENABLE_VERITY */
-	};
-	static const uint32_t owners[] = { F_SETOWN, F_SETOWN_EX };
-	static const uint32_t rights[] = { PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_CAP_AMBIENT };
-	static const uint32_t self = 0;
-	static const uint32_t brokered[] = { SYS_SOCKET, SYS_BIND, SYS_CONNECT, SYS_SOCKETPAIR };
-	static const uint32_t sends[] = { SYS_SENDTO, SYS_SENDMSG, SYS_SENDMMSG };
-	const uint32_t ask = SECCOMP_RET_USER_NOTIF, allow = SECCOMP_RET_ALLOW;
-
-#define COUNT(a)	(sizeof(a) / sizeof *(a))
 	switch (verdict) {
-	case ALLOW:
-		RETURN(allow);
-		break;
 	case REFUSE:
-		RETURN(refuse);
-		break;
+		return verbose ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ERRNO | EPERM;
 	case MISSING:
-		RETURN(SECCOMP_RET_ERRNO | ENOSYS);
-		break;
+		return SECCOMP_RET_ERRNO | ENOSYS;
+	case PRETEND:
+		return SECCOMP_RET_ERRNO | 0;
 	case EXEC:
-		RETURN(landlock ? allow : ask);
-		break;
-	case OPEN1:
-	case OPEN2:
-		choose_bits(verdict - OPEN1 + 1, O_PATH, allow, ask);
-		break;
-	case SEND2:
-	case SEND3:
-		choose_bits(verdict - SEND2 + 2, MSG_FASTOPEN, refuse, allow);
-		break;
-	case SOCKET:
-		socket_block(refuse);
-		break;
-	case IOCTL:
-		load(1);
-		choose(ioctls, COUNT(ioctls), refuse, allow);
-		break;
-	case FCNTL:
-		load(1);
-		choose(owners, COUNT(owners), ask, allow);
-		break;
-	case CLONE:
-		choose_bits(CLONE_FLAGS, NEW_NAMESPACES | CLONE_UNTRACED, refuse, allow);
-		break;
-	case UNSHARE:
-		choose_bits(0, NEW_NAMESPACES | NEW_TIME, refuse, allow);
-		break;
-	case PRCTL:
-		/* a process that is not dumpable can't be read: it is not told that it is */
-		load(0);
-		put(JUMP(JEQ), PR_SET_DUMPABLE, 0, 1);
-		RETURN(SECCOMP_RET_ERRNO | 0);
-		put(JUMP(JEQ), 62 /* PR_SCHED_CORE */, 0, 1);
-		RETURN(refuse);
-		choose(rights, COUNT(rights), ask, allow);
-		break;
-	case SELF1:
-	case SELF2:
-		/* of setpriority, and of ioprio_set: a process, and 0 for the caller */
-		load(0);
-		put(JUMP(JEQ), verdict == SELF1 ? PRIO_PROCESS : 1, 1, 0);
-		RETURN(ask);
-		load(1);
-		choose(&self, 1, allow, ask);
-		break;
-	case SELF:
-		load(0);
-		choose(&self, 1, allow, ask);
-		break;
-	case SOCKETCALL:
-		load(0);
-		for (size_t i = 0; i < COUNT(sends); i++) {
-			put(JUMP(JEQ), sends[i], 0, 1);
-			RETURN(refuse);
-		}
-		choose(brokered, COUNT(brokered), ask, allow);
-		break;
+		return landlock ? SECCOMP_RET_ALLOW : SECCOMP_RET_USER_NOTIF;
 	default:
-		RETURN(ask);
+		return verdict == ALLOW ? SECCOMP_RET_ALLOW : SECCOMP_RET_USER_NOTIF;
+	}
+}
+
+/* The lines of one call, up to its ELSE. */
+static void look_at(const struct look *l, bool verbose)
+{
+	for (;; l++) {
+		const uint32_t yes = answer(l->verdict, verbose, false);
+		if (l->test == ELSE) {
+			RETURN(yes);
+			return;
+		}
+		load(l->argument);
+		if (l->test == HAS) {
+			put(JUMP(JSET), l->mask, 0, 1);
+			RETURN(yes);
+			continue;
+		}
+		put(BPF_ALU | BPF_AND | BPF_K, l->mask, 0, 0);
+		for (int i = 0; i < 2; i++) {
+			const uint32_t v = l->values[i];
+			put(JUMP(JEQ), v == OWN_UID ? getuid() : v == OWN_GID ? getgid() : v,
+			    (l->test == IS_NOT) + 1 - i, l->test == IS && i);
+		}
+		RETURN(yes);
 	}
 }
 
 static void compile(uint32_t arch, bool landlock, bool verbose)
 {
-	const uint32_t refuse = verbose ? SECCOMP_RET_USER_NOTIF : REFUSED;
-	unsigned short leaves;
+	unsigned short leaves, behind, blocks[BLOCKS];
 
 	put(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
 	put(JUMP(JEQ), arch, 1, 0);
-	RETURN(refuse);
+	RETURN(answer(REFUSE, verbose, landlock));
 	put(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
 	leaves = end;
 	tree(0, count);
-	const unsigned short behind = end;
-	for (int v = 0; v < VERDICTS; v++) {
+	behind = end;
+	for (unsigned int v = 0; v < BLOCKS; v++) {
 		blocks[v] = end;
-		emit((enum verdict)v, refuse, landlock);
+		if (v >= LOOK && v - LOOK < COUNT(looks))
+			look_at(&looks[v - LOOK], verbose);
+		else if (v == OPEN1 || v == OPEN2) {
+			load(v == OPEN1 ? 1 : 2);
+			put(JUMP(JSET), O_PATH, 0, 1);
+			RETURN(SECCOMP_RET_ALLOW);
+			RETURN(SECCOMP_RET_USER_NOTIF);
+		} else
+			RETURN(answer((enum verdict)v, verbose, landlock));
 	}
 	for (unsigned short i = leaves; i < behind; i++)
 		if (code[i].code == (BPF_JMP | BPF_JA) && code[i - 1].code != JUMP(JGE))
@@ -391,10 +361,12 @@ int filter_install(uint32_t arch, bool landlock, bool verbose)
 		add(allowed[i], ALLOW);
 	for (size_t i = 0; i < COUNT(refused); i++)
 		add(refused[i], REFUSE);
-	for (size_t i = 0; i < COUNT(looked_at); i++)
-		add(looked_at[i].number, looked_at[i].verdict);
+	for (size_t i = 0; i < COUNT(looks); i++)
+		if (!i || looks[i - 1].test == ELSE)
+			add(looks[i].number, LOOK + (unsigned int)i);
 	for (const struct operation *o = operations; o->name; o++)
-		add(o->number, o->verdict);
+		if (o->verdict != LOOK)
+			add(o->number, o->verdict);
 	fill_gaps();
 	compile(arch, landlock, verbose);
 	program.len = end;

@@ -155,7 +155,7 @@ static void task_put(struct task *t)
 }
 
 /* A number in a line of /proc/TID/status; -1: there is none. */
-static long long status_of(pid_t tid, const char *key, int base)
+long long task_status(pid_t tid, const char *key, int base)
 {
 	char name[64], line[8192];
 	long long value = -1;
@@ -179,7 +179,7 @@ static struct task *task_new(pid_t tid)
 	if (!t)
 		return NULL;
 	t->tid = tid;
-	t->tgid = (pid_t)status_of(tid, "Tgid:", 10);
+	t->tgid = (pid_t)task_status(tid, "Tgid:", 10);
 	if (t->tgid <= 0)
 		t->tgid = tid;
 	t->references = 1;
@@ -200,8 +200,8 @@ bool task_inside(pid_t pid)
 	t = *slot(pid);
 	yes = t;
 	pthread_mutex_unlock(&table);
-	if (!yes && status_of(pid, "State:", 0) == 'Z') {
-		const pid_t parent = (pid_t)status_of(pid, "PPid:", 10);
+	if (!yes && task_status(pid, "State:", 0) == 'Z') {
+		const pid_t parent = (pid_t)task_status(pid, "PPid:", 10);
 		pthread_mutex_lock(&table);
 		yes = parent > 0 && *slot(parent);
 		pthread_mutex_unlock(&table);
@@ -524,8 +524,8 @@ static void put_back(struct task *t, int signum)
 	result = (long)words[machine->result];
 	if (result != -EINTR && !(result == -ERESTARTNOINTR && t->put_back))
 		return;
-	t->put_back = !((uint64_t)status_of(t->tid, "SigCgt:", 16) & bit) &&
-		      (((uint64_t)status_of(t->tid, "SigIgn:", 16) | ignored) & bit);
+	t->put_back = !((uint64_t)task_status(t->tid, "SigCgt:", 16) & bit) &&
+		      (((uint64_t)task_status(t->tid, "SigIgn:", 16) | ignored) & bit);
 	words[machine->result] = (unsigned long)(t->put_back ? -ERESTARTNOINTR : -EINTR);
 	registers(t, words, PTRACE_SETREGSET);
 }
@@ -539,7 +539,7 @@ static void resume(struct task *t, int signum)
 
 static bool caught(const struct task *t, int signum)
 {
-	return (uint64_t)status_of(t->tid, "SigCgt:", 16) >> (signum - 1) & 1;
+	return (uint64_t)task_status(t->tid, "SigCgt:", 16) >> (signum - 1) & 1;
 }
 
 /* Those of a number that has no place in a queue are one. */

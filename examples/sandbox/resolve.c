@@ -117,7 +117,9 @@ int resolve_fd(struct request *r, struct found *f)
 {
 	char number[16];
 
-	f->parent = -1;
+	f->parent = f->object = -1;
+	if (r->base[0] < 0)
+		return r->base[0];
 	f->object = r->base[0];
 	r->base[0] = -1;
 	snprintf(number, sizeof number, "%d",

@@ -37,15 +37,12 @@
 
 long call_number(const char *text);
 
-/* What the filter makes of a call.  All but the first four look at arguments. */
+/* What the filter makes of a call. */
 enum verdict {
-	BROKER, ALLOW, REFUSE, MISSING,
-	OPEN1, OPEN2,			/* flags in that argument: O_PATH opens nothing */
-	SOCKET, IOCTL, FCNTL, CLONE, UNSHARE, PRCTL,
-	SEND2, SEND3,			/* likewise: connects, by MSG_FASTOPEN? */
-	SELF, SELF1, SELF2,		/* broker it unless it is for the caller */
-	SOCKETCALL, EXEC,
-	VERDICTS
+	BROKER, ALLOW, REFUSE, MISSING, PRETEND,
+	EXEC,				/* broker it where there is no Landlock */
+	OPEN1, OPEN2,			/* unless flags, that argument, have O_PATH: opens nothing */
+	LOOK				/* that and more: filter.c has lines about its arguments */
 };
 
 struct request;
@@ -57,6 +54,7 @@ struct operation {
 	long (*run)(struct request *r);
 	signed char at[PLACES];		/* -1: has none, and is then */
 	int flags;
+	char what;
 	enum verdict verdict;
 };
 extern const struct operation operations[];
@@ -110,6 +108,7 @@ bool request_may_wait(struct request *r);	/* before a call that does; false: don
 bool request_valid(struct request *r);	/* is it still that thread's? */
 
 bool task_inside(pid_t pid);
+long long task_status(pid_t tid, const char *key, int base);	/* of /proc/TID/status; -1 */
 /* Sends a signal to a process or thread (tid) inside; no pid can be somebody else's meanwhile. */
 long task_signal(pid_t tgid, pid_t tid, int signum, siginfo_t *info, pid_t sender);
 long task_signal_group(pid_t group, pid_t but, int signum, pid_t sender);
