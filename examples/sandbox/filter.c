@@ -94,8 +94,17 @@ static const char *const refused[] = {
 	N(sethostname), N(setdomainname), N(settimeofday), N(clock_settime), N(clock_settime64),
 	N(clock_adjtime), N(clock_adjtime64), N(adjtimex), N(init_module), N(finit_module),
 	N(delete_module), N(kexec_load), N(kexec_file_load), N(iopl), N(ioperm), N(syslog),
-	N(vhangup), N(lookup_dcookie), N(nfsservctl), N(uselib), N(setgroups), N(setgroups32),
-	N(capset),
+	N(vhangup), N(lookup_dcookie), N(nfsservctl), N(uselib),
+};
+
+/*
+ * Requests are made as who the supervisor is.  So root does not become somebody else; who is not root
+ * can't.
+ */
+static const char *const identity[] = {
+	N(setuid), N(setgid), N(setreuid), N(setregid), N(setresuid), N(setresgid), N(setfsuid),
+	N(setfsgid), N(setgroups), N(setuid32), N(setgid32), N(setreuid32), N(setregid32),
+	N(setresuid32), N(setresgid32), N(setfsuid32), N(setfsgid32), N(setgroups32), N(capset),
 };
 
 /*
@@ -115,10 +124,6 @@ enum test { IS, IS_NOT, HAS, ELSE };
 # define MSG_FASTOPEN	0x20000000
 #endif
 #define ALL	0xffffffffu
-#define OWN_UID	(ALL - 1)		/* stands for the caller's */
-#define OWN_GID	(ALL - 2)
-#define UIDS(name, i)	{ N(name), i, IS_NOT, ALL, { OWN_UID, ALL }, REFUSE }
-#define GIDS(name, i)	{ N(name), i, IS_NOT, ALL, { OWN_GID, ALL }, REFUSE }
 #define REST(name)	{ N(name), 0, ELSE, 0, { 0 }, ALLOW }
 #define NOT(name, i, a, b)	{ N(name), i, IS, ALL, { (uint32_t)(a), (uint32_t)(b) }, REFUSE }
 
@@ -163,12 +168,6 @@ static const struct look {
 #define SELF1(name, which) { N(name), 0, IS_NOT, ALL, { which, which }, REFUSE }, \
 	{ N(name), 1, IS, ALL, { 0, 0 }, ALLOW }, { N(name), 0, ELSE, 0, { 0 }, BROKER }
 	SELF1(setpriority, PRIO_PROCESS), SELF1(ioprio_set, 1),
-	/* nobody becomes somebody else: requests are made as who the supervisor is */
-	UIDS(setuid, 0), REST(setuid), UIDS(setreuid, 0), UIDS(setreuid, 1), REST(setreuid),
-	UIDS(setresuid, 0), UIDS(setresuid, 1), UIDS(setresuid, 2), REST(setresuid),
-	UIDS(setfsuid, 0), REST(setfsuid), GIDS(setgid, 0), REST(setgid), GIDS(setregid, 0),
-	GIDS(setregid, 1), REST(setregid), GIDS(setresgid, 0), GIDS(setresgid, 1),
-	GIDS(setresgid, 2), REST(setresgid), GIDS(setfsgid, 0), REST(setfsgid),
 };
 
 long call_number(const char *text)
@@ -316,11 +315,8 @@ static void look_at(const struct look *l, bool verbose)
 			continue;
 		}
 		put(BPF_ALU | BPF_AND | BPF_K, l->mask, 0, 0);
-		for (int i = 0; i < 2; i++) {
-			const uint32_t v = l->values[i];
-			put(JUMP(JEQ), v == OWN_UID ? getuid() : v == OWN_GID ? getgid() : v,
-			    (l->test == IS_NOT) + 1 - i, l->test == IS && i);
-		}
+		for (int i = 0; i < 2; i++)
+			put(JUMP(JEQ), l->values[i], (l->test == IS_NOT) + 1 - i, l->test == IS && i);
 		RETURN(yes);
 	}
 }
@@ -361,6 +357,8 @@ int filter_install(uint32_t arch, bool landlock, bool verbose)
 		add(allowed[i], ALLOW);
 	for (size_t i = 0; i < COUNT(refused); i++)
 		add(refused[i], REFUSE);
+	for (size_t i = 0; i < COUNT(identity); i++)
+		add(identity[i], geteuid() ? ALLOW : REFUSE);
 	for (size_t i = 0; i < COUNT(looks); i++)
 		if (!i || looks[i - 1].test == ELSE)
 			add(looks[i].number, LOOK + (unsigned int)i);

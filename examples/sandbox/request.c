@@ -14,54 +14,51 @@
  *	   |                                                      dropped: a descriptor is closed
  *	   +--- asked again ---> ASKED
  *
- * The program's thread sleeps in the kernel until there is a reply.  A signal wakes it: the
- * notification is gone, and nobody tells the supervisor.  What the thread then does is the
- * kernel's usual way: the call "failed" with ERESTARTSYS, so a handler without SA_RESTART will
- * see EINTR, and else it is made again.  For the opening of a FIFO and for connect that is just
- * right.  For all else it is not: an open of a regular file never fails so, and mkdir must not be
- * done twice.
+ * The program's thread sleeps in the kernel until there is a reply.  A signal wakes it: then the
+ * notification is gone, and nobody tells the supervisor.  The call "has failed" with ERESTARTSYS:
+ * a handler without SA_RESTART will see EINTR, and else the call is made again.  For the opening
+ * of a FIFO and for connect that is just right.  For all else it is not: an open of a regular
+ * file never fails so, and mkdir must not be done twice.
  *
  * WHY A SIGNAL DOES WHAT IT DOES OUTSIDE
  *
- * All threads of the program are traced, so before a signal is delivered the thread stops, and
- * its tracer, which is the thread of the loop here, is asked which signal it shall be.  That is the
- * moment at which everything can be set right, and by two means only: let the signal go on, or hold
- * it.  When none is delivered the kernel makes the call again by itself, on all architectures, with
- * the same arguments.  So there is nothing to be written to registers.
+ * All threads of the program are traced.  So each stops before a signal is delivered, and its tracer,
+ * the thread of the loop here, says which it shall be.  Two means are enough: let the signal go
+ * on, or hold it.  Where none is delivered the kernel makes the call again by itself, with the same
+ * arguments, on all architectures: nothing has to be written to registers.
  *
- * No caught signal comes.  Others are not our affair: the thread dies, or stops and goes on, or
- * doesn't notice.  Where it makes its call again, a worker may still work on it: then that one's
- * reply goes to the new notification.
+ * A signal that is not caught is not our affair: the thread dies, or stops and goes on, or doesn't
+ * notice.  If it makes its call again while a worker still works on it, that one's reply goes to
+ * the new notification.  One that is caught finds the request
  *
- * WORKED ON.  The thread waits in its stop until the worker has finished, which is soon, as the
- * scope is interrupted if what it does may wait.  What doesn't wait is left alone.
- *
- *   CANCELLED: nothing was done (SAFE_ERESTARTSYS), and outside the same signal would have
- *   interrupted it.  The signal goes on, ERESTARTSYS stands, and the kernel knows of SA_RESTART.
- *
+ * WORKED ON.  The thread stays in its stop until the worker has finished, which is soon, as the scope
+ * is interrupted if it waits for something; what doesn't wait is left alone.  Then it is
+ *   CANCELLED: nothing was done (SAFE_ERESTARTSYS), and outside, too, the signal would have
+ *   interrupted it.  It goes on, ERESTARTSYS stands, and the kernel knows of SA_RESTART.  Or it is
  *   KEPT: the call is over, so outside the signal would have come after it.  It is held.  The
- *   thread makes its call again and finds it done: its result, its descriptor, once.
- *   The next stop is at the end of that call, before the program has run a single instruction.
- *   There the signals that were held are sent again, to this thread, and when they stop it they get
- *   back what came with them.  So the program sees a call that succeeded and then a signal.
+ *   thread makes its call again and finds it done: its result, its descriptor, once.  The
+ *   next stop is at the end of that call, before the program has run an instruction.  There the
+ *   signals that were held are sent again, to this thread, and get back what came with them.
  *
- * ASKED, but nobody has seen it yet.  The registers tell that the thread was in such a call
- * (interrupted_call).  The signal is held, as for all that anybody knows the call doesn't wait.  If it
- * does, its worker finds that a signal is held, does nothing, and it goes on as CANCELLED.
+ * ASKED, but nobody has seen it yet.  Registers tell that the thread was in such a call
+ * (interrupted_call).  The signal is held, as for all that is known the call doesn't wait.  If it does,
+ * its worker finds that a signal is held, and does nothing: CANCELLED.
  *
- * ANSWERED.  The kernel has taken the reply, in one step with the descriptor (ADDFD_FLAG_SEND, or in
- * two, and if the second fails then the number is KEPT), or it has not: it says which.  The
- * worker has left its scope by then: if it was interrupted in this ioctl, nobody could say.
+ * ANSWERED.  A descriptor has been taken by the kernel, or not, it says which: the worker has left
+ * its scope before, as nobody could say if this ioctl was interrupted.  Of another result it
+ * says so, too, when a signal has woken the thread already, and then forgets it.  So that is
+ * remembered until the thread shows up again: in a call that was interrupted, or not.
  *
- * The thread dies, at any moment: waitpid() says so to the tracer, which interrupts the scope
- * whatever it does.  The worker is free at once; what it got is closed.
+ * The thread dies, at any moment.  waitpid() tells the tracer, which interrupts the scope whatever
+ * it does.  The worker is free at once; what it got is closed.
  *
  * A task's mutex is held where the above changes, and while a reply is on its way: so a stop that
- * follows a reply is looked at when the reply is known.
+ * follows a reply is looked at when it is known what became of the reply.
  */
 #include <elf.h>
 #include <poll.h>
 #include <sched.h>
+#include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
@@ -87,7 +84,7 @@ struct kept {
 	int fd;
 	uint32_t fd_flags;
 	bool sent;			/* the descriptor is there already, and this its number */
-	bool answered;			/* so the kernel said, but see below */
+	bool answered;			/* so the kernel says; see above */
 };
 
 struct task {
@@ -115,12 +112,13 @@ static int exit_status;
 
 /* ---- the table of tasks -------------------------------------------------------- */
 
-static struct task *tasks[1024];
+enum { SLOTS = 1024 };
+static struct task *tasks[SLOTS];
 static pthread_mutex_t table = PTHREAD_MUTEX_INITIALIZER;
 
 static struct task **slot(pid_t tid)
 {
-	struct task **t = &tasks[(unsigned int)tid % (sizeof tasks / sizeof *tasks)];
+	struct task **t = &tasks[(unsigned int)tid % SLOTS];
 
 	while (*t && (*t)->tid != tid)
 		t = &(*t)->next;
@@ -129,14 +127,19 @@ static struct task **slot(pid_t tid)
 
 static struct task *task_get(pid_t tid)
 {
-	struct task *t;
-
 	pthread_mutex_lock(&table);
-	t = *slot(tid);
+	struct task *t = *slot(tid);
 	if (t)
 		t->references++;
 	pthread_mutex_unlock(&table);
 	return t;
+}
+
+static void drop(struct kept *k)
+{
+	if (k->is && k->fd >= 0 && !k->sent)
+		close(k->fd);
+	k->is = false;
 }
 
 static void task_put(struct task *t)
@@ -148,8 +151,7 @@ static void task_put(struct task *t)
 		return;
 	for (struct held *h; (h = t->held); free(h))
 		t->held = h->next;
-	if (t->kept.is && t->kept.fd >= 0 && !t->kept.sent)
-		close(t->kept.fd);
+	drop(&t->kept);
 	pthread_mutex_destroy(&t->mutex);
 	free(t);
 }
@@ -178,80 +180,59 @@ static struct task *task_new(pid_t tid)
 
 	if (!t)
 		return NULL;
-	t->tid = tid;
-	t->tgid = (pid_t)task_status(tid, "Tgid:", 10);
-	if (t->tgid <= 0)
-		t->tgid = tid;
-	t->references = 1;
-	pthread_mutex_init(&t->mutex, NULL);
+	*t = (struct task){ .tid = tid, .tgid = (pid_t)task_status(tid, "Tgid:", 10),
+			    .references = 1, .mutex = PTHREAD_MUTEX_INITIALIZER };
 	pthread_mutex_lock(&table);
 	*slot(tid) = t;
 	pthread_mutex_unlock(&table);
 	return t;
 }
 
+static bool in_table(pid_t tid, const struct task *that)
+{
+	pthread_mutex_lock(&table);
+	const struct task *t = *slot(tid);
+	pthread_mutex_unlock(&table);
+	return that ? t == that : t != NULL;
+}
+
 /* A process that has died and was not yet waited for by its parent is inside, too. */
 bool task_inside(pid_t pid)
 {
-	struct task *t;
-	bool yes;
-
-	pthread_mutex_lock(&table);
-	t = *slot(pid);
-	yes = t;
-	pthread_mutex_unlock(&table);
-	if (!yes && task_status(pid, "State:", 0) == 'Z') {
-		const pid_t parent = (pid_t)task_status(pid, "PPid:", 10);
-		pthread_mutex_lock(&table);
-		yes = parent > 0 && *slot(parent);
-		pthread_mutex_unlock(&table);
-	}
-	return yes;
+	return in_table(pid, NULL) || (task_status(pid, "State:", 0) == 'Z' &&
+				       in_table((pid_t)task_status(pid, "PPid:", 10), NULL));
 }
 
-/* With the table's mutex, with which tasks are waited for: until then a pid is theirs. */
-static long send_signal(struct task *t, pid_t tgid, pid_t tid, int signum, siginfo_t *info,
-			pid_t sender)
-{
-	long n;
-
-	t->sender = sender;
-	if (info)
-		n = tid ? syscall(SYS_rt_tgsigqueueinfo, tgid, tid, signum, info) :
-		    syscall(SYS_rt_sigqueueinfo, tgid, signum, info);
-	else
-		n = tid ? syscall(SYS_tgkill, tgid, tid, signum) : kill(tgid, signum);
-	return n == -1 ? -errno : 0;
-}
-
+/* Tasks are waited for with the table's mutex: until then a pid is theirs. */
 long task_signal(pid_t tgid, pid_t tid, int signum, siginfo_t *info, pid_t sender)
 {
-	struct task *t;
-	long result = 0;
+	long n = 0;
 
 	pthread_mutex_lock(&table);
-	t = *slot(tid ? tid : tgid);
-	if (t && (!tid || !tgid || tgid == t->tgid))
-		result = send_signal(t, t->tgid, tid, signum, info, sender);
-	else if (t)
-		result = -ESRCH;
-	else if (signum < 0 || signum > SIGRTMAX)
-		result = -EINVAL;
+	struct task *t = *slot(tid ? tid : tgid);
+	if (t) {
+		t->sender = sender;
+		if (!tgid)
+			tgid = t->tgid;
+		n = !info ? tid ? syscall(SYS_tgkill, tgid, tid, signum) : kill(tgid, signum) :
+		    tid ? syscall(SYS_rt_tgsigqueueinfo, tgid, tid, signum, info) :
+		    syscall(SYS_rt_sigqueueinfo, tgid, signum, info);
+	}
 	pthread_mutex_unlock(&table);
-	return result;
+	return n == -1 ? -errno : 0;
 }
 
 long task_signal_group(pid_t group, pid_t but, int signum, pid_t sender)
 {
-	long result = -ESRCH, n;
+	long result = -ESRCH;
 
 	pthread_mutex_lock(&table);
-	for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
+	for (size_t i = 0; i < SLOTS; i++)
 		for (struct task *t = tasks[i]; t; t = t->next)
 			if (t->tid == t->tgid && t->tgid != but &&
 			    (group == -1 || getpgid(t->tgid) == group)) {
-				n = send_signal(t, t->tgid, 0, signum, NULL, sender);
-				result = result == 0 ? 0 : n;
+				t->sender = sender;
+				result = !kill(t->tgid, signum) || !result ? 0 : -errno;
 			}
 	pthread_mutex_unlock(&table);
 	return result;
@@ -267,28 +248,19 @@ static bool two_steps;			/* kernels before 5.14 */
 /* The notification need not be: a thread that waits at its stop has none. */
 bool request_valid(struct request *r)
 {
-	pthread_mutex_lock(&table);
-	const bool is = *slot(r->tid) == r->task && !r->dead;
-	pthread_mutex_unlock(&table);
-	return is;
+	return in_table(r->tid, r->task) && !r->dead;
 }
 
 bool request_may_wait(struct request *r)
 {
-	bool may;
-
 	pthread_mutex_lock(&r->task->mutex);
 	r->blocks = true;
-	may = !r->signalled && !r->dead;
+	const bool may = !r->signalled && !r->dead;
 	pthread_mutex_unlock(&r->task->mutex);
 	return may;
 }
 
-/*
- * With the task's mutex, outside of the scope.  False: the notification is gone.  True means that
- * a descriptor has been taken; of any other result the kernel says so, too, when a signal has woken
- * the thread already, and then forgets it: so that is remembered until the thread shows up again.
- */
+/* With the task's mutex, outside of the scope.  False: the notification is gone. */
 static bool reply(uint64_t id, struct kept *k, bool go_on)
 {
 	struct seccomp_notif_addfd add = { id, two_steps ? 0 : SECCOMP_ADDFD_FLAG_SEND,
@@ -328,19 +300,22 @@ static struct held *waiting(const struct task *t)
 	return h;
 }
 
-static void drop(struct kept *k)
-{
-	if (k->is && k->fd >= 0 && !k->sent)
-		close(k->fd);
-	k->is = false;
-}
-
 /* The same call of a thread that is made again? */
 static bool same(const struct seccomp_data *a, const struct seccomp_data *b)
 {
 	return a->nr == b->nr && a->arch == b->arch &&
 	       a->instruction_pointer == b->instruction_pointer &&
 	       !memcmp(a->args, b->args, sizeof a->args);
+}
+
+/* Nobody wants to know any more: whatever it does, it comes back. */
+static void abandon(struct task *t)
+{
+	if (t->running) {
+		t->running->dead = true;
+		safe_syscall_interrupt(&t->running->scope);
+	}
+	t->running = NULL;
 }
 
 /* False: there is nothing more to do for it. */
@@ -350,18 +325,15 @@ static bool begin(struct request *r, struct task *t)
 
 	pthread_mutex_lock(&t->mutex);
 	/* gone before anybody knew of it: the stop that comes, or came, has been told that */
-	if (ioctl(sandbox_listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &r->notif.id)) {
-		work = false;
-	} else if (t->kept.is && !t->kept.answered && same(&t->kept.call, &r->notif.data)) {
+	if (ioctl(sandbox_listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &r->notif.id))
+		;
+	else if (t->kept.is && !t->kept.answered && same(&t->kept.call, &r->notif.data))
 		t->kept.answered = reply(r->notif.id, &t->kept, false);
-	} else if (t->running && same(&t->running->notif.data, &r->notif.data)) {
+	else if (t->running && same(&t->running->notif.data, &r->notif.data))
 		t->running->notif.id = r->notif.id;
-	} else {
+	else {
 		drop(&t->kept);
-		if (t->running) {
-			t->running->dead = true;
-			safe_syscall_interrupt(&t->running->scope);
-		}
+		abandon(t);
 		t->running = r;
 		t->cancelled = false;
 		r->signalled = waiting(t);
@@ -397,7 +369,6 @@ static void finish(struct request *r, struct task *t, long result)
 static void serve(struct request *r)
 {
 	struct task *t = task_get((pid_t)r->notif.pid);
-	long result;
 
 	if (!t)
 		return;
@@ -406,17 +377,12 @@ static void serve(struct request *r)
 	r->tgid = t->tgid;
 	r->operation = broker_find(&r->notif.data);
 	r->base[0] = r->base[1] = r->fd = -1;
-	r->path[0][0] = r->path[1][0] = 0;
-	r->blocks = r->signalled = r->dead = r->go_on = false;
-	r->fd_flags = 0;
-	memset(&r->scope, 0, sizeof r->scope);
 	safe_syscall_enter(&r->scope);
-	if (begin(r, t)) {
-		result = broker(r);
-		safe_syscall_leave(&r->scope);
+	const bool wanted = begin(r, t);
+	const long result = wanted ? broker(r) : 0;
+	safe_syscall_leave(&r->scope);
+	if (wanted)
 		finish(r, t, result);
-	} else
-		safe_syscall_leave(&r->scope);
 	task_put(t);
 }
 
@@ -443,7 +409,8 @@ static void *work(void *unused)
 
 	unshare(CLONE_FS);		/* a mask and a working directory of its own */
 	while (stay) {
-		memset(r.room, 0, sizeof r.room);
+		memset(&r, 0, offsetof(struct request, path));
+		*r.path[0] = *r.path[1] = 0;
 		if (safe_syscall(SYS_ioctl, sandbox_listener, SECCOMP_IOCTL_NOTIF_RECV, &r.notif)) {
 			if (errno != ENOENT && errno != EINTR)
 				break;
@@ -582,32 +549,18 @@ static void settle(struct task *t, int signum)
 
 static void on_finished(void *unused)
 {
-	struct task *some[64];
-	size_t n;
-
 	(void)unused;
-	do {
-		n = 0;
-		pthread_mutex_lock(&table);
-		for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
-			for (struct task *t = tasks[i]; t && n < 64; t = t->next)
-				if ((t->stopped && !t->running) ||
-				    (t->cancelled && waiting(t))) {
-					t->references++;
-					some[n++] = t;
-				}
-		pthread_mutex_unlock(&table);
-		for (size_t i = 0; i < n; i++) {
-			struct task *t = some[i];
+	pthread_mutex_lock(&table);
+	for (size_t i = 0; i < SLOTS; i++)
+		for (struct task *t = tasks[i]; t; t = t->next) {
 			pthread_mutex_lock(&t->mutex);
 			if (t->stopped && !t->running)
 				settle(t, t->stopped);
-			else if (t->cancelled && waiting(t))
+			else if (t->cancelled)
 				release(t);
 			pthread_mutex_unlock(&t->mutex);
-			task_put(t);
 		}
-	} while (n == 64);
+	pthread_mutex_unlock(&table);
 }
 
 /* One that was held comes back, with what came with it at first. */
@@ -677,10 +630,7 @@ static void on_death(struct task *t)
 	pthread_mutex_lock(&t->mutex);
 	t->gone = true;
 	t->stopped = 0;
-	if (t->running) {
-		t->running->dead = true;
-		safe_syscall_interrupt(&t->running->scope);
-	}
+	abandon(t);
 	pthread_mutex_unlock(&t->mutex);
 	task_put(t);
 }
@@ -720,11 +670,7 @@ static void on_exec(struct task *t)
 	pthread_mutex_unlock(&table);
 	if (other)
 		on_death(other);
-	if (t->running) {
-		t->running->dead = true;
-		safe_syscall_interrupt(&t->running->scope);
-		t->running = NULL;
-	}
+	abandon(t);
 	drop(&t->kept);
 	if (!sandbox_landlock && !may_execute(t->tid))
 		kill(t->tgid, SIGKILL);
@@ -752,7 +698,7 @@ static void on_stop(struct task *t, int status)
 static void kill_all(void)
 {
 	pthread_mutex_lock(&table);
-	for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
+	for (size_t i = 0; i < SLOTS; i++)
 		for (struct task *t = tasks[i]; t; t = t->next)
 			syscall(SYS_tgkill, t->tgid, t->tid, SIGKILL);
 	pthread_mutex_unlock(&table);

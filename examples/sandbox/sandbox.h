@@ -87,13 +87,13 @@ struct request {
 	pid_t tid, tgid;
 	safe_syscall_scope scope;
 	bool blocks, signalled, dead;	/* with the task's mutex */
-	/* what is asked */
-	char path[2][PATH_MAX];
-	int base[2];			/* where a relative one begins */
 	/* the outcome, beside a result: */
+	bool go_on;			/* the kernel makes the call, as nothing can change it */
 	int fd;				/* to be the program's, else -1 */
 	uint32_t fd_flags;
-	bool go_on;			/* the kernel makes the call, as nothing can change it */
+	/* what is asked */
+	int base[2];			/* where a relative one begins */
+	char path[2][PATH_MAX];
 };
 
 extern struct loop *sandbox_loop;
