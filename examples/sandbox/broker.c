@@ -19,13 +19,9 @@
  * O_PATH has its flags in a register: the filter lets it pass, as such a descriptor gives
  * metadata, and a place from where to ask the broker again.
  */
-#include <linux/capability.h>
-#include <linux/net.h>
+#include <arpa/inet.h>
 #include <netinet/in.h>
-#include <stdarg.h>
 #include <stddef.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -36,6 +32,7 @@
 #define R	MAY_READ
 #define W	MAY_WRITE
 #define NOFOLLOW AT_SYMLINK_NOFOLLOW
+#define RESULT(call)	((call) == -1 ? -errno : 0)
 #define NOTHING	{ .object = -1, .parent = -1, .own = -1 }
 
 static uint64_t word(const struct request *r, enum place place)
@@ -71,23 +68,18 @@ static int fetch(struct request *r, uint64_t from, void *to, size_t size)
 	return request_valid(r) ? 0 : -ESRCH;
 }
 
-/* As strncpy_from_user: a page at a time, as nothing need be there behind the string. */
+/* A page, or less, at a time: nothing need be there behind the string. */
 static int fetch_string(struct request *r, uint64_t from, char *to, size_t size)
 {
-	const size_t page = 4096;	/* or a multiple of that */
-	size_t have = 0;
+	ssize_t got;
 
-	while (have < size) {
-		size_t n = page - (size_t)((from + have) % page);
-		ssize_t got;
-		if (n > size - have)
-			n = size - have;
-		got = peek(r, from + have, to + have, n);
+	for (; size; from += (uint64_t)got, to += got, size -= (size_t)got) {
+		const size_t page = 4096 - (size_t)(from % 4096);
+		got = peek(r, from, to, page < size ? page : size);
 		if (got <= 0)
 			return -EFAULT;
-		if (memchr(to + have, 0, (size_t)got))
+		if (memchr(to, 0, (size_t)got))
 			return request_valid(r) ? 0 : -ESRCH;
-		have += (size_t)got;
 	}
 	return -ENAMETOOLONG;
 }
@@ -119,8 +111,8 @@ static char *quote(char *p, const char *s)
 	for (; *s; s++)
 		if (*s == '"' || *s == '\\')
 			p += sprintf(p, "\\%c", *s);
-		else if (strchr("\n\t\r", *s))
-			p += sprintf(p, "\\%c", *s == '\n' ? 'n' : *s == '\t' ? 't' : 'r');
+		else if (*s == '\n' || *s == '\t')
+			p += sprintf(p, "\\%c", *s == '\n' ? 'n' : 't');
 		else if ((unsigned char)*s < ' ' || (unsigned char)*s > '~')
 			p += sprintf(p, "\\%03o", (unsigned int)(unsigned char)*s);
 		else
@@ -140,10 +132,8 @@ static void say(const struct request *r, const char *more, const char *verdict)
 		return;
 	p += o ? sprintf(p, "%s", o->name) : sprintf(p, "call %d", r->notif.data.nr);
 	for (int i = 0; o && i < 2; i++)
-		if (o->at[i ? PATH1 : PATH0] >= 0) {
-			*p++ = ' ';
-			p = quote(p, r->path[i]);
-		}
+		if (o->at[i ? PATH1 : PATH0] >= 0)
+			p = quote(p + sprintf(p, " "), r->path[i]);
 	if (more)
 		p += sprintf(p, " %s", more);
 	p += sprintf(p, ": %s\n", verdict);
@@ -175,7 +165,7 @@ static void take_umask(const struct request *r)
 	umask(mask < 0 ? 077 : (mode_t)mask);
 }
 
-static const char *flags_text(int flags, char *text)
+static void flags_text(int flags, char *p)
 {
 	static const struct { int flag; const char *name; } names[] = {
 #define F(flag)	{ flag, #flag }
@@ -184,17 +174,16 @@ static const char *flags_text(int flags, char *text)
 		F(O_DIRECT), F(O_NOATIME), F(O_ASYNC), F(O_PATH),
 	};
 	static const char *const modes[] = { "O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE" };
-	char *p = text + sprintf(text, "%s", modes[flags & O_ACCMODE]);
 
+	p += sprintf(p, "%s", modes[flags & O_ACCMODE]);
 	flags &= ~O_ACCMODE;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (names[i].flag && (flags & names[i].flag) == names[i].flag) {
+		if ((flags & names[i].flag) == names[i].flag) {
 			p += sprintf(p, "|%s", names[i].name);
 			flags &= ~names[i].flag;
 		}
 	if (flags)
 		sprintf(p, "|0x%x", (unsigned int)flags);
-	return text;
 }
 
 /* Which opens does the kernel interrupt?  Those of FIFOs, and of terminal lines. */
@@ -209,21 +198,21 @@ static bool may_wait(const struct stat *st, int flags)
 
 #define TMPFILE	(O_TMPFILE & ~O_DIRECTORY)
 
-struct open_how_ { uint64_t flags, mode, resolve; };
+struct how {
+	uint64_t flags, mode, resolve;	/* as for openat2() */
+	bool strict;			/* about flags, as that is; else, as openat() */
+};
+#define SIZEOF_HOW	offsetof(struct how, strict)
 
-static long do_the_open(struct request *r, int at, const char *name, struct open_how_ *how,
-			bool strict)
+static long do_the_open(struct request *r, int at, const char *name, const struct how *how)
 {
-	const int fd = strict ?
-		(int)safe_syscall(SYS_openat2, at, name, how, sizeof *how) :
-		(int)safe_syscall(SYS_openat, at, name, (int)how->flags, (long)how->mode);
-
-	r->fd = fd;
-	return fd == -1 ? -errno : 0;
+	r->fd = (int)(how->strict ? safe_syscall(SYS_openat2, at, name, how, SIZEOF_HOW) :
+		      safe_syscall(SYS_openat, at, name, (int)how->flags, (long)how->mode));
+	return r->fd == -1 ? -errno : 0;
 }
 
-static long open_object(struct request *r, const struct found *f, struct open_how_ how, bool strict,
-			int rights, const char *text)
+static long open_object(struct request *r, const struct found *f, struct how how, int rights,
+			const char *text)
 {
 	const int flags = (int)how.flags;
 	struct stat st;
@@ -255,102 +244,97 @@ static long open_object(struct request *r, const struct found *f, struct open_ho
 	how.flags &= ~(uint64_t)(O_CREAT | O_NOFOLLOW);
 	how.flags |= O_CLOEXEC | O_NOCTTY;
 	snprintf(link, sizeof link, "/proc/self/fd/%d", f->object);
-	return do_the_open(r, AT_FDCWD, link, &how, strict);
-}
-
-static long parent_as_told(struct request *r, const char *path, uint64_t how, struct found *f)
-{
-	struct open_how_ find = { O_PATH | O_CLOEXEC | O_DIRECTORY, 0, how };
-	char directory[PATH_MAX];
-
-	forget(f);
-	snprintf(directory, sizeof directory, "%s", path);
-	if (!split(directory, f->name))
-		return -ENAMETOOLONG;
-	f->parent = (int)safe_syscall(SYS_openat2, r->base[0] < 0 ? AT_FDCWD : r->base[0], directory,
-				      &find, sizeof find);
-	return f->parent == -1 ? -errno : 0;
+	return do_the_open(r, AT_FDCWD, link, &how);
 }
 
 /* By the rules of openat2(), of which only the kernel knows what they mean. */
-static long find_as_told(struct request *r, const struct open_how_ *how, bool creates, bool follow,
+static int as_told(const struct request *r, const char *path, int flags, uint64_t resolve)
+{
+	const struct how how = { (uint64_t)(O_PATH | O_CLOEXEC | flags), 0, resolve, true };
+
+	return (int)safe_syscall(SYS_openat2, r->base[0] < 0 ? AT_FDCWD : r->base[0], path, &how,
+				 SIZEOF_HOW);
+}
+
+static long parent_as_told(const struct request *r, const char *from, uint64_t rules, struct found *f)
+{
+	char path[PATH_MAX];
+
+	strcpy(path, from);
+	f->parent = split(path, f->name) ? as_told(r, path, O_DIRECTORY, rules) : -1;
+	return f->parent == -1 ? -errno : 0;
+}
+
+static long find_as_told(const struct request *r, uint64_t rules, bool creates, bool follow,
 			 struct found *f)
 {
-	struct open_how_ find = { O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW), 0, how->resolve };
 	char path[2 * PATH_MAX], name[NAME_MAX + 2], text[PATH_MAX];
-	const int base = r->base[0] < 0 ? AT_FDCWD : r->base[0];
-	long error;
+	ssize_t n;
 
-	*f = (struct found)NOTHING;
 	strcpy(path, r->path[0]);
 	for (int links = 0; links < 40 && strlen(path) < PATH_MAX; links++) {
-		f->object = (int)safe_syscall(SYS_openat2, base, path, &find, sizeof find);
-		error = f->object == -1 ? -errno : 0;
-		if (error != -ENOENT || !creates)
-			return error;
-		error = parent_as_told(r, path, how->resolve, f);
-		if (error)
-			return error;
-		const ssize_t n = follow ? readlinkat(f->parent, f->name, text, sizeof text - 1) : -1;
+		forget(f);
+		f->object = as_told(r, path, follow ? 0 : O_NOFOLLOW, rules);
+		if (f->object != -1 || errno != ENOENT || !creates)
+			return f->object == -1 ? -errno : 0;
+		/* perhaps a link to what is to be created */
+		if (parent_as_told(r, path, rules, f))
+			return -errno;
+		n = follow ? readlinkat(f->parent, f->name, text, sizeof text - 1) : -1;
 		if (n < 0)
 			return -ENOENT;
 		text[n] = 0;
-		if (*text != '/' && split(path, name))
-			strcat(path, text);
-		else
-			strcpy(path, text);
+		if (*text == '/' || !split(path, name))
+			*path = 0;
+		strcat(path, text);
 	}
 	return -ELOOP;
 }
 
-static long open_(struct request *r, struct open_how_ how, bool strict)
+static long open_(struct request *r, struct how how)
 {
 	const int flags = (int)how.flags, mode = flags & O_ACCMODE;
 	const bool creates = flags & O_CREAT, temporary = (flags & O_TMPFILE) == O_TMPFILE;
 	const bool follow = !(flags & O_NOFOLLOW) && !(creates && (flags & O_EXCL));
-	int rights = mode == O_RDONLY ? R : mode == O_WRONLY ? W : R | W;
-	char text[256], *name;
+	const int rights = (mode == O_RDONLY ? R : mode == O_WRONLY ? W : R | W) |
+			   ((flags & O_TRUNC) || temporary ? W : 0);
+	const char *path = r->path[0];
 	struct found f = NOTHING;
+	char text[256];
 	long result;
 
-	if ((flags & O_TRUNC) || temporary)
-		rights |= W;
 	/* which flags go together is the kernel's affair: without a path it says that only */
-	if (strict || ((flags & O_CREAT) && (flags & O_DIRECTORY)) || (flags & TMPFILE)) {
-		do_the_open(r, AT_FDCWD, "", &how, strict);
+	if (how.strict || ((flags & O_CREAT) && (flags & O_DIRECTORY)) || (flags & TMPFILE)) {
+		do_the_open(r, AT_FDCWD, "", &how);
 		if (errno != ENOENT)
 			return -errno;
 	}
 	flags_text(flags, text);
 	r->fd_flags = flags & O_CLOEXEC;
-	if (creates && r->path[0][strspn(r->path[0], "/")] &&
-	    r->path[0][strlen(r->path[0]) - 1] == '/') {
+	if (creates && path[strspn(path, "/")] && path[strlen(path) - 1] == '/') {
 		/* nothing with a slash at its end is created, or opened so */
-		result = how.resolve ? parent_as_told(r, r->path[0], how.resolve, &f) :
+		result = how.resolve ? parent_as_told(r, path, how.resolve, &f) :
 			 resolve(r, 0, PARENT, &f);
-		result = result ? result : -EISDIR;
 		forget(&f);
-	} else if (how.resolve)
-		result = find_as_told(r, &how, creates, follow, &f);
-	else
-		result = resolve(r, 0, (follow ? FOLLOW : 0) | (creates ? PARENT : 0), &f);
-	/* without following the last link, to see whether there is something */
-	if (!result && f.object == -1 && f.parent != -1) {
-		name = f.name;
-		f.object = (int)safe_syscall(SYS_openat, f.parent, name, O_PATH | O_NOFOLLOW |
-					     O_CLOEXEC, 0L);
+		return result ? result : -EISDIR;
+	}
+	result = how.resolve ? find_as_told(r, how.resolve, creates, follow, &f) :
+		 resolve(r, 0, (follow ? FOLLOW : 0) | (creates ? PARENT : 0), &f);
+	if (!result && f.object == -1) {
+		/* only looked for where it is: is there something? */
+		f.object = (int)safe_syscall(SYS_openat, f.parent, f.name,
+					     O_PATH | O_NOFOLLOW | O_CLOEXEC);
 		result = f.object == -1 ? -errno : 0;
 	}
 	if (!result)
-		result = open_object(r, &f, how, strict, rights, text);
+		result = open_object(r, &f, how, rights, text);
 	else if (result == -ENOENT && creates && f.parent != -1) {
-		if (decide(r, &f, f.parent, W, text)) {
-			take_umask(r);
-			how.flags |= O_NOFOLLOW | O_CLOEXEC | O_NOCTTY;
-			how.resolve = 0;
-			result = do_the_open(r, f.parent, f.name, &how, strict);
-		} else
-			result = -EACCES;
+		result = decide(r, &f, f.parent, W, text) ? 0 : -EACCES;
+		take_umask(r);
+		how.flags |= O_NOFOLLOW | O_CLOEXEC | O_NOCTTY;
+		how.resolve = 0;
+		if (!result)
+			result = do_the_open(r, f.parent, f.name, &how);
 	} else if (f.parent != -1)
 		decide(r, &f, f.parent, rights, text);
 	forget(&f);
@@ -361,41 +345,38 @@ static long do_open(struct request *r)
 {
 	const int flags = flags_of(r);
 	const bool has_mode = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE;
-	const struct open_how_ how = { (uint32_t)flags, has_mode ? word(r, MODE) & 07777 : 0, 0 };
 
-	return open_(r, how, false);
+	return open_(r, (struct how){ (uint32_t)flags, has_mode ? word(r, MODE) & 07777 : 0, 0, false });
 }
 
 static long do_openat2(struct request *r)
 {
 	const uint64_t size = word(r, MODE);
-	struct { struct open_how_ how; char more[PATH_MAX]; } asked;
+	char asked[4096] = "";
+	struct how how;
 	long error;
 
-	if (size < sizeof asked.how)
-		return -EINVAL;
-	if (size > 4096)
-		return -E2BIG;
-	error = fetch(r, word(r, FLAGS), &asked, size);
-	for (size_t i = 0; !error && i < size - sizeof asked.how; i++)
-		if (((char *)&asked.how)[sizeof asked.how + i])
-			error = -E2BIG;
+	if (size < SIZEOF_HOW || size > sizeof asked)
+		return size < SIZEOF_HOW ? -EINVAL : -E2BIG;
+	error = fetch(r, word(r, FLAGS), asked, size);
+	for (size_t i = SIZEOF_HOW; !error && i < size; i++)
+		error = asked[i] ? -E2BIG : 0;
 	if (error)
 		return error;
-	if (asked.how.flags & O_PATH) {
+	memcpy(&how, asked, SIZEOF_HOW);
+	how.strict = true;
+	if (how.flags & O_PATH) {
 		r->go_on = sandbox_landlock;
 		return -ENOSYS;
 	}
-	if (asked.how.flags >> 32)
+	if (how.flags >> 32)
 		return -EINVAL;
-	if (asked.how.resolve && r->base[0] == -1)	/* with some it counts for all paths */
+	if (how.resolve && r->base[0] == -1)	/* with some it counts for all paths */
 		r->base[0] = base_of(r, dirfd_of(r, DIR0));
-	return open_(r, asked.how, true);
+	return open_(r, how);
 }
 
 /* ---- names ------------------------------------------------------------------------------ */
-
-#define RESULT(call)	((call) == -1 ? -errno : 0)
 
 /* Denied; but what is there, or is not, is told first, as metadata is free. */
 static long denied(const struct found *f, bool creates)
@@ -557,114 +538,95 @@ static int take_fd(struct request *r, int number)
 
 /* ---- sockets ---------------------------------------------------------------------------------- */
 
-static const char *peer_text(const struct sockaddr_storage *a, char *text)
+static long join(struct request *r, int fd, const void *address, size_t size)
 {
-	const struct sockaddr_in *v4 = (const void *)a;
-	const struct sockaddr_in6 *v6 = (const void *)a;
-	const unsigned char *b = (const unsigned char *)&v4->sin_addr;
+	const bool binds = r->operation->what == 'b';
 
-	if (a->ss_family == AF_INET)
-		sprintf(text, "%u.%u.%u.%u:%u", b[0], b[1], b[2], b[3], ntohs(v4->sin_port));
-	else {
-		text += sprintf(text, "[");
-		for (int i = 0; i < 16; i += 2)
-			text += sprintf(text, "%s%x", i ? ":" : "", (unsigned int)
-					(v6->sin6_addr.s6_addr[i] << 8 | v6->sin6_addr.s6_addr[i + 1]));
-		sprintf(text, "]:%u", ntohs(v6->sin6_port));
-	}
-	return text;
+	if (!binds && !request_may_wait(r))
+		return -SAFE_ERESTARTSYS;
+	return RESULT(safe_syscall(binds ? SYS_bind : SYS_connect, fd, address, size));
 }
 
 /* By the directory that is held; the name that others see is not the one that was asked for. */
-static long unix_socket(struct request *r, int fd, struct sockaddr_un *un, socklen_t size, bool binds)
+static long join_unix(struct request *r, int fd, const struct sockaddr_un *un, size_t size)
 {
+	const size_t before = offsetof(struct sockaddr_un, sun_path);
+	const bool binds = r->operation->what == 'b';
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
-	const size_t most = size - offsetof(struct sockaddr_un, sun_path);
-	struct found f;
+	char text[4 * sizeof un->sun_path + 8];
+	struct found f = NOTHING;
 	long result;
 
-	snprintf(r->path[0], PATH_MAX, "%.*s", (int)most, un->sun_path);
+	if (size <= before)
+		return -EINVAL;
+	if (!*un->sun_path)
+		return refuse(r);
+	snprintf(r->path[0], PATH_MAX, "%.*s", (int)(size - before), un->sun_path);
 	if (*r->path[0] != '/')
 		r->base[0] = base_of(r, AT_FDCWD);
 	result = resolve(r, 0, binds ? PARENT : FOLLOW, &f);
 	if (!result) {
 		const bool yes = resolve_allows(binds ? f.parent : f.object, W, -1);
-		char text[4 * sizeof un->sun_path + 8];
 		quote(text, r->path[0]);
 		say(r, text, yes ? "allowed" : "denied");
 		if (!yes)
 			result = binds && denied(&f, true) == -EEXIST ? -EADDRINUSE : -EACCES;
+		else if (binds && strlen(f.name) >= sizeof to.sun_path)
+			result = -ENAMETOOLONG;
 		else if (binds) {
 			take_umask(r);
-			if (fchdir(f.parent))
-				result = -errno;
-			if (strlen(f.name) < sizeof to.sun_path)
-				strcpy(to.sun_path, f.name);
-			else
-				result = -ENAMETOOLONG;
+			strcpy(to.sun_path, f.name);
+			result = RESULT(fchdir(f.parent));
 		} else
-			snprintf(to.sun_path, sizeof to.sun_path, "/proc/self/fd/%d", f.object);
+			sprintf(to.sun_path, "/proc/self/fd/%d", f.object);
 	}
-	if (!result && (binds || request_may_wait(r)))
-		result = RESULT(safe_syscall(binds ? SYS_bind : SYS_connect, fd, &to,
-					     offsetof(struct sockaddr_un, sun_path) +
-					     strlen(to.sun_path) + 1));
-	else if (!result)
-		result = -SAFE_ERESTARTSYS;
+	if (!result)
+		result = join(r, fd, &to, before + strlen(to.sun_path) + 1);
 	if (binds && chdir("/"))
 		result = -errno;
 	forget(&f);
 	return result;
 }
 
-static long do_address(struct request *r)
+static long join_tcp(struct request *r, int fd, const struct sockaddr_storage *address, size_t size)
 {
-	const bool binds = r->operation->name[0] == 'b';
-	const __u64 *args = r->notif.data.args;
-	const socklen_t size = (socklen_t)args[2];
-	struct sockaddr_storage address;
+	const struct sockaddr_in *v4 = (const void *)address;
+	const struct sockaddr_in6 *v6 = (const void *)address;
+	const bool is4 = address->ss_family == AF_INET;
+	const bool yes = r->operation->what == 'b' || policy_peer(address);
+	char host[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN + 16];
 	int protocol = 0;
 	socklen_t length = sizeof protocol;
-	char text[80];
-	long result;
-	int fd;
 
-	memset(&address, 0, sizeof address);
-	if (size > sizeof address)
+	if (size < (is4 ? sizeof *v4 : 24))
 		return -EINVAL;
-	result = fetch(r, args[1], &address, size);
-	if (result)
-		return result;
-	fd = take_fd(r, (int)args[0]);
+	getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length);
+	if (protocol != IPPROTO_TCP)
+		return refuse(r);
+	inet_ntop(address->ss_family, is4 ? (const void *)&v4->sin_addr : &v6->sin6_addr, host,
+		  sizeof host);
+	sprintf(text, is4 ? "%s:%u" : "[%s]:%u", host, ntohs(is4 ? v4->sin_port : v6->sin6_port));
+	say(r, text, yes ? "allowed" : "denied");
+	return yes ? join(r, fd, address, size) : -EACCES;
+}
+
+static long do_address(struct request *r)
+{
+	const __u64 *args = r->notif.data.args;
+	const uint32_t size = (uint32_t)args[2];
+	struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
+	long result = size > sizeof address || size < sizeof address.ss_family ? -EINVAL :
+		      fetch(r, args[1], &address, size);
+	const int fd = result ? -1 : take_fd(r, (int)args[0]);
+
 	if (fd < 0)
-		return fd;
-	if (size < sizeof address.ss_family)
-		result = -EINVAL;
-	else if (address.ss_family == AF_UNIX) {
-		if (size <= offsetof(struct sockaddr_un, sun_path))
-			result = -EINVAL;
-		else if (!((struct sockaddr_un *)&address)->sun_path[0])
-			result = refuse(r);
-		else
-			result = unix_socket(r, fd, (void *)&address, size, binds);
-	} else if (address.ss_family == AF_INET || address.ss_family == AF_INET6) {
-		const bool yes = binds || policy_peer(&address);
-		getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length);
-		if (size < (address.ss_family == AF_INET ? sizeof(struct sockaddr_in) : 24))
-			result = -EINVAL;
-		else if (protocol != IPPROTO_TCP)
-			result = refuse(r);
-		else {
-			peer_text(&address, text);
-			say(r, text, yes ? "allowed" : "denied");
-			result = !yes ? -EACCES : binds || request_may_wait(r) ?
-				 RESULT(safe_syscall(binds ? SYS_bind : SYS_connect, fd, &address,
-						     size)) : -SAFE_ERESTARTSYS;
-		}
-	} else if (address.ss_family == AF_UNSPEC)
-		result = RESULT(safe_syscall(binds ? SYS_bind : SYS_connect, fd, &address, size));
+		return result ? result : fd;
+	if (address.ss_family == AF_UNIX)
+		result = join_unix(r, fd, (const void *)&address, size);
+	else if (address.ss_family == AF_INET || address.ss_family == AF_INET6)
+		result = join_tcp(r, fd, &address, size);
 	else
-		result = refuse(r);
+		result = address.ss_family == AF_UNSPEC ? join(r, fd, &address, size) : refuse(r);
 	close(fd);
 	return result;
 }
@@ -680,78 +642,75 @@ static long do_fd_owner(struct request *r)
 
 /* ---- others -------------------------------------------------------------------------------------- */
 
+/* Another process: 0 if it is inside. */
+static long reach(struct request *r, pid_t pid)
+{
+	if (pid > 0 && !task_inside(pid))
+		return kill(pid, 0) && errno == ESRCH ? -ESRCH : refuse(r);
+	return pid < 0 ? -EINVAL : 0;
+}
+
 /*
- * A signal of a process to itself goes on in the kernel: it can't be somebody else
- * before the call is over.  For others it is sent from here, where no pid is given
- * away meanwhile.
+ * A signal of a process to itself goes on in the kernel: it can't be somebody else before
+ * the call is over.  For others it is sent from here, where no pid is given away meanwhile.
  */
 static long do_kill(struct request *r)
 {
 	const pid_t pid = (pid_t)r->notif.data.args[0];
 	const int signum = (int)r->notif.data.args[1];
-	long result = 0;
+	long result;
 
-	if (pid == r->tgid)
-		r->go_on = true;
-	else if (pid > 0 && task_inside(pid))
-		result = task_signal(pid, 0, signum, NULL, r->tgid);
-	else if (pid > 0)
-		result = kill(pid, 0) && errno == ESRCH ? -ESRCH : refuse(r);
-	else
-		result = task_signal_group(pid == -1 ? -1 : pid ? -pid : getpgid(r->tgid),
-					   pid == -1 ? r->tgid : 0, signum, r->tgid);
-	return result;
+	if (pid <= 0)
+		return task_signal_group(pid == -1 ? -1 : pid ? -pid : getpgid(r->tgid),
+					 pid == -1 ? r->tgid : 0, signum, r->tgid);
+	result = reach(r, pid);
+	r->go_on = pid == r->tgid;
+	return result || r->go_on ? result : task_signal(pid, 0, signum, NULL, r->tgid);
 }
 
 /* tkill, tgkill, and what carries something: rt_sigqueueinfo, rt_tgsigqueueinfo */
 static long do_queue(struct request *r)
 {
 	const __u64 *args = r->notif.data.args;
-	const bool carries = r->operation->name[0] == 'r', group = r->operation->flags;
+	const bool carries = r->operation->what == 'i', group = r->operation->flags;
 	const pid_t pid = (pid_t)word(r, MODE), tgid = group ? (pid_t)args[0] : 0;
 	const int signum = (int)args[group + 1];
+	const bool process = carries && !group;
+	long result = pid ? reach(r, pid) : -EINVAL;
 	siginfo_t info;
-	long result;
 
-	if (pid == r->tgid || pid == r->tid || (group && tgid == r->tgid)) {
-		r->go_on = true;
+	r->go_on = pid == r->tgid || pid == r->tid || (group && tgid == r->tgid);
+	if (r->go_on)
 		return 0;
-	}
-	if (pid <= 0)
-		return -EINVAL;
-	if (!task_inside(pid))
-		return kill(pid, 0) && errno == ESRCH ? -ESRCH : refuse(r);
-	result = carries ? fetch(r, args[group + 2], &info, sizeof info) : 0;
+	if (!result && carries)
+		result = fetch(r, args[group + 2], &info, sizeof info);
 	if (!result && carries && (info.si_code >= 0 || info.si_code == SI_TKILL))
 		result = -EPERM;
-	return result ? result : carries && !group ? task_signal(pid, 0, signum, &info, r->tgid) :
-	       task_signal(tgid, pid, signum, carries ? &info : NULL, r->tgid);
+	return result ? result : task_signal(process ? pid : tgid, process ? 0 : pid, signum,
+					     carries ? &info : NULL, r->tgid);
 }
 
 static long do_pidfd(struct request *r)
 {
 	const pid_t pid = (pid_t)r->notif.data.args[0];
+	const long result = reach(r, pid);
 
-	if (pid > 0 && !task_inside(pid))
-		return kill(pid, 0) && errno == ESRCH ? -ESRCH : refuse(r);
+	if (result)
+		return result;
 	r->fd = (int)syscall(SYS_pidfd_open, (long)pid, (long)(int)r->notif.data.args[1]);
 	r->fd_flags = O_CLOEXEC;
-	return r->fd == -1 ? -errno : 0;
+	return RESULT(r->fd);
 }
 
 /* What is set for a process by its number; MODE is the argument that has it. */
 static long do_set(struct request *r)
 {
-	const pid_t pid = (pid_t)word(r, MODE);
-	const int at = r->operation->at[MODE];
+	/* groups and users: with -v, what the filter refuses comes here */
+	const bool others = r->operation->what && (int)r->notif.data.args[0] != r->operation->flags;
+	const long result = others ? refuse(r) : reach(r, (pid_t)word(r, MODE));
 
-	/* others than processes: groups, users */
-	if (at && (int)r->notif.data.args[0] != r->operation->flags)
-		return refuse(r);
-	if (pid && !task_inside(pid))
-		return kill(pid, 0) && errno == ESRCH ? -ESRCH : refuse(r);
-	r->go_on = true;
-	return 0;
+	r->go_on = !result;
+	return result;
 }
 
 /*
@@ -761,19 +720,14 @@ static long do_set(struct request *r)
 static long do_exec(struct request *r)
 {
 	const int flags = (int)word(r, FLAGS);
-	struct found f;
-	long result;
+	struct found f = NOTHING;
+	long result = (flags & AT_EMPTY_PATH) && !*r->path[0] ? resolve_fd(r, &f) :
+		      resolve(r, 0, flags & NOFOLLOW ? 0 : FOLLOW, &f);
 
-	if ((flags & AT_EMPTY_PATH) && !*r->path[0])
-		result = r->base[0] < 0 ? r->base[0] : resolve_fd(r, &f);
-	else
-		result = resolve(r, 0, flags & AT_SYMLINK_NOFOLLOW ? 0 : FOLLOW, &f);
-	if (!result && !decide(r, &f, f.object, R, NULL))
-		result = -EACCES;
-	else if (!result)
-		r->go_on = true;
+	if (!result)
+		r->go_on = decide(r, &f, f.object, R, NULL);
 	forget(&f);
-	return result;
+	return result ? result : -EACCES;
 }
 
 /* ---- the table -------------------------------------------------------------------------------------- */
@@ -824,17 +778,18 @@ const struct operation operations[] = {
 	{ CALL(execve), ROW(0, 0, EXEC, do_exec,	NONE, 0,    NONE, NONE, NONE, NONE) },
 	{ CALL(execveat), ROW(0, 0, EXEC, do_exec,	0,    1,    4,    NONE, NONE, NONE) },
 	/* without paths; MODE, where it is used, is the number of a process */
-#define PLAIN(name, verdict, run, flags, mode) \
-	{ CALL(name), ROW(0, flags, verdict, run, NONE, NONE, NONE, mode, NONE, NONE) }
-	PLAIN(connect, BROKER, do_address, 0, NONE), PLAIN(bind, BROKER, do_address, 0, NONE),
-	PLAIN(fcntl, LOOK, do_fd_owner, 0, NONE), PLAIN(fcntl64, LOOK, do_fd_owner, 0, NONE),
-	PLAIN(kill, BROKER, do_kill, 0, NONE), PLAIN(tkill, BROKER, do_queue, 0, 0),
-	PLAIN(tgkill, BROKER, do_queue, 1, 1), PLAIN(rt_sigqueueinfo, BROKER, do_queue, 0, 0),
-	PLAIN(rt_tgsigqueueinfo, BROKER, do_queue, 1, 1),
-	PLAIN(pidfd_open, BROKER, do_pidfd, 0, 0), PLAIN(prlimit64, LOOK, do_set, 0, 0),
-	PLAIN(sched_setparam, LOOK, do_set, 0, 0), PLAIN(sched_setscheduler, LOOK, do_set, 0, 0),
-	PLAIN(sched_setaffinity, LOOK, do_set, 0, 0), PLAIN(sched_setattr, LOOK, do_set, 0, 0),
-	PLAIN(setpriority, LOOK, do_set, PRIO_PROCESS, 1), PLAIN(ioprio_set, LOOK, do_set, 1, 1),
+#define PLAIN(name, what, verdict, run, flags, mode) \
+	{ CALL(name), ROW(what, flags, verdict, run, NONE, NONE, NONE, mode, NONE, NONE) }
+	PLAIN(connect, 0, BROKER, do_address, 0, NONE), PLAIN(bind, 'b', BROKER, do_address, 0, NONE),
+	PLAIN(fcntl, 0, LOOK, do_fd_owner, 0, NONE), PLAIN(fcntl64, 0, LOOK, do_fd_owner, 0, NONE),
+	PLAIN(kill, 0, BROKER, do_kill, 0, NONE), PLAIN(tkill, 0, BROKER, do_queue, 0, 0),
+	PLAIN(tgkill, 0, BROKER, do_queue, 1, 1), PLAIN(rt_sigqueueinfo, 'i', BROKER, do_queue, 0, 0),
+	PLAIN(rt_tgsigqueueinfo, 'i', BROKER, do_queue, 1, 1),
+	PLAIN(pidfd_open, 0, BROKER, do_pidfd, 0, 0),
+#define SET(name) PLAIN(name, 0, LOOK, do_set, 0, 0)
+	SET(prlimit64), SET(sched_setparam), SET(sched_setscheduler), SET(sched_setaffinity),
+	SET(sched_setattr), PLAIN(setpriority, 'w', LOOK, do_set, 0 /* PRIO_PROCESS */, 1),
+	PLAIN(ioprio_set, 'w', LOOK, do_set, 1, 1),
 	{ NULL, NULL, ROW(0, 0, BROKER, NULL, 0) }
 };
 
@@ -849,7 +804,7 @@ const struct operation *broker_find(const struct seccomp_data *data)
 		for (unsigned char i = 0; operations[i].name; i++)
 			if (call_number(operations[i].number) >= 0)
 				index[call_number(operations[i].number) & mask] = i + 1;
-	found = data ? index[data->nr & mask] : 0;
+	found = data && data->arch == sandbox_arch ? index[data->nr & mask] : 0;
 	return found && call_number(operations[found - 1].number) == data->nr ?
 	       &operations[found - 1] : NULL;
 }

@@ -115,38 +115,31 @@ const char *policy_address(const char *address)
 }
 
 /* An IPv4 address is the same in IPv6's clothes. */
-static void plain(const struct sockaddr_storage *address, struct in6_addr *to, in_port_t *port,
-		  uint32_t *scope)
+static struct sockaddr_in6 plain(const struct sockaddr_storage *address)
 {
 	const struct sockaddr_in *v4 = (const void *)address;
-	const struct sockaddr_in6 *v6 = (const void *)address;
+	struct sockaddr_in6 v6 = { .sin6_addr = { .s6_addr = { [10] = 0xff, 0xff } } };
 
-	*scope = 0;
-	*to = (struct in6_addr){ .s6_addr = { [10] = 0xff, 0xff } };
-	if (address->ss_family == AF_INET) {
-		memcpy(&to->s6_addr[12], &v4->sin_addr, 4);
-		*port = v4->sin_port;
-	} else {
-		*to = v6->sin6_addr;
-		*port = v6->sin6_port;
-		*scope = v6->sin6_scope_id;
-	}
+	if (address->ss_family == AF_INET6)
+		return *(const struct sockaddr_in6 *)(const void *)address;
+	memcpy(&v6.sin6_addr.s6_addr[12], &v4->sin_addr, 4);
+	v6.sin6_port = v4->sin_port;
+	return v6;
 }
 
 bool policy_peer(const struct sockaddr_storage *address)
 {
-	struct in6_addr asked, has;
-	in_port_t port, port2;
-	uint32_t scope, scope2;
+	const struct sockaddr_in6 asked = plain(address);
+	const struct peer *p = peers;
 
-	plain(address, &asked, &port, &scope);
-	for (const struct peer *p = peers; p; p = p->next) {
-		plain(&p->address, &has, &port2, &scope2);
-		if (!memcmp(&asked, &has, sizeof has) && port == port2 &&
-		    (!scope2 || scope == scope2))
-			return true;
+	for (; p; p = p->next) {
+		const struct sockaddr_in6 has = plain(&p->address);
+		if (!memcmp(&asked.sin6_addr, &has.sin6_addr, sizeof has.sin6_addr) &&
+		    asked.sin6_port == has.sin6_port &&
+		    (!has.sin6_scope_id || asked.sin6_scope_id == has.sin6_scope_id))
+			break;
 	}
-	return false;
+	return p;
 }
 
 /* ---- Landlock ----------------------------------------------------------------- */

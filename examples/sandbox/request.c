@@ -457,7 +457,7 @@ static bool registers(const struct task *t, unsigned long *words, int request)
 /* Is it a call of the broker's, and will be made again?  Then nobody has seen it yet. */
 static bool interrupted_call(const struct task *t)
 {
-	struct seccomp_data data = { 0 };
+	struct seccomp_data data = { .arch = sandbox_arch };
 	unsigned long words[48];
 
 	if (!machine || !registers(t, words, PTRACE_GETREGSET))
@@ -608,7 +608,7 @@ static void on_signal(struct task *t, int signum)
 static void on_call(struct task *t)
 {
 	struct __ptrace_syscall_info info = { 0 };
-	struct seccomp_data data = { 0 };
+	struct seccomp_data data = { .arch = sandbox_arch };
 	bool over;
 
 	ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, (void *)sizeof info, &info);

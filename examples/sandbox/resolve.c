@@ -43,27 +43,31 @@ static int openat_path(int at, const char *path, int flags, uint64_t how)
 	return (int)safe_syscall(SYS_openat2, at, path, &open_how, sizeof open_how);
 }
 
-/* The process whose directory in /proc a path is in; 0: none's. */
-static pid_t process_of(const char *path)
+/* The process whose directory in a procfs a path is in; 0: none's. */
+static pid_t process_of(int fd, const char *path)
 {
-	char *end;
-	long pid;
+	const bool usual = !strncmp(path, "/proc/", 6);
+	struct statfs fs;
+	size_t n;
 
-	if (strncmp(path, "/proc/", 6))
+	if (fstatfs(fd, &fs) || fs.f_type != PROC_MAGIC)
 		return 0;
-	pid = strtol(path + 6, &end, 10);
-	return end == path + 6 || (*end && *end != '/') ? 0 : (pid_t)pid;
+	for (const char *p = path; p; p = strchr(p, '/')) {
+		n = strspn(++p, "0123456789");
+		if (n && (!p[n] || p[n] == '/') && (!usual || p == path + 6))
+			return atoi(p);
+	}
+	return 0;
 }
 
 bool resolve_allows(int fd, int rights, int own)
 {
 	char path[PATH_MAX];
 	const int n = path_of(fd, path);
-	const pid_t process = process_of(path);
+	const pid_t process = process_of(fd, path);
 
-	if (n <= 0 || n == PATH_MAX - 1 || (process && !task_inside(process)))
-		return false;
-	return policy_below(path, rights) || (own >= 0 && (own & rights) == rights);
+	return n > 0 && n < PATH_MAX - 1 && (!process || task_inside(process)) &&
+	       (policy_below(path, rights) || (own >= 0 && (own & rights) == rights));
 }
 
 void forget(struct found *f)
@@ -173,7 +177,7 @@ static int follow_proc(struct request *r, int at, const char *name, char *text,
 	int fd;
 
 	path_of(at, parent);
-	process = process_of(parent);
+	process = process_of(at, parent);
 	if (!process) {
 		if (!strcmp(name, "self"))
 			sprintf(text, "%d", (int)r->tgid);
