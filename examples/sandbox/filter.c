@@ -185,66 +185,11 @@ long call_number(const char *text)
 	return sum;
 }
 
-/* ---- the tree: a number becomes a verdict --------------------------------- */
-
-static struct border {
-	uint32_t first;			/* from here on, up to the next */
-	unsigned int verdict;		/* LOOK and a place in looks, or what it is */
-} borders[1200];
-static size_t count;
-enum { BLOCKS = LOOK + sizeof looks / sizeof *looks };
-
-static void add(const char *number, unsigned int verdict)
-{
-	const long n = call_number(number);
-
-	if (n >= 0)
-		borders[count++] = (struct border){ (uint32_t)n, verdict };
-}
-
-static int ascending(const void *a, const void *b)
-{
-	const struct border *x = a, *y = b;
-
-	return x->first < y->first ? -1 : x->first > y->first;
-}
-
-/* From single numbers to all there are. */
-static void fill_gaps(void)
-{
-	static struct border all[2 * sizeof borders / sizeof *borders];
-	const uint32_t x32 = 0x40000000;	/* on x86_64: the bit of the other ABI's numbers */
-	const bool is_x32 = borders[0].first >= x32 || call_number(N(read)) >= (long)x32;
-	unsigned int none = is_x32 ? REFUSE : MISSING, last = BLOCKS;
-	uint32_t next = 0;
-	size_t n = 0;
-
-	qsort(borders, count, sizeof *borders, ascending);
-	for (size_t i = 0; i <= count; i++) {
-		const uint32_t first = i < count ? borders[i].first : x32 * 2;
-		if (next < first) {
-			if (last != none)
-				all[n++] = (struct border){ next, last = none };
-			if (is_x32 && first > x32 && next < x32)
-				all[n++] = (struct border){ x32, last = MISSING };
-			if (!is_x32 && i == count)
-				all[n++] = (struct border){ x32, last = REFUSE };
-		}
-		if (is_x32 && first >= x32)
-			none = MISSING;
-		if (i < count && borders[i].verdict != last)
-			all[n++] = (struct border){ first, last = borders[i].verdict };
-		next = first + 1;
-	}
-	all[n++] = (struct border){ x32 * 2, MISSING };
-	memcpy(borders, all, n * sizeof *all);
-	count = n;
-}
-
 /* ---- code ------------------------------------------------------------------ */
 
 static struct sock_filter code[4096];
 static unsigned short end;
+static uint32_t answers[LOOK];		/* by verdict, where it needs no look */
 
 static void put(unsigned int op, uint32_t k, int yes, int no)
 {
@@ -265,108 +210,84 @@ static void load(int argument)
 	    (uint32_t)(offsetof(struct seccomp_data, args) + 8 * (size_t)argument + low), 0, 0);
 }
 
-/* Jumps go forward only, so each leaf is patched when the block it leads to is known. */
-static void tree(size_t first, size_t behind)
-{
-	const size_t middle = (first + behind) / 2;
-	unsigned short jump;
-
-	if (behind - first == 1) {
-		put(BPF_JMP | BPF_JA, borders[first].verdict, 0, 0);
-		return;
-	}
-	put(JUMP(JGE), borders[middle].first, 0, 1);
-	jump = end;
-	put(BPF_JMP | BPF_JA, 0, 0, 0);
-	tree(first, middle);
-	code[jump].k = end - jump - 1u;
-	tree(middle, behind);
-}
-
-static uint32_t answer(enum verdict verdict, bool verbose, bool landlock)
-{
-	switch (verdict) {
-	case REFUSE:
-		return verbose ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ERRNO | EPERM;
-	case MISSING:
-		return SECCOMP_RET_ERRNO | ENOSYS;
-	case PRETEND:
-		return SECCOMP_RET_ERRNO | 0;
-	case EXEC:
-		return landlock ? SECCOMP_RET_ALLOW : SECCOMP_RET_USER_NOTIF;
-	default:
-		return verdict == ALLOW ? SECCOMP_RET_ALLOW : SECCOMP_RET_USER_NOTIF;
-	}
-}
-
 /* The lines of one call, up to its ELSE. */
-static void look_at(const struct look *l, bool verbose)
+static void look_at(const struct look *l)
 {
-	for (;; l++) {
-		const uint32_t yes = answer(l->verdict, verbose, false);
-		if (l->test == ELSE) {
-			RETURN(yes);
-			return;
-		}
+	for (; l->test != ELSE; l++) {
 		load(l->argument);
-		if (l->test == HAS) {
+		if (l->test == HAS)
 			put(JUMP(JSET), l->mask, 0, 1);
-			RETURN(yes);
-			continue;
+		else {
+			put(BPF_ALU | BPF_AND | BPF_K, l->mask, 0, 0);
+			for (int i = 0; i < 2; i++)
+				put(JUMP(JEQ), l->values[i], (l->test == IS_NOT) + 1 - i,
+				    l->test == IS && i);
 		}
-		put(BPF_ALU | BPF_AND | BPF_K, l->mask, 0, 0);
-		for (int i = 0; i < 2; i++)
-			put(JUMP(JEQ), l->values[i], (l->test == IS_NOT) + 1 - i, l->test == IS && i);
-		RETURN(yes);
+		RETURN(answers[l->verdict]);
 	}
+	RETURN(answers[l->verdict]);
 }
 
-static void compile(uint32_t arch, bool landlock, bool verbose)
+/* A call: what becomes of it, or on to the next. */
+static void put_call(const char *text, enum verdict verdict, const struct look *l)
 {
-	unsigned short leaves, behind, blocks[BLOCKS];
+	const long number = call_number(text);
+	const unsigned short at = end;
+
+	if (number < 0)
+		return;
+	put(JUMP(JEQ), (uint32_t)number, 0, 0);
+	if (verdict == LOOK)
+		look_at(l);
+	else if (verdict == OPEN1 || verdict == OPEN2) {
+		load(verdict == OPEN1 ? 1 : 2);
+		put(JUMP(JSET), O_PATH, 0, 1);
+		RETURN(SECCOMP_RET_ALLOW);
+		RETURN(SECCOMP_RET_USER_NOTIF);
+	} else
+		RETURN(answers[verdict]);
+	code[at].jf = (unsigned char)(end - at - 1);
+}
+
+static void compile(uint32_t arch)
+{
+	/* on x86_64 the bit of the other ABI's numbers */
+	const uint32_t x32 = 0x40000000;
+	const bool is_x32 = call_number(N(read)) >= (long)x32;
 
 	put(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
 	put(JUMP(JEQ), arch, 1, 0);
-	RETURN(answer(REFUSE, verbose, landlock));
+	RETURN(answers[REFUSE]);
 	put(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
-	leaves = end;
-	tree(0, count);
-	behind = end;
-	for (unsigned int v = 0; v < BLOCKS; v++) {
-		blocks[v] = end;
-		if (v >= LOOK && v - LOOK < COUNT(looks))
-			look_at(&looks[v - LOOK], verbose);
-		else if (v == OPEN1 || v == OPEN2) {
-			load(v == OPEN1 ? 1 : 2);
-			put(JUMP(JSET), O_PATH, 0, 1);
-			RETURN(SECCOMP_RET_ALLOW);
-			RETURN(SECCOMP_RET_USER_NOTIF);
-		} else
-			RETURN(answer((enum verdict)v, verbose, landlock));
-	}
-	for (unsigned short i = leaves; i < behind; i++)
-		if (code[i].code == (BPF_JMP | BPF_JA) && code[i - 1].code != JUMP(JGE))
-			code[i].k = blocks[code[i].k] - i - 1u;
+	put(JUMP(JGE), x32 * 2, 2, 0);
+	put(JUMP(JGE), x32, is_x32, !is_x32);
+	RETURN(answers[REFUSE]);
+	for (const struct operation *o = operations; o->name; o++)
+		if (o->verdict != LOOK)
+			put_call(o->number, o->verdict, NULL);
+	for (size_t i = 0; i < COUNT(looks); i++)
+		if (!i || looks[i - 1].test == ELSE)
+			put_call(looks[i].number, LOOK, &looks[i]);
+	for (size_t i = 0; i < COUNT(allowed); i++)
+		put_call(allowed[i], ALLOW, NULL);
+	for (size_t i = 0; i < COUNT(identity); i++)
+		put_call(identity[i], geteuid() ? ALLOW : REFUSE, NULL);
+	for (size_t i = 0; i < COUNT(refused); i++)
+		put_call(refused[i], REFUSE, NULL);
+	RETURN(answers[MISSING]);
 }
 
 int filter_install(uint32_t arch, bool landlock, bool verbose)
 {
 	struct sock_fprog program = { 0, code };
 
-	for (size_t i = 0; i < COUNT(allowed); i++)
-		add(allowed[i], ALLOW);
-	for (size_t i = 0; i < COUNT(refused); i++)
-		add(refused[i], REFUSE);
-	for (size_t i = 0; i < COUNT(identity); i++)
-		add(identity[i], geteuid() ? ALLOW : REFUSE);
-	for (size_t i = 0; i < COUNT(looks); i++)
-		if (!i || looks[i - 1].test == ELSE)
-			add(looks[i].number, LOOK + (unsigned int)i);
-	for (const struct operation *o = operations; o->name; o++)
-		if (o->verdict != LOOK)
-			add(o->number, o->verdict);
-	fill_gaps();
-	compile(arch, landlock, verbose);
+	answers[BROKER] = SECCOMP_RET_USER_NOTIF;
+	answers[ALLOW] = SECCOMP_RET_ALLOW;
+	answers[REFUSE] = verbose ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ERRNO | EPERM;
+	answers[MISSING] = SECCOMP_RET_ERRNO | ENOSYS;
+	answers[PRETEND] = SECCOMP_RET_ERRNO | 0;
+	answers[EXEC] = landlock ? SECCOMP_RET_ALLOW : SECCOMP_RET_USER_NOTIF;
+	compile(arch);
 	program.len = end;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return -1;
