@@ -20,8 +20,10 @@
  * metadata, and a place from where to ask the broker again.
  */
 #include <arpa/inet.h>
+#include <linux/net.h>
 #include <netinet/in.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -610,9 +612,8 @@ static long join_tcp(struct request *r, int fd, const struct sockaddr_storage *a
 	return yes ? join(r, fd, address, size) : -EACCES;
 }
 
-static long do_address(struct request *r)
+static long join_by(struct request *r, const __u64 *args)
 {
-	const __u64 *args = r->notif.data.args;
 	const uint32_t size = (uint32_t)args[2];
 	struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
 	long result = size > sizeof address || size < sizeof address.ss_family ? -EINVAL :
@@ -628,6 +629,54 @@ static long do_address(struct request *r)
 	else
 		result = address.ss_family == AF_UNSPEC ? join(r, fd, &address, size) : refuse(r);
 	close(fd);
+	return result;
+}
+
+static long do_address(struct request *r)
+{
+	return join_by(r, r->notif.data.args);
+}
+
+/* Where all calls of sockets are one, arguments in memory.  The filter lets come here only these. */
+static long do_socketcall(struct request *r)
+{
+	const __u64 *args = r->notif.data.args;
+	const bool pair = (int)args[0] == SYS_SOCKETPAIR;
+	unsigned long a[4] = { 0 };
+	int fds[2] = { -1, -1 };
+	long result = fetch(r, args[1], a, (pair ? 4 : 3) * sizeof *a);
+	const bool local = (int)a[0] == AF_UNIX, stream = (a[1] & 0xf) == SOCK_STREAM;
+
+	if (result)
+		return result;
+	if ((int)args[0] == SYS_BIND || (int)args[0] == SYS_CONNECT) {
+		for (r->operation = operations; strcmp(r->operation->name, (int)args[0] == SYS_BIND ?
+						       "bind" : "connect"); r->operation++)
+			;
+		return join_by(r, (__u64[]){ a[0], a[1], a[2] });
+	}
+	if (!(local && (stream || (a[1] & 0xf) == SOCK_SEQPACKET)) &&
+	    !(((int)a[0] == AF_INET || (int)a[0] == AF_INET6) && stream && !pair &&
+	      ((int)a[2] == 0 || (int)a[2] == IPPROTO_TCP)))
+		return refuse(r);
+	r->fd_flags = (uint32_t)a[1] & SOCK_CLOEXEC;
+	if (!pair) {
+		r->fd = socket((int)a[0], (int)a[1], (int)a[2]);
+		return RESULT(r->fd);
+	}
+	if (socketpair((int)a[0], (int)a[1], (int)a[2], fds))
+		return -errno;
+	for (int i = 0; i < 2; i++) {
+		struct seccomp_notif_addfd add = { r->notif.id, 0, (uint32_t)fds[i], 0, r->fd_flags };
+		const int fd = ioctl(sandbox_listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+		result = fd == -1 ? -errno : result;
+		close(fds[i]);
+		fds[i] = fd;
+	}
+	const struct iovec local_iov = { fds, sizeof fds };
+	const struct iovec remote = { (void *)(uintptr_t)a[3], sizeof fds };
+	if (!result && process_vm_writev(r->tid, &local_iov, 1, &remote, 1, 0) != sizeof fds)
+		result = -EFAULT;
 	return result;
 }
 
@@ -785,7 +834,7 @@ const struct operation operations[] = {
 	PLAIN(kill, 0, BROKER, do_kill, 0, NONE), PLAIN(tkill, 0, BROKER, do_queue, 0, 0),
 	PLAIN(tgkill, 0, BROKER, do_queue, 1, 1), PLAIN(rt_sigqueueinfo, 'i', BROKER, do_queue, 0, 0),
 	PLAIN(rt_tgsigqueueinfo, 'i', BROKER, do_queue, 1, 1),
-	PLAIN(pidfd_open, 0, BROKER, do_pidfd, 0, 0),
+	PLAIN(socketcall, 0, LOOK, do_socketcall, 0, NONE), PLAIN(pidfd_open, 0, BROKER, do_pidfd, 0, 0),
 #define SET(name) PLAIN(name, 0, LOOK, do_set, 0, 0)
 	SET(prlimit64), SET(sched_setparam), SET(sched_setscheduler), SET(sched_setaffinity),
 	SET(sched_setattr), PLAIN(setpriority, 'w', LOOK, do_set, 0 /* PRIO_PROCESS */, 1),

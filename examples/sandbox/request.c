@@ -432,44 +432,72 @@ static void *work(void *unused)
 /* ---- the tracer: registers --------------------------------------------------------- */
 
 /*
- * Where a kernel shows an interrupted call to its tracer.  Most leave number and result as they
- * are until it is known which signal comes.  Others have wound the PC back by then: it
- * is on the system call instruction.
+ * Where a kernel shows an interrupted call to its tracer.  Most leave number and result as they are
+ * until it is known which signal comes; some have wound the PC back by then, on the instruction.
+ * -1: the number is in /proc only.
  */
 static const struct machine {
 	uint32_t arch;
-	int words, number, result, pc;
+	int number, result, pc;
 	uint32_t instruction;
+	bool again;			/* a result can be made to mean "again" */
 } machines[] = {
-	{ 0xc000003e, 27, 15, 10, 16, 0 },		/* x86_64 */
-	{ 0xc00000b7, 34, 8, 0, 32, 0xd4000001 },	/* aarch64 */
-	{ 0xc00000f3, 32, 17, 10, 0, 0x73 },		/* riscv64 */
+	{ 0xc000003e, 15, 10, 0, 0, true },		/* x86_64, x32 */
+	{ 0xc00000b7, 8, 0, 32, 0xd4000001, false },	/* aarch64 */
+	{ 0xc00000f3, 17, 10, 0, 0x73, false },		/* riscv64 */
+	{ 0x80000016, -1, 4, 0, 0, true },		/* s390x */
+	{ 0x80000015, 0, 3, 0, 0, false }, { 0xc0000015, 0, 3, 0, 0, false },	/* ppc64 */
+	{ 0x80000008, -1, 2, 0, 0, false }, { 0xc0000008, -1, 2, 0, 0, false },	/* mips n64 */
+	{ 0xa0000008, -1, 2, 0, 0, false }, { 0xe0000008, -1, 2, 0, 0, false },	/* n32 */
+	{ 0x00000008, -1, 8, 0, 0, false }, { 0x40000008, -1, 8, 0, 0, false },	/* o32 */
 };
 static const struct machine *machine;
+enum { WORDS = 64 };
 
-static bool registers(const struct task *t, unsigned long *words, int request)
+static bool registers(const struct task *t, safe_syscall_word *words, int request, size_t *size)
 {
-	struct iovec all = { words, (size_t)machine->words * sizeof *words };
+	struct iovec all = { words, *size };
+	const bool done = ptrace(request, t->tid, (void *)NT_PRSTATUS, &all) != -1;
 
-	return ptrace(request, t->tid, (void *)NT_PRSTATUS, &all) != -1;
+	*size = all.iov_len;
+	return done;
+}
+
+static long number_of(const struct task *t, const safe_syscall_word *words)
+{
+	char name[64];
+	long number = -1;
+	FILE *f;
+
+	if (machine->number >= 0)
+		return (long)words[machine->number];
+	snprintf(name, sizeof name, "/proc/%d/syscall", (int)t->tid);
+	f = fopen(name, "re");
+	if (f && fscanf(f, "%ld", &number) != 1)
+		number = -1;
+	if (f)
+		fclose(f);
+	return number;
 }
 
 /* Is it a call of the broker's, and will be made again?  Then nobody has seen it yet. */
 static bool interrupted_call(const struct task *t)
 {
 	struct seccomp_data data = { .arch = sandbox_arch };
-	unsigned long words[48];
+	safe_syscall_word words[WORDS];
+	size_t size = sizeof words;
 
-	if (!machine || !registers(t, words, PTRACE_GETREGSET))
+	if (!machine || !registers(t, words, PTRACE_GETREGSET, &size))
 		return false;
-	data.nr = (int)words[machine->number];
+	const long result = (long)words[machine->result];
 	if (machine->instruction) {
 		errno = 0;
 		const long code = ptrace(PTRACE_PEEKTEXT, t->tid, (void *)words[machine->pc], NULL);
 		if (errno || (uint32_t)code != machine->instruction)
 			return false;
-	} else if ((long)words[machine->result] != -ERESTARTSYS)
+	} else if (result != -ERESTARTSYS && result != ERESTARTSYS)
 		return false;
+	data.nr = (int)number_of(t, words);
 	return broker_find(&data);
 }
 
@@ -482,19 +510,17 @@ static void put_back(struct task *t, int signum)
 	static const uint64_t ignored = 1ull << (SIGCHLD - 1) | 1ull << (SIGURG - 1) |
 		1ull << (SIGWINCH - 1) | 1ull << (SIGCONT - 1);
 	const uint64_t bit = 1ull << (signum - 1);
-	unsigned long words[48];
-	long result;
+	safe_syscall_word words[WORDS], *result = words + (machine ? machine->result : 0);
+	size_t size = sizeof words;
 
-	if (!machine || machine->instruction || !registers(t, words, PTRACE_GETREGSET) ||
-	    (long)words[machine->number] < 0)
-		return;
-	result = (long)words[machine->result];
-	if (result != -EINTR && !(result == -ERESTARTNOINTR && t->put_back))
+	if (!machine || !machine->again || !registers(t, words, PTRACE_GETREGSET, &size) ||
+	    (*result != -EINTR && !(*result == -ERESTARTNOINTR && t->put_back)) ||
+	    number_of(t, words) < 0)
 		return;
 	t->put_back = !((uint64_t)task_status(t->tid, "SigCgt:", 16) & bit) &&
 		      (((uint64_t)task_status(t->tid, "SigIgn:", 16) | ignored) & bit);
-	words[machine->result] = (unsigned long)(t->put_back ? -ERESTARTNOINTR : -EINTR);
-	registers(t, words, PTRACE_SETREGSET);
+	*result = t->put_back ? -ERESTARTNOINTR : -EINTR;
+	registers(t, words, PTRACE_SETREGSET, &size);
 }
 
 /* ---- the tracer: stops ---------------------------------------------------------------- */
