@@ -132,7 +132,10 @@ static void say(const struct request *r, const char *more, const char *verdict)
 
 	if (!sandbox_verbose)
 		return;
-	p += o ? sprintf(p, "%s", o->name) : sprintf(p, "call %d", r->notif.data.nr);
+	/* mkdirat is a mkdir, on machines that have only that, too */
+	const char *at = o && strlen(o->name) > 5 ? strstr(o->name + 4, "at") : NULL;
+	p += o ? sprintf(p, "%.*s", at ? (int)(at - o->name) : (int)strlen(o->name), o->name) :
+	     sprintf(p, "call %d", r->notif.data.nr);
 	for (int i = 0; o && i < 2; i++)
 		if (o->at[i ? PATH1 : PATH0] >= 0)
 			p = quote(p + sprintf(p, " "), r->path[i]);
