@@ -1542,6 +1542,73 @@ START_TEST(killed)
 }
 END_TEST
 
+static const char pipelines[] =
+	"n=0 bad=0 i=0; trap 'n=$((n+1))' CHLD\n"
+	"while [ $i -lt $1 ]; do\n"
+	"	x=$(echo a b c | tr ' ' '\\n' | cat | wc -l) || bad=$((bad+1))\n"
+	"	[ $x -eq 3 ] || { bad=$((bad+1)); echo got $x; }\n"
+	"	echo x >f.$$ || bad=$((bad+1))\n"
+	"	(read y <f.$$; [ \"$y\" = x ]) | cat || bad=$((bad+1))\n"
+	"	sleep 0 & wait $!\n"
+	"	i=$((i+1))\n"
+	"done; rm -f f.$$; [ $n -gt $1 ] || echo $n traps; exit $bad\n";
+
+/* Shells are at home with signals, and notice each one that is not as it was. */
+START_TEST(shells)
+{
+	static const char *const all[] = { "/bin/dash", "/bin/bash" };
+	char rounds[16];
+
+	if (access(all[_i], X_OK))
+		SKIP("no such shell");
+	snprintf(rounds, sizeof rounds, "%d", shortened(2500));
+	expect(0, run("-r", "/", "-w", dir, "-w", "/dev/null", (char *)(uintptr_t)all[_i], "-c",
+		      (char *)(uintptr_t)pipelines, "sh", rounds));
+}
+END_TEST
+
+/* Programs that were not made for this: the same output and status inside as outside. */
+static const char *const programs[] = {
+	"command -v python3 || exit 77; python3 -c 'import subprocess, os, socket, threading, tempfile\n"
+	"print(subprocess.check_output([\"echo\", \"hi\"]))\n"
+	"ts = [threading.Thread(target=lambda i=i: open(\"f%d\" % i, \"w\").write(\"x\")) for i in range(20)]\n"
+	"[t.start() for t in ts]; [t.join() for t in ts]\n"
+	"print(sorted(os.listdir(\".\")))\n"
+	"s = socket.socket(socket.AF_UNIX); s.bind(\"s\"); s.listen()\n"
+	"c = socket.socket(socket.AF_UNIX); c.connect(os.getcwd() + \"/s\"); a = s.accept()[0]\n"
+	"socket.send_fds(a, [b\"m\"], [0]); print(len(socket.recv_fds(c, 9, 1)[1]))\n"
+	"print(open(\"/proc/self/comm\").read(), os.stat(\"s\").st_mode)'",
+	"command -v git || exit 77; export HOME=$PWD GIT_AUTHOR_DATE=1 GIT_COMMITTER_DATE=1; git init -q r && cd r && "
+	"git config user.email a@b && git config user.name n && echo 1 >f && git add f && "
+	"git commit -qm m && cd .. && git clone -q r c && cd c && ls && git log --oneline && git gc -q && git status",
+	"command -v gcc || exit 77; export TMPDIR=$PWD; echo 'int main(void) { return 7; }' >x.c; gcc -O2 -o x x.c; ./x; echo $?",
+	"command -v make || exit 77; printf 'all: a b c d\n%%:; @sleep 0.05; touch $@; exit 0\n' >Makefile; make -s -j4; ls",
+	"umask 077; echo x >f; (umask 0; mkdir d); cp -a f g; mv g h; ln h i; ln -s h j; chmod 640 j; touch -d @1 h; "
+	"tar cf t.tar f h i j d && mkdir e && tar xf t.tar -C e && ls -l e | awk '{ print $1, $2, $5 }'; find . | sort; "
+	"rm -rf e d; readlink -f j | wc -l; cat /dev/stdin <f; echo $(cat f | tr x y); kill -0 $$; sleep 0.1 & wait $!; kill $$",
+};
+
+START_TEST(real_programs)
+{
+	char *before;
+	int status;
+
+	if (access("/bin/sh", X_OK))
+		SKIP("no shell");
+	status = outside_argv((char *[]){ (char[]){ "/bin/sh" }, (char[]){ "-c" },
+					  (char *)(uintptr_t)programs[_i], NULL });
+	if (status == 77)
+		SKIP("not installed");
+	before = strdup(output);
+	teardown();
+	mkdir(dir, 0700);
+	expect(status < 1000 ? status : status - 1000 + 128,
+	       run("-r", "/", "-w", dir, "-w", "/dev/null", "/bin/sh", "-c", (char *)(uintptr_t)programs[_i]));
+	ck_assert_str_eq(output, before);
+	free(before);
+}
+END_TEST
+
 START_TEST(many)
 {
 	expect(0, guest("many", "1000"));
@@ -1602,7 +1669,7 @@ int main(int argc, char **argv)
 	}
 	sandbox();
 	tcase_add_checked_fixture(tc, begin, teardown);
-	limit_time(tc, 120);
+	limit_time(tc, 300);
 	tcase_add_test(tc, statuses);
 	tcase_add_test(tc, lines);
 	tcase_add_loop_test(tc, opens, 0, 2);
@@ -1618,6 +1685,8 @@ int main(int argc, char **argv)
 	tcase_add_test(tc, stopped);
 	tcase_add_test(tc, killed);
 	tcase_add_test(tc, many);
+	tcase_add_loop_test(tc, shells, 0, 2);
+	tcase_add_loop_test(tc, real_programs, 0, (int)(sizeof programs / sizeof *programs));
 	tcase_add_test(tc, waits);
 	tcase_add_loop_test(tc, nothing_outlives, 0, 2);
 	tcase_add_test(tc, nonsense);

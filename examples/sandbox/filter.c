@@ -94,17 +94,8 @@ static const char *const refused[] = {
 	N(sethostname), N(setdomainname), N(settimeofday), N(clock_settime), N(clock_settime64),
 	N(clock_adjtime), N(clock_adjtime64), N(adjtimex), N(init_module), N(finit_module),
 	N(delete_module), N(kexec_load), N(kexec_file_load), N(iopl), N(ioperm), N(syslog),
-	N(vhangup), N(lookup_dcookie), N(nfsservctl), N(uselib),
-};
-
-/*
- * Requests are made as who the supervisor is.  So root does not become somebody else; who is not root
- * can't.
- */
-static const char *const identity[] = {
-	N(setuid), N(setgid), N(setreuid), N(setregid), N(setresuid), N(setresgid), N(setfsuid),
-	N(setfsgid), N(setgroups), N(setuid32), N(setgid32), N(setreuid32), N(setregid32),
-	N(setresuid32), N(setresgid32), N(setfsuid32), N(setfsgid32), N(setgroups32), N(capset),
+	N(vhangup), N(lookup_dcookie), N(nfsservctl), N(uselib), N(setgroups), N(setgroups32),
+	N(capset),
 };
 
 /*
@@ -124,6 +115,15 @@ enum test { IS, IS_NOT, HAS, ELSE };
 # define MSG_FASTOPEN	0x20000000
 #endif
 #define ALL	0xffffffffu
+#define UID	(ALL - 1)		/* stand for the caller's */
+#define GID	(ALL - 2)
+#define OWN(name, i, own)	{ N(name), i, IS_NOT, ALL, { own, ALL }, REFUSE }
+#define OWN1(name, own)	OWN(name, 0, own), REST(name)
+#define OWN2(name, own)	OWN(name, 0, own), OWN(name, 1, own), REST(name)
+#define OWN3(name, own)	OWN(name, 0, own), OWN(name, 1, own), OWN(name, 2, own), REST(name)
+#define IDS(x) OWN1(setuid##x, UID), OWN2(setreuid##x, UID), OWN3(setresuid##x, UID), \
+	OWN1(setfsuid##x, UID), OWN1(setgid##x, GID), OWN2(setregid##x, GID), \
+	OWN3(setresgid##x, GID), OWN1(setfsgid##x, GID)
 #define REST(name)	{ N(name), 0, ELSE, 0, { 0 }, ALLOW }
 #define NOT(name, i, a, b)	{ N(name), i, IS, ALL, { (uint32_t)(a), (uint32_t)(b) }, REFUSE }
 
@@ -168,6 +168,8 @@ static const struct look {
 #define SELF1(name, which) { N(name), 0, IS_NOT, ALL, { which, which }, REFUSE }, \
 	{ N(name), 1, IS, ALL, { 0, 0 }, ALLOW }, { N(name), 0, ELSE, 0, { 0 }, BROKER }
 	SELF1(setpriority, PRIO_PROCESS), SELF1(ioprio_set, 1),
+	/* requests are made as who the supervisor is, so nobody becomes somebody else */
+	IDS(), IDS(32),
 };
 
 long call_number(const char *text)
@@ -220,8 +222,9 @@ static void look_at(const struct look *l)
 		else {
 			put(BPF_ALU | BPF_AND | BPF_K, l->mask, 0, 0);
 			for (int i = 0; i < 2; i++)
-				put(JUMP(JEQ), l->values[i], (l->test == IS_NOT) + 1 - i,
-				    l->test == IS && i);
+				put(JUMP(JEQ), l->values[i] == UID ? getuid() :
+				    l->values[i] == GID ? getgid() : l->values[i],
+				    (l->test == IS_NOT) + 1 - i, l->test == IS && i);
 		}
 		RETURN(answers[l->verdict]);
 	}
@@ -270,8 +273,6 @@ static void compile(uint32_t arch)
 			put_call(looks[i].number, LOOK, &looks[i]);
 	for (size_t i = 0; i < COUNT(allowed); i++)
 		put_call(allowed[i], ALLOW, NULL);
-	for (size_t i = 0; i < COUNT(identity); i++)
-		put_call(identity[i], geteuid() ? ALLOW : REFUSE, NULL);
 	for (size_t i = 0; i < COUNT(refused); i++)
 		put_call(refused[i], REFUSE, NULL);
 	RETURN(answers[MISSING]);
