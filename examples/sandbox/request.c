@@ -35,8 +35,9 @@
  * is interrupted if it waits for something; what doesn't wait is left alone.  Then it is
  *   CANCELLED: nothing was done (SAFE_ERESTARTSYS), and outside, too, the signal would have
  *   interrupted it.  It goes on, ERESTARTSYS stands, and the kernel knows of SA_RESTART.  Or it is
- *   KEPT: the call is over, so outside the signal would have come after it.  It is held.  The
- *   thread makes its call again and finds it done: its result, its descriptor, once.  The
+ *   KEPT: the call is over, so outside the signal would have come after it.  It is held, and all
+ *   others blocked.  The thread makes its call again and finds it done: its result, its descriptor,
+ *   once.  The
  *   next stop is at the end of that call, before the program has run an instruction.  There the
  *   signals that were held are sent again, to this thread, and get back what came with them.
  *
@@ -98,6 +99,8 @@ struct task {
 	int stopped;			/* at that signal, until the worker has finished */
 	bool cancelled;
 	struct held *held;
+	bool masked;			/* blocks all signals, until it has its result; before: */
+	uint64_t mask;
 	bool put_back;
 	pid_t sender;			/* of the last signal that was sent from here */
 };
@@ -551,6 +554,9 @@ static void hold(struct task *t, int signum)
 
 static void release(struct task *t)
 {
+	if (t->masked)
+		ptrace(PTRACE_SETSIGMASK, t->tid, (void *)sizeof t->mask, &t->mask);
+	t->masked = t->cancelled = false;
 	for (struct held *h; (h = waiting(t)); h->sent = true)
 		syscall(SYS_tgkill, t->tgid, t->tid, h->info.si_signo);
 }
@@ -568,6 +574,10 @@ static void settle(struct task *t, int signum)
 	if (repeated && caught(t, signum)) {
 		hold(t, signum);
 		signum = 0;
+		/* or a fast timer could keep it from ever getting its result */
+		if (!t->masked && !ptrace(PTRACE_GETSIGMASK, t->tid, (void *)sizeof t->mask, &t->mask))
+			t->masked = !ptrace(PTRACE_SETSIGMASK, t->tid, (void *)sizeof t->mask,
+					    &(uint64_t){ ~0ull });
 	}
 	t->cancelled = false;
 	resume(t, signum);
@@ -582,8 +592,8 @@ static void on_finished(void *unused)
 			pthread_mutex_lock(&t->mutex);
 			if (t->stopped && !t->running)
 				settle(t, t->stopped);
-			else if (t->cancelled)
-				release(t);
+			else if (t->cancelled && waiting(t))
+				ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);	/* then on_stop() */
 			pthread_mutex_unlock(&t->mutex);
 		}
 	pthread_mutex_unlock(&table);
@@ -713,6 +723,8 @@ static void on_stop(struct task *t, int status)
 	else if (event) {
 		if (event == PTRACE_EVENT_EXEC)
 			on_exec(t);
+		if (event == PTRACE_EVENT_STOP && t->cancelled)
+			release(t);
 		resume(t, 0);
 	} else if (signum == (SIGTRAP | 0x80))
 		on_call(t);
@@ -755,7 +767,8 @@ static void on_child(void *unused, int unused_signal)
 	for (;;) {
 		/* who it is; then, with the table's mutex, its pid may become somebody else's */
 		info.si_pid = 0;
-		if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT | __WALL) ||
+		errno = 0;
+		if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL) ||
 		    !info.si_pid)
 			break;
 		pthread_mutex_lock(&table);
