@@ -758,9 +758,10 @@ static void guest_races(const char *kind, int rounds)
 	int i, fd, got = 0, bad = 0;
 
 	snprintf(other, sizeof other, *kind == 'p' ? "%s.out/file" : "%s.out", dir);
+	strcpy(shared_path, "mine/file");
 	pthread_create(&thread, NULL, *kind == 'p' ? swap_path : *kind == 'l' ? swap_link :
 		       swap_directory, other);
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; i < rounds || (!got && i < 1000000); i++) {
 		memset(text, 0, sizeof text);
 		fd = open(path, i & 1 ? O_RDWR : O_RDONLY);
 		got += fd != -1;
@@ -932,7 +933,7 @@ static void guest_fifo(const char *restart)
 		if (read(fd, &bad, 1))
 			printf("read\n"), bad++;
 		close(fd);
-		while (waitpid(child, &fd, 0) == -1)
+		while (waitpid(child, &fd, 0) == -1 && errno == EINTR)
 			;
 		bad += fd != 0;
 	}
