@@ -1637,8 +1637,8 @@ START_TEST(nothing_outlives)
 	snprintf(name, sizeof name, "%s/alive", dir);
 	if (_i) {
 		/* the supervisor is killed */
-		pid = start_guest((char *[]){ (char[]){ "many" }, (char[]){ "5" }, NULL }, &from, &inside);
-		wait_for("pipe");
+		pid = start_guest((char *[]){ (char[]){ "sleep" }, NULL }, &from, &inside);
+		pause_ms(500);
 		kill(pid, SIGKILL);
 		expect(1000 + SIGKILL, finish(pid, from));
 		pause_ms(50);

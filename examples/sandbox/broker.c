@@ -784,65 +784,50 @@ static long do_exec(struct request *r)
 
 /* ---- the table -------------------------------------------------------------------------------------- */
 
-#define NONE	-1
+#define _	-1			/* it has no such argument */
 #define ROW(what, flags, verdict, run, ...) run, { __VA_ARGS__ }, flags, what, verdict
-#define OPEN(name)	"open", TEXT(SYS_##name)
+#define OPEN(name, flags, verdict, run, ...) \
+	{ "open", TEXT(SYS_##name), ROW(0, flags, verdict, run, __VA_ARGS__) }
+#define NAMES(name, what, flags, ...) { CALL(name), ROW(what, flags, BROKER, do_names, __VA_ARGS__) }
+#define OBJECT(name, what, flags, ...) { CALL(name), ROW(what, flags, BROKER, do_object, __VA_ARGS__) }
+#define PLAIN(name, what, verdict, run, flags, mode) \
+	{ CALL(name), ROW(what, flags, verdict, run, _, _, _, mode, _, _) }
+#define SET(name) PLAIN(name, 0, LOOK, do_set, 0, 0)
 
 const struct operation operations[] = {
-	/*						DIR0  PATH0 FLAGS MODE  DIR1  PATH1 */
-	{ OPEN(open), ROW(0, 0, OPEN1, do_open,		NONE, 0,    1,    2,    NONE, NONE) },
-	{ OPEN(openat), ROW(0, 0, OPEN2, do_open,	0,    1,    2,    3,    NONE, NONE) },
-	{ OPEN(creat), ROW(0, O_CREAT | O_WRONLY | O_TRUNC, BROKER, do_open,
-							NONE, 0,    NONE, 1,    NONE, NONE) },
-	{ OPEN(openat2), ROW(0, 0, BROKER, do_openat2,	0,    1,    2,    3,    NONE, NONE) },
-#define NAMES(name, what, flags, ...) { CALL(name), ROW(what, flags, BROKER, do_names, __VA_ARGS__) }
-	NAMES(unlink, 'u', 0,				NONE, 0,    NONE, NONE, NONE, NONE),
-	NAMES(unlinkat, 'u', 0,				0,    1,    2,    NONE, NONE, NONE),
-	NAMES(rmdir, 'u', AT_REMOVEDIR,			NONE, 0,    NONE, NONE, NONE, NONE),
-	NAMES(mkdir, 'd', 0,				NONE, 0,    NONE, 1,    NONE, NONE),
-	NAMES(mkdirat, 'd', 0,				0,    1,    NONE, 2,    NONE, NONE),
-	NAMES(mknod, 'n', 0,				NONE, 0,    NONE, 1,    NONE, NONE),
-	NAMES(mknodat, 'n', 0,				0,    1,    NONE, 2,    NONE, NONE),
-	NAMES(symlink, 's', 0,				NONE, 0,    NONE, NONE, NONE, 1),
-	NAMES(symlinkat, 's', 0,			NONE, 0,    NONE, NONE, 1,    2),
-	NAMES(link, 'l', 0,				NONE, 0,    NONE, NONE, NONE, 1),
-	NAMES(linkat, 'l', 0,				0,    1,    4,    NONE, 2,    3),
-	NAMES(rename, 'r', 0,				NONE, 0,    NONE, NONE, NONE, 1),
-	NAMES(renameat, 'r', 0,				0,    1,    NONE, NONE, 2,    3),
-	NAMES(renameat2, 'r', 0,			0,    1,    4,    NONE, 2,    3),
-#define OBJECT(name, what, flags, ...) { CALL(name), ROW(what, flags, BROKER, do_object, __VA_ARGS__) }
-	OBJECT(chmod, 'm', 0,				NONE, 0,    NONE, 1,    NONE, NONE),
-	OBJECT(fchmodat, 'm', 0,			0,    1,    NONE, 2,    NONE, NONE),
-	OBJECT(fchmod, 'm', 0,				0,    NONE, NONE, 1,    NONE, NONE),
-	OBJECT(chown, 'o', 0,				NONE, 0,    NONE, 1,    NONE, NONE),
-	OBJECT(lchown, 'o', NOFOLLOW,			NONE, 0,    NONE, 1,    NONE, NONE),
-	OBJECT(fchownat, 'o', 0,			0,    1,    4,    2,    NONE, NONE),
-	OBJECT(fchown, 'o', 0,				0,    NONE, NONE, 1,    NONE, NONE),
-	OBJECT(truncate, 't', 0,			NONE, 0,    NONE, NONE, NONE, NONE),
-	OBJECT(truncate64, 't', 0,			NONE, 0,    NONE, NONE, NONE, NONE),
-	OBJECT(utimensat, 'T', 0,			0,    1,    3,    2,    NONE, NONE),
-	OBJECT(setxattr, 'x', 0,			NONE, 0,    NONE, NONE, NONE, NONE),
-	OBJECT(lsetxattr, 'x', NOFOLLOW,		NONE, 0,    NONE, NONE, NONE, NONE),
-	OBJECT(fsetxattr, 'x', 0,			0,    NONE, NONE, NONE, NONE, NONE),
-	OBJECT(removexattr, 'X', 0,			NONE, 0,    NONE, NONE, NONE, NONE),
-	OBJECT(lremovexattr, 'X', NOFOLLOW,		NONE, 0,    NONE, NONE, NONE, NONE),
-	OBJECT(fremovexattr, 'X', 0,			0,    NONE, NONE, NONE, NONE, NONE),
-	{ CALL(execve), ROW(0, 0, EXEC, do_exec,	NONE, 0,    NONE, NONE, NONE, NONE) },
-	{ CALL(execveat), ROW(0, 0, EXEC, do_exec,	0,    1,    4,    NONE, NONE, NONE) },
-	/* without paths; MODE, where it is used, is the number of a process */
-#define PLAIN(name, what, verdict, run, flags, mode) \
-	{ CALL(name), ROW(what, flags, verdict, run, NONE, NONE, NONE, mode, NONE, NONE) }
-	PLAIN(connect, 0, BROKER, do_address, 0, NONE), PLAIN(bind, 'b', BROKER, do_address, 0, NONE),
-	PLAIN(fcntl, 0, LOOK, do_fd_owner, 0, NONE), PLAIN(fcntl64, 0, LOOK, do_fd_owner, 0, NONE),
-	PLAIN(kill, 0, BROKER, do_kill, 0, NONE), PLAIN(tkill, 0, BROKER, do_queue, 0, 0),
+	/* where DIR0, PATH0, FLAGS, MODE, DIR1, PATH1 are; where there are no flags: these */
+	OPEN(open, 0, OPEN1, do_open, _, 0, 1, 2, _, _), OPEN(openat, 0, OPEN2, do_open, 0, 1, 2, 3, _, _),
+	OPEN(creat, O_CREAT | O_WRONLY | O_TRUNC, BROKER, do_open, _, 0, _, 1, _, _),
+	OPEN(openat2, 0, BROKER, do_openat2, 0, 1, 2, 3, _, _),
+	NAMES(unlink, 'u', 0, _, 0, _, _, _, _), NAMES(unlinkat, 'u', 0, 0, 1, 2, _, _, _),
+	NAMES(rmdir, 'u', AT_REMOVEDIR, _, 0, _, _, _, _),
+	NAMES(mkdir, 'd', 0, _, 0, _, 1, _, _), NAMES(mkdirat, 'd', 0, 0, 1, _, 2, _, _),
+	NAMES(mknod, 'n', 0, _, 0, _, 1, _, _), NAMES(mknodat, 'n', 0, 0, 1, _, 2, _, _),
+	NAMES(symlink, 's', 0, _, 0, _, _, _, 1), NAMES(symlinkat, 's', 0, _, 0, _, _, 1, 2),
+	NAMES(link, 'l', 0, _, 0, _, _, _, 1), NAMES(linkat, 'l', 0, 0, 1, 4, _, 2, 3),
+	NAMES(rename, 'r', 0, _, 0, _, _, _, 1), NAMES(renameat, 'r', 0, 0, 1, _, _, 2, 3),
+	NAMES(renameat2, 'r', 0, 0, 1, 4, _, 2, 3),
+	OBJECT(chmod, 'm', 0, _, 0, _, 1, _, _), OBJECT(fchmodat, 'm', 0, 0, 1, _, 2, _, _),
+	OBJECT(fchmod, 'm', 0, 0, _, _, 1, _, _), OBJECT(chown, 'o', 0, _, 0, _, 1, _, _),
+	OBJECT(lchown, 'o', NOFOLLOW, _, 0, _, 1, _, _), OBJECT(fchownat, 'o', 0, 0, 1, 4, 2, _, _),
+	OBJECT(fchown, 'o', 0, 0, _, _, 1, _, _), OBJECT(truncate, 't', 0, _, 0, _, _, _, _),
+	OBJECT(truncate64, 't', 0, _, 0, _, _, _, _), OBJECT(utimensat, 'T', 0, 0, 1, 3, 2, _, _),
+	OBJECT(setxattr, 'x', 0, _, 0, _, _, _, _), OBJECT(lsetxattr, 'x', NOFOLLOW, _, 0, _, _, _, _),
+	OBJECT(fsetxattr, 'x', 0, 0, _, _, _, _, _), OBJECT(removexattr, 'X', 0, _, 0, _, _, _, _),
+	OBJECT(lremovexattr, 'X', NOFOLLOW, _, 0, _, _, _, _),
+	OBJECT(fremovexattr, 'X', 0, 0, _, _, _, _, _),
+	{ CALL(execve), ROW(0, 0, EXEC, do_exec, _, 0, _, _, _, _) },
+	{ CALL(execveat), ROW(0, 0, EXEC, do_exec, 0, 1, 4, _, _, _) },
+	/* without paths; the last column is where the number of a process is, if that is needed */
+	PLAIN(connect, 0, BROKER, do_address, 0, _), PLAIN(bind, 'b', BROKER, do_address, 0, _),
+	PLAIN(socketcall, 0, LOOK, do_socketcall, 0, _),
+	PLAIN(fcntl, 0, LOOK, do_fd_owner, 0, _), PLAIN(fcntl64, 0, LOOK, do_fd_owner, 0, _),
+	PLAIN(kill, 0, BROKER, do_kill, 0, _), PLAIN(tkill, 0, BROKER, do_queue, 0, 0),
 	PLAIN(tgkill, 0, BROKER, do_queue, 1, 1), PLAIN(rt_sigqueueinfo, 'i', BROKER, do_queue, 0, 0),
-	PLAIN(rt_tgsigqueueinfo, 'i', BROKER, do_queue, 1, 1),
-	PLAIN(socketcall, 0, LOOK, do_socketcall, 0, NONE), PLAIN(pidfd_open, 0, BROKER, do_pidfd, 0, 0),
-#define SET(name) PLAIN(name, 0, LOOK, do_set, 0, 0)
+	PLAIN(rt_tgsigqueueinfo, 'i', BROKER, do_queue, 1, 1), PLAIN(pidfd_open, 0, BROKER, do_pidfd, 0, 0),
 	SET(prlimit64), SET(sched_setparam), SET(sched_setscheduler), SET(sched_setaffinity),
 	SET(sched_setattr), PLAIN(setpriority, 'w', LOOK, do_set, 0 /* PRIO_PROCESS */, 1),
-	PLAIN(ioprio_set, 'w', LOOK, do_set, 1, 1),
-	{ NULL, NULL, ROW(0, 0, BROKER, NULL, 0) }
+	PLAIN(ioprio_set, 'w', LOOK, do_set, 1, 1), { NULL, NULL, ROW(0, 0, BROKER, NULL, 0) }
 };
 
 /* By number: the filter lets no other ones come here, but for those that are refused. */
