@@ -105,7 +105,7 @@ static int fetch_paths(struct request *r)
 	return 0;
 }
 
-/* ---- what is decided ------------------------------------------------------------ */
+/* ---- what is decided --------------------------------------------------------- */
 
 static char *quote(char *p, const char *s)
 {
@@ -160,7 +160,7 @@ static long refuse(struct request *r)
 	return -EPERM;
 }
 
-/* ---- opening ------------------------------------------------------------------------ */
+/* ---- opening ----------------------------------------------------------------- */
 
 /* A worker has a mask of its own. */
 static void take_umask(const struct request *r)
@@ -261,7 +261,8 @@ static int as_told(const struct request *r, const char *path, int flags, uint64_
 				 SIZEOF_HOW);
 }
 
-static long parent_as_told(const struct request *r, const char *from, uint64_t rules, struct found *f)
+static long parent_as_told(const struct request *r, const char *from, uint64_t rules,
+			   struct found *f)
 {
 	char path[PATH_MAX];
 
@@ -350,8 +351,9 @@ static long do_open(struct request *r)
 {
 	const int flags = flags_of(r);
 	const bool has_mode = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE;
+	const uint64_t mode = has_mode ? word(r, MODE) & 07777 : 0;
 
-	return open_(r, (struct how){ (uint32_t)flags, has_mode ? word(r, MODE) & 07777 : 0, 0, false });
+	return open_(r, (struct how){ (uint32_t)flags, mode, 0, false });
 }
 
 static long do_openat2(struct request *r)
@@ -381,7 +383,7 @@ static long do_openat2(struct request *r)
 	return open_(r, how);
 }
 
-/* ---- names ------------------------------------------------------------------------------ */
+/* ---- names ------------------------------------------------------------------- */
 
 /* Denied; but what is there, or is not, is told first, as metadata is free. */
 static long denied(const struct found *f, bool creates)
@@ -433,11 +435,13 @@ static long do_names(struct request *r)
 	if (links && (flags & AT_EMPTY_PATH) && !*r->path[0])
 		result = resolve_fd(r, &a);
 	else if (what != 's')
-		result = resolve(r, 0, !links ? PARENT : flags & AT_SYMLINK_FOLLOW ? FOLLOW : 0, &a);
+		result = resolve(r, 0, !links ? PARENT : flags & AT_SYMLINK_FOLLOW ? FOLLOW : 0,
+				 &a);
 	if (!result && two)
 		result = resolve(r, 1, PARENT, &b);
 	if (!result) {
-		const bool yes = (what == 's' || resolve_allows(links ? a.object : a.parent, W, a.own)) &&
+		const int of = links ? a.object : a.parent;
+		const bool yes = (what == 's' || resolve_allows(of, W, a.own)) &&
 				 (!two || resolve_allows(b.parent, W, -1));
 		say(r, NULL, yes ? "allowed" : "denied");
 		if (what == 'd' || what == 'n')
@@ -450,13 +454,14 @@ static long do_names(struct request *r)
 	return result;
 }
 
-/* ---- what a name means -------------------------------------------------------------------- */
+/* ---- what a name means ------------------------------------------------------- */
 
 /* An object of which something is changed: by a path or, where there is none, by a descriptor. */
 static long find_object(struct request *r, int flags, struct found *f)
 {
 	const bool fd_only = r->operation->at[PATH0] < 0;
-	const bool by_fd = fd_only || (!*r->path[0] && ((flags & AT_EMPTY_PATH) || !word(r, PATH0)));
+	const bool empty = (flags & AT_EMPTY_PATH) || !word(r, PATH0);
+	const bool by_fd = fd_only || (!*r->path[0] && empty);
 	long result = by_fd ? resolve_fd(r, f) : resolve(r, 0, flags & NOFOLLOW ? 0 : FOLLOW, f);
 
 	/* by a descriptor for O_PATH alone nothing can be changed */
@@ -496,8 +501,8 @@ static long do_object(struct request *r)
 			result = safe_syscall(SYS_fchmodat, AT_FDCWD, link, (mode_t)word(r, MODE));
 			break;
 		case 'o':
-			result = safe_syscall(SYS_fchownat, f.object, "", (uid_t)word(r, MODE),
-					      (gid_t)args[r->operation->at[MODE] + 1], AT_EMPTY_PATH);
+			result = safe_syscall(SYS_fchownat, f.object, "", (uid_t)word(r, MODE), (gid_t)
+					      args[r->operation->at[MODE] + 1], AT_EMPTY_PATH);
 			break;
 		case 't':
 			/* 64 bits may be in two registers: they go as they came */
@@ -541,7 +546,7 @@ static int take_fd(struct request *r, int number)
 	return fd;
 }
 
-/* ---- sockets ---------------------------------------------------------------------------------- */
+/* ---- sockets ----------------------------------------------------------------- */
 
 static long join(struct request *r, int fd, const void *address, size_t size)
 {
@@ -640,7 +645,7 @@ static long do_address(struct request *r)
 	return join_by(r, r->notif.data.args);
 }
 
-/* Where all calls of sockets are one, arguments in memory.  The filter lets come here only these. */
+/* Where all calls of sockets are one, arguments in memory.  Only these come here. */
 static long do_socketcall(struct request *r)
 {
 	const __u64 *args = r->notif.data.args;
@@ -653,8 +658,8 @@ static long do_socketcall(struct request *r)
 	if (result)
 		return result;
 	if ((int)args[0] == SYS_BIND || (int)args[0] == SYS_CONNECT) {
-		for (r->operation = operations; strcmp(r->operation->name, (int)args[0] == SYS_BIND ?
-						       "bind" : "connect"); r->operation++)
+		const char *name = (int)args[0] == SYS_BIND ? "bind" : "connect";
+		for (r->operation = operations; strcmp(r->operation->name, name); r->operation++)
 			;
 		return join_by(r, (__u64[]){ a[0], a[1], a[2] });
 	}
@@ -670,7 +675,8 @@ static long do_socketcall(struct request *r)
 	if (socketpair((int)a[0], (int)a[1], (int)a[2], fds))
 		return -errno;
 	for (int i = 0; i < 2; i++) {
-		struct seccomp_notif_addfd add = { r->notif.id, 0, (uint32_t)fds[i], 0, r->fd_flags };
+		struct seccomp_notif_addfd add = { r->notif.id, 0, (uint32_t)fds[i], 0,
+						   r->fd_flags };
 		const int fd = ioctl(sandbox_listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
 		result = fd == -1 ? -errno : result;
 		close(fds[i]);
@@ -692,7 +698,7 @@ static long do_fd_owner(struct request *r)
 	return r->go_on ? 0 : refuse(r);
 }
 
-/* ---- others -------------------------------------------------------------------------------------- */
+/* ---- others ------------------------------------------------------------------ */
 
 /* Another process: 0 if it is inside. */
 static long reach(struct request *r, pid_t pid)
@@ -782,21 +788,24 @@ static long do_exec(struct request *r)
 	return result ? result : -EACCES;
 }
 
-/* ---- the table -------------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------- */
 
 #define _	-1			/* it has no such argument */
 #define ROW(what, flags, verdict, run, ...) run, { __VA_ARGS__ }, flags, what, verdict
 #define OPEN(name, flags, verdict, run, ...) \
 	{ "open", TEXT(SYS_##name), ROW(0, flags, verdict, run, __VA_ARGS__) }
-#define NAMES(name, what, flags, ...) { CALL(name), ROW(what, flags, BROKER, do_names, __VA_ARGS__) }
-#define OBJECT(name, what, flags, ...) { CALL(name), ROW(what, flags, BROKER, do_object, __VA_ARGS__) }
+#define NAMES(name, what, flags, ...) \
+	{ CALL(name), ROW(what, flags, BROKER, do_names, __VA_ARGS__) }
+#define OBJECT(name, what, flags, ...) \
+	{ CALL(name), ROW(what, flags, BROKER, do_object, __VA_ARGS__) }
 #define PLAIN(name, what, verdict, run, flags, mode) \
 	{ CALL(name), ROW(what, flags, verdict, run, _, _, _, mode, _, _) }
 #define SET(name) PLAIN(name, 0, LOOK, do_set, 0, 0)
 
 const struct operation operations[] = {
 	/* where DIR0, PATH0, FLAGS, MODE, DIR1, PATH1 are; where there are no flags: these */
-	OPEN(open, 0, OPEN1, do_open, _, 0, 1, 2, _, _), OPEN(openat, 0, OPEN2, do_open, 0, 1, 2, 3, _, _),
+	OPEN(open, 0, OPEN1, do_open, _, 0, 1, 2, _, _),
+	OPEN(openat, 0, OPEN2, do_open, 0, 1, 2, 3, _, _),
 	OPEN(creat, O_CREAT | O_WRONLY | O_TRUNC, BROKER, do_open, _, 0, _, 1, _, _),
 	OPEN(openat2, 0, BROKER, do_openat2, 0, 1, 2, 3, _, _),
 	NAMES(unlink, 'u', 0, _, 0, _, _, _, _), NAMES(unlinkat, 'u', 0, 0, 1, 2, _, _, _),
@@ -812,7 +821,8 @@ const struct operation operations[] = {
 	OBJECT(lchown, 'o', NOFOLLOW, _, 0, _, 1, _, _), OBJECT(fchownat, 'o', 0, 0, 1, 4, 2, _, _),
 	OBJECT(fchown, 'o', 0, 0, _, _, 1, _, _), OBJECT(truncate, 't', 0, _, 0, _, _, _, _),
 	OBJECT(truncate64, 't', 0, _, 0, _, _, _, _), OBJECT(utimensat, 'T', 0, 0, 1, 3, 2, _, _),
-	OBJECT(setxattr, 'x', 0, _, 0, _, _, _, _), OBJECT(lsetxattr, 'x', NOFOLLOW, _, 0, _, _, _, _),
+	OBJECT(setxattr, 'x', 0, _, 0, _, _, _, _),
+	OBJECT(lsetxattr, 'x', NOFOLLOW, _, 0, _, _, _, _),
 	OBJECT(fsetxattr, 'x', 0, 0, _, _, _, _, _), OBJECT(removexattr, 'X', 0, _, 0, _, _, _, _),
 	OBJECT(lremovexattr, 'X', NOFOLLOW, _, 0, _, _, _, _),
 	OBJECT(fremovexattr, 'X', 0, 0, _, _, _, _, _),
@@ -823,8 +833,10 @@ const struct operation operations[] = {
 	PLAIN(socketcall, 0, LOOK, do_socketcall, 0, _),
 	PLAIN(fcntl, 0, LOOK, do_fd_owner, 0, _), PLAIN(fcntl64, 0, LOOK, do_fd_owner, 0, _),
 	PLAIN(kill, 0, BROKER, do_kill, 0, _), PLAIN(tkill, 0, BROKER, do_queue, 0, 0),
-	PLAIN(tgkill, 0, BROKER, do_queue, 1, 1), PLAIN(rt_sigqueueinfo, 'i', BROKER, do_queue, 0, 0),
-	PLAIN(rt_tgsigqueueinfo, 'i', BROKER, do_queue, 1, 1), PLAIN(pidfd_open, 0, BROKER, do_pidfd, 0, 0),
+	PLAIN(tgkill, 0, BROKER, do_queue, 1, 1),
+	PLAIN(rt_sigqueueinfo, 'i', BROKER, do_queue, 0, 0),
+	PLAIN(rt_tgsigqueueinfo, 'i', BROKER, do_queue, 1, 1),
+	PLAIN(pidfd_open, 0, BROKER, do_pidfd, 0, 0),
 	SET(prlimit64), SET(sched_setparam), SET(sched_setscheduler), SET(sched_setaffinity),
 	SET(sched_setattr), PLAIN(setpriority, 'w', LOOK, do_set, 0 /* PRIO_PROCESS */, 1),
 	PLAIN(ioprio_set, 'w', LOOK, do_set, 1, 1), { NULL, NULL, ROW(0, 0, BROKER, NULL, 0) }

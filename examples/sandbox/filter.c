@@ -36,7 +36,8 @@ static const char *const allowed[] = {
 	N(vmsplice), N(copy_file_range), N(getdents), N(getdents64), N(umask), N(memfd_create),
 	N(memfd_secret), N(eventfd), N(eventfd2), N(signalfd), N(signalfd4), N(timerfd_create),
 	N(timerfd_settime), N(timerfd_gettime), N(timerfd_settime64), N(timerfd_gettime64),
-	N(inotify_init), N(inotify_init1), N(inotify_add_watch), N(inotify_rm_watch), N(poll), N(ppoll), N(ppoll_time64),
+	N(inotify_init), N(inotify_init1), N(inotify_add_watch), N(inotify_rm_watch), N(poll),
+	N(ppoll), N(ppoll_time64),
 	N(select), N(_newselect), N(pselect6), N(pselect6_time64), N(epoll_create),
 	N(epoll_create1), N(epoll_ctl), N(epoll_wait), N(epoll_pwait), N(epoll_pwait2),
 	N(io_setup), N(io_destroy), N(io_getevents), N(io_pgetevents), N(io_pgetevents_time64),
@@ -153,7 +154,8 @@ static const struct look {
 	{ N(unshare), 0, HAS, NEW_NAMESPACES | NEW_TIME, { 0 }, REFUSE }, REST(unshare),
 	/* input for others, signals to others, and what a file is, by a descriptor for reading */
 	NOT(ioctl, 1, TIOCSTI, 0x541c /* TIOCLINUX */), NOT(ioctl, 1, TIOCCONS, FIOSETOWN),
-	NOT(ioctl, 1, SIOCSPGRP, FS_IOC_SETFLAGS), NOT(ioctl, 1, FS_IOC32_SETFLAGS, FS_IOC_FSSETXATTR),
+	NOT(ioctl, 1, SIOCSPGRP, FS_IOC_SETFLAGS),
+	NOT(ioctl, 1, FS_IOC32_SETFLAGS, FS_IOC_FSSETXATTR),
 	NOT(ioctl, 1, _IOW('v', 2, long), _IOW('v', 2, int)),	/* FS_IOC_SETVERSION */
 	NOT(ioctl, 1, _IOW('f', 133, char[128]), 0), REST(ioctl),	/* FS_IOC_ENABLE_VERITY */
 	{ N(fcntl), 1, IS, ALL, { F_SETOWN, F_SETOWN_EX }, BROKER }, REST(fcntl),

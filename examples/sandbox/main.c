@@ -41,10 +41,11 @@ static void options(int argc, char **argv)
 			if (end == optarg || *end || !(seconds > 0 && seconds < 1e9))
 				errx(OWN_FAILURE, "-t %s: not a number of seconds", optarg);
 		} else
-			errx(OWN_FAILURE, c == ':' ? "-%c: no value" : "-%c: no such option", optopt);
+			errx(OWN_FAILURE, "-%c: %s", optopt,
+			     c == ':' ? "no value" : "no such option");
 	if (optind == argc)
-		errx(OWN_FAILURE, "usage: safe-sandbox [-v] [-r PATH]... [-w PATH]... [-c HOST:PORT]... "
-		     "[-t SECONDS] [--] PROGRAM [ARGUMENT...]");
+		errx(OWN_FAILURE, "usage: safe-sandbox [-v] [-r PATH]... [-w PATH]... "
+		     "[-c HOST:PORT]... [-t SECONDS] [--] PROGRAM [ARGUMENT...]");
 }
 
 /* ---- the two processes meet --------------------------------------------------------- */
@@ -105,7 +106,7 @@ static void meet(pid_t child, int socket)
 	if (sandbox_listener == -1)
 		err(OWN_FAILURE, "pidfd_getfd: this kernel is too old");
 	close(pidfd);
-	/* who asks and who answers don't run at the same time: since 6.6 the kernel can know that */
+	/* who asks and who answers take turns: since 6.6 the kernel can know that */
 	ioctl(sandbox_listener, _IOW('!', 4, uint64_t), 1L);
 }
 

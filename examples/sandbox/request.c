@@ -22,8 +22,8 @@
  *
  * WHY A SIGNAL DOES WHAT IT DOES OUTSIDE
  *
- * All threads of the program are traced.  So each stops before a signal is delivered, and its tracer,
- * the thread of the loop here, says which it shall be.  Two means are enough: let the signal go
+ * All threads of the program are traced.  So each stops before a signal is delivered, and its
+ * tracer, the thread of the loop here, says which it shall be.  Two means are enough: let the signal go
  * on, or hold it.  Where none is delivered the kernel makes the call again by itself, with the same
  * arguments, on all architectures: nothing has to be written to registers.
  *
@@ -31,8 +31,8 @@
  * notice.  If it makes its call again while a worker still works on it, that one's reply goes to
  * the new notification.  One that is caught finds the request
  *
- * WORKED ON.  The thread stays in its stop until the worker has finished, which is soon, as the scope
- * is interrupted if it waits for something; what doesn't wait is left alone.  Then it is
+ * WORKED ON.  The thread stays in its stop until the worker has finished, which is soon, as the
+ * scope is interrupted if it waits for something; what doesn't wait is left alone.  Then it is
  *   CANCELLED: nothing was done (SAFE_ERESTARTSYS), and outside, too, the signal would have
  *   interrupted it.  It goes on, ERESTARTSYS stands, and the kernel knows of SA_RESTART.  Or it is
  *   KEPT: the call is over, so outside the signal would have come after it.  It is held, and all
@@ -42,8 +42,8 @@
  *   signals that were held are sent again, to this thread, and get back what came with them.
  *
  * ASKED, but nobody has seen it yet.  Registers tell that the thread was in such a call
- * (interrupted_call).  The signal is held, as for all that is known the call doesn't wait.  If it does,
- * its worker finds that a signal is held, and does nothing: CANCELLED.
+ * (interrupted_call).  The signal is held, as for all that is known the call doesn't wait.  If it
+ * does, its worker finds that a signal is held, and does nothing: CANCELLED.
  *
  * ANSWERED.  A descriptor has been taken by the kernel, or not, it says which: the worker has left
  * its scope before, as nobody could say if this ioctl was interrupted.  Of another result it
@@ -555,7 +555,7 @@ static void hold(struct task *t, int signum)
 static void release(struct task *t)
 {
 	if (t->masked)
-		ptrace(PTRACE_SETSIGMASK, t->tid, (void *)sizeof t->mask, &t->mask);
+		ptrace(PTRACE_SETSIGMASK, t->tid, (void *)8, &t->mask);
 	t->masked = t->cancelled = false;
 	for (struct held *h; (h = waiting(t)); h->sent = true)
 		syscall(SYS_tgkill, t->tgid, t->tid, h->info.si_signo);
@@ -575,8 +575,8 @@ static void settle(struct task *t, int signum)
 		hold(t, signum);
 		signum = 0;
 		/* or a fast timer could keep it from ever getting its result */
-		if (!t->masked && !ptrace(PTRACE_GETSIGMASK, t->tid, (void *)sizeof t->mask, &t->mask))
-			t->masked = !ptrace(PTRACE_SETSIGMASK, t->tid, (void *)sizeof t->mask,
+		if (!t->masked && !ptrace(PTRACE_GETSIGMASK, t->tid, (void *)8, &t->mask))
+			t->masked = !ptrace(PTRACE_SETSIGMASK, t->tid, (void *)8,
 					    &(uint64_t){ ~0ull });
 	}
 	t->cancelled = false;

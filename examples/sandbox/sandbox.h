@@ -41,7 +41,7 @@ long call_number(const char *text);
 enum verdict {
 	BROKER, ALLOW, REFUSE, MISSING, PRETEND,
 	EXEC,				/* broker it where there is no Landlock */
-	OPEN1, OPEN2,			/* unless flags, that argument, have O_PATH: opens nothing */
+	OPEN1, OPEN2,			/* unless flags, that argument, have O_PATH */
 	LOOK				/* that and more: filter.c has lines about its arguments */
 };
 
