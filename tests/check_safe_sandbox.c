@@ -5,6 +5,7 @@
  */
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <ftw.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
@@ -24,6 +25,8 @@
 #include <sys/xattr.h>
 
 #include "testing.h"
+
+#define SET(to, from) snprintf((to), sizeof(to), "%s", (from))
 
 static char dir[64], self[PATH_MAX];
 
@@ -125,7 +128,7 @@ static int run_argv(char *const arguments[])
 #define outside(...) outside_argv((char *[]){ self, __VA_ARGS__, NULL })
 
 /* What a program needs that is not static. */
-#define LIBRARIES(path) ((char *)(uintptr_t)(access(path, F_OK) ? "/dev" : path))
+#define LIBRARIES(path) ((char *)(uintptr_t)(access((path), F_OK) ? "/dev" : (path)))
 
 static int outside_argv(char *const argv[])
 {
@@ -142,26 +145,19 @@ static void expect(int expected, int status)
 
 static void setup(void)
 {
-	strcpy(dir, "/tmp/safe-sandbox.XXXXXX");
+	SET(dir, "/tmp/safe-sandbox.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+	(void)st, (void)type, (void)where;
+	return remove(path);
 }
 
 static void remove_all(const char *path)
 {
-	char name[PATH_MAX];
-	struct dirent *e;
-	struct stat st;
-	DIR *d;
-
-	if (!lstat(path, &st) && S_ISDIR(st.st_mode) && (d = opendir(path))) {
-		while ((e = readdir(d)))
-			if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) {
-				snprintf(name, sizeof name, "%.2000s/%s", path, e->d_name);
-				remove_all(name);
-			}
-		closedir(d);
-	}
-	remove(path);
+	nftw(path, remove_one, 20, FTW_DEPTH | FTW_PHYS);
 }
 
 static void teardown(void)
@@ -188,7 +184,8 @@ static void tree(void)
 	close(open("none", O_CREAT | O_WRONLY, 0000));
 	mkfifo("fifo", 0666);
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	bind(fd, (struct sockaddr *)&un, sizeof un);
+	if (bind(fd, (struct sockaddr *)&un, sizeof un))
+		exit(91);
 	close(fd);
 	if (symlink("file", "link") || symlink("dir", "dirlink") || symlink("target", "dangling") ||
 	    symlink("loop", "loop") || symlink("/proc/self/fd", "fds") || symlink("link", "link2") ||
@@ -416,9 +413,9 @@ static void guest_names(void)
 	TELL(bind(fd, (void *)&un, sizeof un)); show("bound"); TELL(bind(fd, (void *)&un, sizeof un));
 	TELL(connect(socket(AF_UNIX, SOCK_STREAM, 0), (void *)&un, sizeof un)); TELL(listen(fd, 1));
 	TELL(connect(socket(AF_UNIX, SOCK_STREAM, 0), (void *)&un, sizeof un));
-	strcpy(un.sun_path, "file");
+	SET(un.sun_path, "file");
 	TELL(connect(socket(AF_UNIX, SOCK_STREAM, 0), (void *)&un, sizeof un)); TELL(bind(fd, (void *)&un, sizeof un));
-	strcpy(un.sun_path, "no");
+	SET(un.sun_path, "no");
 	TELL(connect(socket(AF_UNIX, SOCK_STREAM, 0), (void *)&un, sizeof un)); TELL(bind(99, (void *)&un, sizeof un));
 	fd = open(".", O_TMPFILE | O_RDWR, 0640);
 	snprintf(text, sizeof text, "/proc/self/fd/%d", fd);
@@ -447,7 +444,7 @@ static long as_i386(int number)
 	if (!low)
 		low = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-	strcpy(low, "/etc/passwd");
+	memcpy(low, "/etc/passwd", 12);
 	__asm__ volatile("int $0x80" : "=a"(result) : "0"((long)number), "b"(low), "c"(0L), "d"(0L)
 			 : "r8", "r9", "r10", "r11", "memory");
 	return result;
@@ -692,11 +689,11 @@ static void guest_denied(void)
 	WANT(EACCES, fremovexattr(fd, "user.x"));
 	snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
 	WANT(EACCES, open(name, O_RDWR));
-	strcpy(un.sun_path, "readable/socket");
+	SET(un.sun_path, "readable/socket");
 	WANT(EACCES, connect(socket(AF_UNIX, SOCK_STREAM, 0), (void *)&un, sizeof un));
-	strcpy(un.sun_path, OUT("socket"));
+	memcpy(un.sun_path, OUT("socket"), sizeof un.sun_path);
 	WANT(EACCES, connect(socket(AF_UNIX, SOCK_STREAM, 0), (void *)&un, sizeof un));
-	strcpy(un.sun_path, OUT("bound"));
+	memcpy(un.sun_path, OUT("bound"), sizeof un.sun_path);
 	WANT(EACCES, bind(socket(AF_UNIX, SOCK_STREAM, 0), (void *)&un, sizeof un));
 	WANT(EACCES, execl(OUT("true"), "true", (char *)NULL));
 	WANT(EACCES, execl("to_out_true", "true", (char *)NULL));
@@ -717,13 +714,14 @@ static void guest_connects(const char *port, int yes)
 /* ---- guests: races ---------------------------------------------------------------------- */
 
 static volatile int over;
-static char shared_path[PATH_MAX];
+static char shared_path[1000];
+static const char *mine = "mine/file";
 
 static void *swap_path(void *other)
 {
 	while (!over) {
-		strcpy(shared_path, "mine/file");
-		strcpy(shared_path, other);
+		SET(shared_path, mine);
+		SET(shared_path, (const char *)other);
 	}
 	return NULL;
 }
@@ -758,7 +756,7 @@ static void guest_races(const char *kind, int rounds)
 	int i, fd, got = 0, bad = 0;
 
 	snprintf(other, sizeof other, *kind == 'p' ? "%s.out/file" : "%s.out", dir);
-	strcpy(shared_path, "mine/file");
+	SET(shared_path, "mine/file");
 	pthread_create(&thread, NULL, *kind == 'p' ? swap_path : *kind == 'l' ? swap_link :
 		       swap_directory, other);
 	for (i = 0; i < rounds || (!got && i < 1000000); i++) {
@@ -780,6 +778,34 @@ static void guest_races(const char *kind, int rounds)
 	pthread_join(thread, NULL);
 	printf("%d of %d opened, %d of somebody else's\n", got, rounds, bad);
 	exit(bad || !got);
+}
+
+/* A program that is not below what is allowed must not run, whatever the path is meanwhile. */
+static void guest_exec_races(int rounds)
+{
+	char *argv[] = { (char[]){ "x" }, (char[]){ "exit" }, (char[]){ "42" }, NULL }, other[128];
+	volatile int i, ran = 0;
+	pthread_t thread;
+	int status;
+
+	snprintf(other, sizeof other, "%s.out/evil", dir);
+	mine = self;
+	SET(shared_path, other);
+	pthread_create(&thread, NULL, swap_path, other);
+	for (i = 0; i < rounds; i++) {
+		/* the child has this memory, which the other thread writes */
+		const pid_t child = vfork();
+		if (!child) {
+			execv(shared_path, argv);
+			_exit(0);
+		}
+		waitpid(child, &status, 0);
+		ran += WIFEXITED(status) && WEXITSTATUS(status) == 42;	/* see "exit" */
+	}
+	over = 1;
+	pthread_join(thread, NULL);
+	printf("%d ran\n", ran);
+	exit(ran != 0);
 }
 
 /* ---- guests: signals ---------------------------------------------------------------------- */
@@ -1134,8 +1160,9 @@ static int guest_main(char **argv)
 	setbuf(stdout, NULL);
 	snprintf(dir, sizeof dir, "%s", getenv("GUEST_DIR"));
 	outsider = atoi(getenv("GUEST_OUTSIDER"));
+	/* of whom nobody may hear */
 	if (!strcmp(what, "exit"))
-		return atoi(argv[2]);
+		return strstr(self, "evil") || atoi(argv[2]) != 42 ? atoi(argv[2]) : 0;
 	if (!strcmp(what, "die"))
 		return raise(atoi(argv[2]));
 	if (!strcmp(what, "opens"))
@@ -1152,6 +1179,8 @@ static int guest_main(char **argv)
 		guest_connects(argv[2], atoi(argv[3]));
 	else if (!strcmp(what, "races"))
 		guest_races(argv[2], atoi(argv[3]));
+	else if (!strcmp(what, "execs"))
+		guest_exec_races(atoi(argv[2]));
 	else if (!strcmp(what, "census"))
 		guest_census(argv[2], argv[3], argv[4]);
 	else if (!strcmp(what, "threads"))
@@ -1315,7 +1344,7 @@ static void somebody_else(void)
 		fd = open(pass ? "file" : "readable/file", O_CREAT | O_WRONLY, 0600);
 		ck_assert_int_eq(write(fd, "theirs", 6), 6);
 		close(fd);
-		strcpy(un.sun_path, pass ? "socket" : "readable/socket");
+		SET(un.sun_path, pass ? "socket" : "readable/socket");
 		fd = socket(AF_UNIX, SOCK_STREAM, 0);
 		ck_assert_int_eq(bind(fd, (void *)&un, sizeof un), 0);
 		listen(fd, 1);
@@ -1441,6 +1470,22 @@ START_TEST(races)
 	expect(0, run("-r", LIBRARIES("/lib"), "-r", LIBRARIES("/usr"), "-r", self, "-w", dir, self, "races", (char *)(uintptr_t)kinds[_i],
 		      rounds));
 	nothing_happened();
+	remove_theirs();
+}
+END_TEST
+
+START_TEST(exec_races)
+{
+	char name[128], rounds[16];
+
+	no_landlock = _i;
+	somebody_else();
+	/* by Landlock it would be the same file */
+	if (_i)
+		ck_assert_int_eq(link(self, OUT("evil")), 0);
+	snprintf(rounds, sizeof rounds, "%d", shortened(1000));
+	expect(0, run("-r", LIBRARIES("/lib"), "-r", LIBRARIES("/usr"), "-r", LIBRARIES("/lib64"),
+		      "-r", self, "-w", dir, self, "execs", rounds));
 	remove_theirs();
 }
 END_TEST
@@ -1683,6 +1728,7 @@ int main(int argc, char **argv)
 	tcase_add_loop_test(tc, denied, 0, 2);
 	tcase_add_test(tc, connects);
 	tcase_add_loop_test(tc, races, 0, 3);
+	tcase_add_loop_test(tc, exec_races, 0, 2);
 	tcase_add_loop_test(tc, census, 0, 4);
 	tcase_add_test(tc, threads);
 	tcase_add_loop_test(tc, fifo, 0, 2);

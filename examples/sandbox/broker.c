@@ -476,7 +476,7 @@ static long do_object(struct request *r)
 {
 	const __u64 *args = r->notif.data.args;
 	const char what = r->operation->what;
-	const int flags = flags_of(r);
+	const int flags = flags_of(r), at = r->operation->at[MODE];
 	safe_syscall_word again[SAFE_SYSCALL_ARGUMENTS] = { 0 };
 	char link[32], name[256] = "", *value = NULL;
 	struct timespec times[2];
@@ -501,8 +501,8 @@ static long do_object(struct request *r)
 			result = safe_syscall(SYS_fchmodat, AT_FDCWD, link, (mode_t)word(r, MODE));
 			break;
 		case 'o':
-			result = safe_syscall(SYS_fchownat, f.object, "", (uid_t)word(r, MODE), (gid_t)
-					      args[r->operation->at[MODE] + 1], AT_EMPTY_PATH);
+			result = safe_syscall(SYS_fchownat, f.object, "", (uid_t)word(r, MODE),
+					      (gid_t)args[at + 1], AT_EMPTY_PATH);
 			break;
 		case 't':
 			/* 64 bits may be in two registers: they go as they came */

@@ -23,7 +23,7 @@
  * WHY A SIGNAL DOES WHAT IT DOES OUTSIDE
  *
  * All threads of the program are traced.  So each stops before a signal is delivered, and its
- * tracer, the thread of the loop here, says which it shall be.  Two means are enough: let the signal go
+ * tracer, the thread of the loop here, says which it shall be.  Two means are enough: let it go
  * on, or hold it.  Where none is delivered the kernel makes the call again by itself, with the same
  * arguments, on all architectures: nothing has to be written to registers.
  *
