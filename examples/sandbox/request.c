@@ -495,7 +495,8 @@ static bool interrupted_call(const struct task *t)
 	const long result = (long)words[machine->result];
 	if (machine->instruction) {
 		errno = 0;
-		const long code = ptrace(PTRACE_PEEKTEXT, t->tid, (void *)words[machine->pc], NULL);
+		const long code = ptrace(PTRACE_PEEKTEXT, t->tid,
+					 (void *)(uintptr_t)words[machine->pc], NULL);
 		if (errno || (uint32_t)code != machine->instruction)
 			return false;
 	} else if (result != -ERESTARTSYS && result != ERESTARTSYS)
