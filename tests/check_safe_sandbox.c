@@ -1130,6 +1130,25 @@ static void guest_daemon(void)
 		pause_ms(1);
 }
 
+/* Threads that die while somebody works for them. */
+static void guest_deaths(int rounds)
+{
+	pid_t child;
+	int i;
+
+	mkfifo("pipe", 0600);
+	for (i = 0; i < rounds; i++) {
+		child = fork();
+		if (!child)
+			_exit(open("pipe", O_RDONLY));
+		pause_ms(i % 5);
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+	}
+	mkdir("finished", 0700);
+	pause();
+}
+
 static void guest_nonsense(void)
 {
 	unsigned int seed = 7;
@@ -1209,6 +1228,8 @@ static int guest_main(char **argv)
 		guest_info();
 	else if (!strcmp(what, "daemon"))
 		guest_daemon();
+	else if (!strcmp(what, "deaths"))
+		guest_deaths(atoi(argv[2]));
 	else if (!strcmp(what, "nonsense"))
 		guest_nonsense();
 	else if (!strcmp(what, "sleep"))
@@ -1669,6 +1690,37 @@ START_TEST(real_programs)
 }
 END_TEST
 
+static int count_of(pid_t pid, const char *key)
+{
+	char name[64], line[256];
+	int n = -1;
+	FILE *f;
+
+	snprintf(name, sizeof name, "/proc/%d/status", (int)pid);
+	f = fopen(name, "r");
+	while (f && fgets(line, sizeof line, f))
+		if (!strncmp(line, key, strlen(key)))
+			n = atoi(line + strlen(key));
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* Its worker is free at once; what is asked to end the sandbox ends the program. */
+START_TEST(deaths)
+{
+	int from;
+	pid_t inside, pid = start_guest((char *[]){ (char[]){ "deaths" }, (char[]){ "100" }, NULL },
+					&from, &inside);
+
+	wait_for("finished");
+	ck_assert_int_gt(count_of(pid, "Threads:"), 1);
+	ck_assert_int_lt(count_of(pid, "Threads:"), 20);
+	kill(pid, SIGTERM);
+	expect(128 + SIGTERM, finish(pid, from));
+}
+END_TEST
+
 START_TEST(many)
 {
 	expect(0, guest("many", "1000"));
@@ -1745,6 +1797,7 @@ int main(int argc, char **argv)
 	tcase_add_loop_test(tc, fifo, 0, 2);
 	tcase_add_test(tc, stopped);
 	tcase_add_test(tc, killed);
+	tcase_add_test(tc, deaths);
 	tcase_add_test(tc, many);
 	tcase_add_loop_test(tc, shells, 0, 2);
 	tcase_add_loop_test(tc, real_programs, 0, (int)(sizeof programs / sizeof *programs));

@@ -713,6 +713,16 @@ static void on_exec(struct task *t)
 		kill(t->tgid, SIGKILL);
 }
 
+/* A new thread or process is inside before its maker can name it. */
+static void on_birth(const struct task *t)
+{
+	unsigned long tid = 0;
+
+	ptrace(PTRACE_GETEVENTMSG, t->tid, NULL, &tid);
+	if (!in_table((pid_t)tid, NULL) && task_status((pid_t)tid, "TracerPid:", 10) == getpid())
+		task_new((pid_t)tid);
+}
+
 static void on_stop(struct task *t, int status)
 {
 	const int signum = WSTOPSIG(status), event = status >> 16;
@@ -724,8 +734,10 @@ static void on_stop(struct task *t, int status)
 	else if (event) {
 		if (event == PTRACE_EVENT_EXEC)
 			on_exec(t);
-		if (event == PTRACE_EVENT_STOP && t->cancelled)
+		else if (event == PTRACE_EVENT_STOP && t->cancelled)
 			release(t);
+		else if (event != PTRACE_EVENT_STOP)
+			on_birth(t);
 		resume(t, 0);
 	} else if (signum == (SIGTRAP | 0x80))
 		on_call(t);
