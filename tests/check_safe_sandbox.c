@@ -19,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -1505,15 +1506,23 @@ START_TEST(races)
 }
 END_TEST
 
+static void copy(const char *from, const char *to)
+{
+	const int in = open(from, O_RDONLY), out = open(to, O_CREAT | O_WRONLY, 0700);
+
+	while (sendfile(out, in, NULL, 1 << 20) > 0)
+		;
+	close(in);
+	close(out);
+}
+
 START_TEST(exec_races)
 {
 	char name[128], rounds[16];
 
 	no_landlock = _i;
 	somebody_else();
-	/* by Landlock it would be the same file */
-	if (_i)
-		ck_assert_int_eq(link(self, OUT("evil")), 0);
+	copy(self, OUT("evil"));
 	snprintf(rounds, sizeof rounds, "%d", slower(1000, 50));
 	expect(0, run("-r", LIBRARIES("/lib"), "-r", LIBRARIES("/usr"), "-r", LIBRARIES("/lib64"),
 		      "-r", self, "-w", dir, self, "execs", rounds));
