@@ -1739,7 +1739,10 @@ END_TEST
 
 START_TEST(waits)
 {
+#if defined __x86_64__ || defined __s390x__
+	/* elsewhere the call can't be put back: see the manual page */
 	expect(0, guest("waits"));
+#endif
 	expect(0, guest("sender"));
 	expect(0, guest("info"));
 }
