@@ -62,6 +62,7 @@ static int slower(int all, int most)
 
 static char output[1 << 20];
 static int no_landlock;
+static rlim_t descriptors;	/* so many for the sandbox, too, if that is set */
 
 /* The kernel has no Landlock, as far as what is started from here on can see. */
 static void hide_landlock(void)
@@ -91,6 +92,8 @@ static pid_t start(char *const argv[], int *from)
 	if (!pid) {
 		if (no_landlock)
 			hide_landlock();
+		if (descriptors)
+			setrlimit(RLIMIT_NOFILE, &(struct rlimit){ descriptors, descriptors });
 		dup2(fds[1], 1);
 		dup2(fds[1], 2);
 		/* what is open beside the three is not the guest's */
@@ -309,7 +312,8 @@ static void guest_openat2(void)
 {
 	static const uint64_t resolves[] = { 0, 1, 2, 4, 8, 16, 4 | 8, 8 | 16, 2 | 4, 64 };
 	static const uint64_t flags[] = {
-		O_RDONLY, O_WRONLY, O_PATH, O_PATH | O_NOFOLLOW, O_CREAT | O_RDWR, O_NOFOLLOW,
+		/* not O_PATH: openat2() doesn't have that inside */
+		O_RDONLY, O_WRONLY, O_RDWR, O_CREAT | O_EXCL | O_RDWR, O_CREAT | O_RDWR, O_NOFOLLOW,
 		O_DIRECTORY,
 	};
 	struct { struct how how; char more[8]; } how;
@@ -331,7 +335,7 @@ static void guest_openat2(void)
 				if (skipped(path))
 					continue;
 				memset(&how, 0, sizeof how);
-				how.how.flags = flags[k] | O_NONBLOCK * !(flags[k] & O_PATH);
+				how.how.flags = flags[k] | O_NONBLOCK;
 				how.how.mode = flags[k] & O_CREAT ? 0640 : 0;
 				how.how.resolve = resolves[j];
 				printf("%d ", (int)resolves[j]);
@@ -371,12 +375,16 @@ static void show(const char *path)
 static void guest_names(void)
 {
 	struct timespec times[2] = { { 1000, 0 }, { 2000, 5 } };
+	struct timespec omit[2] = { { 0, UTIME_OMIT }, { 0, UTIME_OMIT } };
 	struct timeval values[2] = { { 3000, 0 }, { 4000, 5 } };
 	struct sockaddr_un un = { AF_UNIX, "bound" };
+	struct { sa_family_t family; char path[198]; } big;
 	char text[64] = "";
-	int fd, at, path;
+	int fd, at, path, pipes[2];
 
 	umask(022);
+	if (pipe2(pipes, O_CLOEXEC))
+		exit(93);
 	errno = 0;
 	tree();
 	at = open("dir", O_RDONLY);
@@ -414,6 +422,9 @@ static void guest_names(void)
 	TELL(utimensat(AT_FDCWD, "link", times, AT_SYMLINK_NOFOLLOW)); show("link"); show("file");
 	TELL(futimens(fd, times)); show("file"); TELL(utimes("file", values)); show("file");
 	TELL(futimens(99, times)); TELL(utimensat(AT_FDCWD, "file", NULL, 0)); show("file");
+	TELL(syscall(SYS_utimensat, path, NULL, times, 0)); TELL(syscall(SYS_utimensat, AT_FDCWD, NULL, times, 0));
+	TELL(syscall(SYS_utimensat, fd, NULL, times, AT_SYMLINK_NOFOLLOW)); TELL(utimensat(AT_FDCWD, "no", omit, 0));
+	TELL(utimensat(99, "no", omit, 0)); TELL(utimensat(AT_FDCWD, "no", omit, 1));
 	TELL(utimensat(AT_FDCWD, "no", NULL, 0)); times[0].tv_nsec = -1; TELL(utimensat(AT_FDCWD, "file", times, 0));
 	TELL(setxattr("file", "user.x", "value", 5, 0)); TELL(setxattr("file", "user.x", "v", 1, XATTR_CREATE));
 	TELL(getxattr("file", "user.x", text, sizeof text)); puts(text);
@@ -428,6 +439,18 @@ static void guest_names(void)
 	TELL(connect(socket(AF_UNIX, SOCK_STREAM, 0), (void *)&un, sizeof un)); TELL(bind(fd, (void *)&un, sizeof un));
 	SET(un.sun_path, "no");
 	TELL(connect(socket(AF_UNIX, SOCK_STREAM, 0), (void *)&un, sizeof un)); TELL(bind(99, (void *)&un, sizeof un));
+	for (size_t size = 0; size <= sizeof big; size++) {
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		memset(&big, size & 1 ? 'x' : 1, sizeof big);	/* one is longer in a line of -v */
+		big.family = AF_UNIX;
+		if (size != 2) {	/* an abstract name is refused */
+			TELL(bind(fd, (void *)&big, (socklen_t)size));
+			TELL(connect(fd, (void *)&big, (socklen_t)size));
+		}
+		close(fd);
+	}
+	TELL(fchmod(pipes[0], 0600)); TELL(fchown(pipes[1], getuid(), getgid())); TELL(futimens(pipes[0], NULL));
+	TELL(fsetxattr(pipes[0], "user.a", "b", 1, 0)); TELL(fchmod(socket(AF_UNIX, SOCK_STREAM, 0), 0600));
 	fd = open(".", O_TMPFILE | O_RDWR, 0640);
 	snprintf(text, sizeof text, "/proc/self/fd/%d", fd);
 	TELL(linkat(AT_FDCWD, text, AT_FDCWD, "from_tmp", AT_SYMLINK_FOLLOW)); show("from_tmp");
@@ -636,6 +659,114 @@ static void guest_bypasses(void)
 	exit(wrong);
 }
 
+/* A thread has a table of descriptors for itself: 50 there is another one than in its process. */
+static volatile int table_of;
+
+static void *own_table(void *secret)
+{
+	syscall(SYS_unshare, 0x400);
+	dup3(open(secret, O_PATH), 50, 0);
+	table_of = (int)syscall(SYS_gettid);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void tables(char *secret)
+{
+	char name[64];
+	pthread_t thread;
+
+	dup3(open("file", O_RDWR), 50, 0);
+	pthread_create(&thread, NULL, own_table, secret);
+	while (!table_of)
+		pause_ms(1);
+	snprintf(name, sizeof name, "/proc/self/task/%d/fd/50", table_of);
+	WANT(EACCES, open(name, O_RDONLY));
+	WANT(EACCES, open(name, O_RDWR));
+	WANT(EACCES, chmod(name, 0777));
+	WANT(0, close(open("/proc/self/fd/50", O_RDWR)));
+}
+
+/* openat2() has its flags in memory. */
+static volatile uint64_t flags_now[3];
+
+static void *swap_flags(void *unused)
+{
+	while (!table_of) {
+		flags_now[0] = O_PATH;
+		sched_yield();
+		flags_now[0] = O_RDONLY;
+	}
+	return unused;
+}
+
+static void guest_flags(const char *rounds)
+{
+	char name[64];
+	pthread_t thread;
+	int i, fd, n = 0;
+
+	snprintf(name, sizeof name, "/proc/%d/status", (int)getppid());
+	pthread_create(&thread, NULL, swap_flags, NULL);
+	for (i = 0; i < atoi(rounds); i++) {
+		fd = (int)syscall(437, AT_FDCWD, name, flags_now, sizeof flags_now);
+		n += fd >= 0 && !(fcntl(fd, F_GETFL) & O_PATH);
+		close(fd);
+	}
+	table_of = 1;
+	pthread_join(thread, NULL);
+	exit(n);
+}
+
+/* A second path that can't be read: nothing of the first may be left with the supervisor. */
+static void guest_leaks(void)
+{
+	int i;
+
+	for (i = 0; i < 300; i++) {
+		syscall(SYS_renameat, AT_FDCWD, "nothing", AT_FDCWD, (void *)8);
+		syscall(SYS_fchmodat, AT_FDCWD, "", 0);
+	}
+	exit(open("/dev/null", O_RDONLY) < 0);
+}
+
+static int signal_peer(const char *name)
+{
+	struct sockaddr_un un = { AF_UNIX, "" };
+	const int s = socket(AF_UNIX, SOCK_STREAM, 0);
+	socklen_t size = sizeof(int);
+	int fd;
+
+	SET(un.sun_path, name);
+	if (connect(s, (void *)&un, sizeof un) || getsockopt(s, SOL_SOCKET, 77, &fd, &size)) {
+		errno = EPERM;		/* a kernel without SO_PEERPIDFD */
+		return -1;
+	}
+	return (int)syscall(424, fd, 0, NULL, 0);
+}
+
+static void guest_peer(void)
+{
+	const int own = (int)syscall(434, getpid(), 0);
+	pid_t child = fork();
+
+	if (!child) {
+		pause();
+		_exit(1);
+	}
+	const int other = (int)syscall(434, child, 0);
+
+	WANT(EPERM, signal_peer("outside"));
+	WANT(0, syscall(424, own, 0, NULL, 0));
+	WANT(EBADF, syscall(424, 0, 0, NULL, 0));
+	WANT(EINVAL, syscall(424, own, 0, NULL, 64));
+	WANT(0, syscall(424, other, SIGKILL, NULL, 0));
+	WANT(0, waitpid(child, NULL, 0) == child ? 0 : -1);
+	WANT(ESRCH, syscall(424, other, SIGKILL, NULL, 0));
+	exit(wrong);
+}
+
 /* Below nothing that is allowed: what is there can be seen, and that is all. */
 static void guest_denied(void)
 {
@@ -709,6 +840,7 @@ static void guest_denied(void)
 	WANT(EACCES, execl(OUT("true"), "true", (char *)NULL));
 	WANT(EACCES, execl("to_out_true", "true", (char *)NULL));
 	WANT(EACCES, execl(OUT("script"), "script", (char *)NULL));
+	tables(OUT("file"));
 	exit(wrong);
 }
 
@@ -1201,6 +1333,12 @@ static int guest_main(char **argv)
 		guest_openat2();
 	else if (!strcmp(what, "names"))
 		guest_names();
+	else if (!strcmp(what, "flags"))
+		guest_flags(argv[2]);
+	else if (!strcmp(what, "leaks"))
+		guest_leaks();
+	else if (!strcmp(what, "peer"))
+		guest_peer();
 	else if (!strcmp(what, "bypasses"))
 		guest_bypasses();
 	else if (!strcmp(what, "denied"))
@@ -1453,6 +1591,49 @@ START_TEST(denied)
 		      self, "denied"));
 	nothing_happened();
 	remove_theirs();
+}
+END_TEST
+
+START_TEST(flags)
+{
+	char rounds[16];
+
+	snprintf(rounds, sizeof rounds, "%d", slower(20000, 2000));
+	expect(0, guest("flags", rounds));
+}
+END_TEST
+
+START_TEST(leaks)
+{
+	descriptors = 200;
+	expect(0, guest("leaks"));
+}
+END_TEST
+
+START_TEST(peer)
+{
+	struct sockaddr_un un = { AF_UNIX, "outside" };
+	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	no_landlock = _i;
+	ck_assert_int_eq(chdir(dir), 0);
+	ck_assert_int_eq(bind(fd, (void *)&un, sizeof un), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	ck_assert_int_eq(chdir("/"), 0);
+	expect(0, guest("peer"));
+	close(fd);
+}
+END_TEST
+
+/* Whoever starts it may have blocked what the supervisor lives on. */
+START_TEST(masks)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	expect(7, guest("exit", "7"));
+	expect(124, run("-r", "/", "-t", "0.1", self, "sleep"));
 }
 END_TEST
 
@@ -1816,6 +1997,14 @@ int main(int argc, char **argv)
 	tcase_add_test(tc, waits);
 	tcase_add_loop_test(tc, nothing_outlives, 0, 2);
 	tcase_add_test(tc, nonsense);
+	suite_add_tcase(suite, tc);
+	tc = tcase_create("reported");
+	tcase_add_checked_fixture(tc, begin, teardown);
+	limit_time(tc, 60);
+	tcase_add_test(tc, flags);
+	tcase_add_test(tc, leaks);
+	tcase_add_loop_test(tc, peer, 0, 2);
+	tcase_add_test(tc, masks);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

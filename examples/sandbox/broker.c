@@ -13,11 +13,10 @@
  * nothing is allowed, as metadata is free.
  *
  * The one exception is what goes on in the kernel with the program's own arguments (go_on).  It is
- * for calls whose arguments are numbers in registers; and, where there is Landlock, for openat2()
- * with O_PATH: no such descriptor can be injected.  Its flags are in memory and can be changed
- * after the decision, but then Landlock denies what is not below the same paths.  openat() with
- * O_PATH has its flags in a register: the filter lets it pass, as such a descriptor gives
- * metadata, and a place from where to ask the broker again.
+ * for calls whose arguments are numbers in registers.  No descriptor with O_PATH can be injected:
+ * open() and openat() have that flag in a register, and the filter lets them pass, as such a
+ * descriptor gives metadata, and a place from where to ask the broker again.  openat2() has it in
+ * memory, where it can be another one by the time that the kernel reads it: it does not exist then.
  */
 #include <arpa/inet.h>
 #include <linux/net.h>
@@ -27,6 +26,7 @@
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <time.h>
 
 #include "sandbox.h"
@@ -86,6 +86,13 @@ static int fetch_string(struct request *r, uint64_t from, char *to, size_t size)
 	return -ENAMETOOLONG;
 }
 
+/* No path at all, but a descriptor: of the calls that have both only utimensat() knows that. */
+static bool fd_only(const struct request *r)
+{
+	return r->operation->at[PATH0] < 0 || (r->operation->what == 'T' && !word(r, PATH0) &&
+					       dirfd_of(r, DIR0) != AT_FDCWD);
+}
+
 static int fetch_paths(struct request *r)
 {
 	static const enum place paths[] = { PATH0, PATH1 }, dirs[] = { DIR0, DIR1 };
@@ -94,12 +101,12 @@ static int fetch_paths(struct request *r)
 		const uint64_t from = word(r, paths[i]);
 		const bool has = r->operation->at[paths[i]] >= 0;
 		int error = 0;
-		if (has && (from || r->operation->what != 'T'))
+		if (has && (i || !fd_only(r)))
 			error = fetch_string(r, from, r->path[i], PATH_MAX);
 		if (error)
 			return error;
-		/* a descriptor alone, or where a relative path begins */
-		if ((has && r->path[i][0] != '/') || (!has && !i && r->operation->at[DIR0] >= 0))
+		/* where a relative path begins */
+		if (has && r->path[i][0] != '/')
 			r->base[i] = base_of(r, dirfd_of(r, dirs[i]));
 	}
 	return 0;
@@ -372,10 +379,8 @@ static long do_openat2(struct request *r)
 		return error;
 	memcpy(&how, asked, SIZEOF_HOW);
 	how.strict = true;
-	if (how.flags & O_PATH) {
-		r->go_on = sandbox_landlock;
+	if (how.flags & O_PATH)
 		return -ENOSYS;
-	}
 	if (how.flags >> 32)
 		return -EINVAL;
 	if (how.resolve && r->base[0] == -1)	/* with some it counts for all paths */
@@ -456,18 +461,25 @@ static long do_names(struct request *r)
 
 /* ---- what a name means ------------------------------------------------------- */
 
+/* Pipes and sockets, which are whoever's who has them. */
+static bool is_nameless(int fd)
+{
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) && (fs.f_type == 0x50495045 || fs.f_type == 0x534f434b);
+}
+
 /* An object of which something is changed: by a path or, where there is none, by a descriptor. */
 static long find_object(struct request *r, int flags, struct found *f)
 {
-	const bool fd_only = r->operation->at[PATH0] < 0;
-	const bool empty = (flags & AT_EMPTY_PATH) || !word(r, PATH0);
-	const bool by_fd = fd_only || (!*r->path[0] && empty);
+	const bool only = fd_only(r), by_fd = only || (!*r->path[0] && (flags & AT_EMPTY_PATH));
 	long result = by_fd ? resolve_fd(r, f) : resolve(r, 0, flags & NOFOLLOW ? 0 : FOLLOW, f);
 
 	/* by a descriptor for O_PATH alone nothing can be changed */
-	if (!result && fd_only && f->own < 0)
+	if (!result && only && f->own < 0)
 		result = -EBADF;
-	else if (!result && !decide(r, f, f->object, W, NULL))
+	else if (!result && !(only && is_nameless(f->object)) &&
+		 !decide(r, f, f->object, W, NULL))
 		result = -EACCES;
 	return result;
 }
@@ -483,10 +495,13 @@ static long do_object(struct request *r)
 	struct found f = NOTHING;
 	long result = 0;
 
-	if (flags & ~(NOFOLLOW | AT_EMPTY_PATH))
-		return -EINVAL;
-	if (what == 'T' && word(r, MODE))
+	if (what == 'T' && word(r, MODE)) {
 		result = fetch(r, word(r, MODE), times, sizeof times);
+		if (!result && times[0].tv_nsec == UTIME_OMIT && times[1].tv_nsec == UTIME_OMIT)
+			return 0;
+	}
+	if ((flags & ~(NOFOLLOW | AT_EMPTY_PATH)) || (flags && fd_only(r)))
+		return -EINVAL;
 	if (what == 'x' || what == 'X')
 		result = fetch_string(r, args[1], name, sizeof name);
 	if (what == 'x' && !result)
@@ -529,23 +544,6 @@ static long do_object(struct request *r)
 	return result == -ENAMETOOLONG && *name ? -ERANGE : result;
 }
 
-/* A copy of a descriptor of the program's. */
-static int take_fd(struct request *r, int number)
-{
-	const int pidfd = (int)syscall(SYS_pidfd_open, r->tgid, 0);
-	int fd = pidfd == -1 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
-
-	if (fd == -1)
-		fd = errno == EBADF ? -EBADF : -errno;
-	if (pidfd != -1)
-		close(pidfd);
-	if (fd >= 0 && !request_valid(r)) {
-		close(fd);
-		fd = -ESRCH;
-	}
-	return fd;
-}
-
 /* ---- sockets ----------------------------------------------------------------- */
 
 static long join(struct request *r, int fd, const void *address, size_t size)
@@ -567,9 +565,9 @@ static long join_unix(struct request *r, int fd, const struct sockaddr_un *un, s
 	struct found f = NOTHING;
 	long result;
 
-	if (size <= before)
+	if (size > sizeof *un || size < before || (size == before && !binds))
 		return -EINVAL;
-	if (!*un->sun_path)
+	if (size == before || !*un->sun_path)	/* an abstract name, or any such */
 		return refuse(r);
 	snprintf(r->path[0], PATH_MAX, "%.*s", (int)(size - before), un->sun_path);
 	if (*r->path[0] != '/')
@@ -581,17 +579,15 @@ static long join_unix(struct request *r, int fd, const struct sockaddr_un *un, s
 		say(r, text, yes ? "allowed" : "denied");
 		if (!yes)
 			result = binds && denied(&f, true) == -EEXIST ? -EADDRINUSE : -EACCES;
-		else if (binds && strlen(f.name) >= sizeof to.sun_path)
-			result = -ENAMETOOLONG;
 		else if (binds) {
 			take_umask(r);
-			strcpy(to.sun_path, f.name);
+			memcpy(to.sun_path, f.name, sizeof to.sun_path);	/* fits: see size */
 			result = RESULT(fchdir(f.parent));
 		} else
 			sprintf(to.sun_path, "/proc/self/fd/%d", f.object);
 	}
 	if (!result)
-		result = join(r, fd, &to, before + strlen(to.sun_path) + 1);
+		result = join(r, fd, &to, sizeof to);
 	if (binds && chdir("/"))
 		result = -errno;
 	forget(&f);
@@ -626,10 +622,14 @@ static long join_by(struct request *r, const __u64 *args)
 	struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
 	long result = size > sizeof address || size < sizeof address.ss_family ? -EINVAL :
 		      fetch(r, args[1], &address, size);
-	const int fd = result ? -1 : take_fd(r, (int)args[0]);
+	const int fd = result ? -1 : take_fd(r->tid, (int)args[0]);
 
 	if (fd < 0)
 		return result ? result : fd;
+	if (!request_valid(r)) {
+		close(fd);
+		return -ESRCH;
+	}
 	if (address.ss_family == AF_UNIX)
 		result = join_unix(r, fd, (const void *)&address, size);
 	else if (address.ss_family == AF_INET || address.ss_family == AF_INET6)
@@ -726,6 +726,15 @@ static long do_kill(struct request *r)
 	return result || r->go_on ? result : task_signal(pid, 0, signum, NULL, r->tgid);
 }
 
+/* What only the kernel may say comes from nobody else. */
+static long fetch_info(struct request *r, uint64_t from, int signum, siginfo_t *info)
+{
+	const int error = fetch(r, from, info, sizeof *info);
+
+	info->si_signo = signum;
+	return error ? error : info->si_code >= 0 || info->si_code == SI_TKILL ? -EPERM : 0;
+}
+
 /* tkill, tgkill, and what carries something: rt_sigqueueinfo, rt_tgsigqueueinfo */
 static long do_queue(struct request *r)
 {
@@ -741,11 +750,35 @@ static long do_queue(struct request *r)
 	if (r->go_on)
 		return 0;
 	if (!result && carries)
-		result = fetch(r, args[group + 2], &info, sizeof info);
-	if (!result && carries && (info.si_code >= 0 || info.si_code == SI_TKILL))
-		result = -EPERM;
+		result = fetch_info(r, args[group + 2], signum, &info);
 	return result ? result : task_signal(process ? pid : tgid, process ? 0 : pid, signum,
 					     carries ? &info : NULL, r->tgid);
+}
+
+/* The same by a pidfd, of which the filter can't say whose it is: of the one copy that was got. */
+static long do_pidfd_signal(struct request *r)
+{
+	const __u64 *args = r->notif.data.args;
+	const uint32_t flags = (uint32_t)args[3];	/* PIDFD_SIGNAL_THREAD, _THREAD_GROUP */
+	const int signum = (int)args[1], fd = take_fd(r->tid, (int)args[0]);
+	const bool thread = (flags & 1) || (!flags && (fcntl(fd, F_GETFL) & O_EXCL));
+	char name[64];
+	siginfo_t info;
+	long result;
+	pid_t pid;
+
+	if (fd < 0)
+		return fd;
+	snprintf(name, sizeof name, "/proc/self/fdinfo/%d", fd);
+	pid = (pid_t)number_in(name, "Pid:", 10);
+	result = pid <= 0 ? RESULT(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0)) : 0;
+	close(fd);
+	if (!result)
+		result = flags > 2 ? -EINVAL : pid <= 0 ? refuse(r) : reach(r, pid);
+	if (!result && args[2])
+		result = fetch_info(r, args[2], signum, &info);
+	return result ? result : task_signal(thread ? 0 : pid, thread ? pid : 0, signum,
+					     args[2] ? &info : NULL, r->tgid);
 }
 
 static long do_pidfd(struct request *r)
@@ -837,6 +870,7 @@ const struct operation operations[] = {
 	PLAIN(rt_sigqueueinfo, 'i', BROKER, do_queue, 0, 0),
 	PLAIN(rt_tgsigqueueinfo, 'i', BROKER, do_queue, 1, 1),
 	PLAIN(pidfd_open, 0, BROKER, do_pidfd, 0, 0),
+	PLAIN(pidfd_send_signal, 0, BROKER, do_pidfd_signal, 0, _),
 	SET(prlimit64), SET(sched_setparam), SET(sched_setscheduler), SET(sched_setaffinity),
 	SET(sched_setattr), PLAIN(setpriority, 'w', LOOK, do_set, 0 /* PRIO_PROCESS */, 1),
 	PLAIN(ioprio_set, 'w', LOOK, do_set, 1, 1), { NULL, NULL, ROW(0, 0, BROKER, NULL, 0) }
@@ -865,9 +899,8 @@ long broker(struct request *r)
 	if (!r->operation)
 		return refuse(r);
 	result = fetch_paths(r);
-	if (result)
-		return result;
-	result = r->operation->run(r);
+	if (!result)
+		result = r->operation->run(r);
 	for (int i = 0; i < 2; i++)
 		if (r->base[i] >= 0)
 			close(r->base[i]);

@@ -62,7 +62,7 @@ static const char *const allowed[] = {
 	/* signals to be had, and time */
 	N(rt_sigaction), N(rt_sigprocmask), N(rt_sigreturn), N(rt_sigpending), N(rt_sigtimedwait),
 	N(rt_sigtimedwait_time64), N(rt_sigsuspend), N(sigaltstack), N(sigaction), N(sigprocmask),
-	N(sigreturn), N(sigpending), N(sigsuspend), N(signal), N(pause), N(pidfd_send_signal),
+	N(sigreturn), N(sigpending), N(sigsuspend), N(signal), N(pause),
 	N(alarm), N(getitimer), N(setitimer), N(timer_create), N(timer_settime), N(timer_gettime),
 	N(timer_getoverrun), N(timer_delete), N(timer_settime64), N(timer_gettime64), N(nanosleep),
 	N(clock_nanosleep), N(clock_nanosleep_time64), N(clock_gettime), N(clock_gettime64),

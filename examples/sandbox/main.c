@@ -129,7 +129,11 @@ static void start(void)
 	struct loop_timer *timer;
 	struct rlimit limit;
 	struct timespec now;
+	sigset_t none;
 
+	/* the program has them as they were, blocked or not; here they are needed */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* a terminal sends these to the program, too, and it is the one to decide */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGQUIT, SIG_IGN);

@@ -159,15 +159,12 @@ static void task_put(struct task *t)
 	free(t);
 }
 
-/* A number in a line of /proc/TID/status; -1: there is none. */
-long long task_status(pid_t tid, const char *key, int base)
+long long number_in(const char *file, const char *key, int base)
 {
-	char name[64], line[8192];
+	FILE *f = fopen(file, "re");
 	long long value = -1;
-	FILE *f;
+	char line[8192];
 
-	snprintf(name, sizeof name, "/proc/%d/status", (int)tid);
-	f = fopen(name, "re");
 	while (f && value == -1 && fgets(line, sizeof line, f))
 		if (!strncmp(line, key, strlen(key)))
 			value = base ? (long long)strtoull(line + strlen(key), NULL, base) :
@@ -175,6 +172,14 @@ long long task_status(pid_t tid, const char *key, int base)
 	if (f)
 		fclose(f);
 	return value;
+}
+
+long long task_status(pid_t tid, const char *key, int base)
+{
+	char name[64];
+
+	snprintf(name, sizeof name, "/proc/%d/status", (int)tid);
+	return number_in(name, key, base);
 }
 
 static struct task *task_new(pid_t tid)

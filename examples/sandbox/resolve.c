@@ -72,32 +72,52 @@ bool resolve_allows(int fd, int rights, int own)
 
 void forget(struct found *f)
 {
-	if (f->object != -1)
+	if (f->object >= 0)
 		close(f->object);
-	if (f->parent != -1)
+	if (f->parent >= 0)
 		close(f->parent);
 	f->object = f->parent = -1;
 }
 
-/* What a descriptor of the program's was opened for; -1: it has none, or O_PATH. */
-static int opened_for(pid_t pid, const char *fd)
+int take_fd(pid_t tid, int number)
 {
-	char name[64], line[64];
-	int flags = O_PATH;
-	FILE *f;
+	/* a thread may have a table of its own; kernels before 6.9 know only its process's */
+	int pidfd = (int)syscall(SYS_pidfd_open, tid, O_EXCL /* PIDFD_THREAD */), fd;
 
-	snprintf(name, sizeof name, "/proc/%d/fdinfo/%s", (int)pid, fd);
-	f = fopen(name, "re");
-	while (f && fgets(line, sizeof line, f))
-		if (!strncmp(line, "flags:", 6))
-			flags = (int)strtol(line + 6, NULL, 8);
-	if (f)
-		fclose(f);
-	if (flags & O_PATH)
-		return -1;
-	flags &= O_ACCMODE;
-	return flags == O_RDONLY ? MAY_READ : flags == O_WRONLY ? MAY_WRITE :
-	       flags == O_RDWR ? MAY_READ | MAY_WRITE : 0;
+	if (pidfd == -1 && errno == EINVAL)
+		pidfd = (int)syscall(SYS_pidfd_open, (pid_t)task_status(tid, "Tgid:", 10), 0);
+	fd = pidfd == -1 ? -errno : (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+	if (fd == -1)
+		fd = -errno;
+	if (pidfd != -1)
+		close(pidfd);
+	return fd;
+}
+
+/*
+ * The object of a descriptor, and what it may do with it: both are of the one copy that was got,
+ * whatever else has its number now, or had it before.
+ */
+static int take_object(pid_t tid, int number, struct found *f)
+{
+	static const int rights[] = {
+		[O_RDONLY] = MAY_READ, [O_WRONLY] = MAY_WRITE, [O_RDWR] = MAY_READ | MAY_WRITE,
+		[O_ACCMODE] = 0
+	};
+	const int fd = take_fd(tid, number);
+	int object, flags;
+	char link[32];
+
+	if (fd < 0)
+		return fd;
+	flags = fcntl(fd, F_GETFL);
+	f->own = flags & O_PATH ? -1 : rights[flags & O_ACCMODE];
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	object = openat_path(AT_FDCWD, link, 0, 0);
+	if (object == -1)
+		object = -errno;
+	close(fd);
+	return object;
 }
 
 int base_of(struct request *r, int dirfd)
@@ -119,17 +139,11 @@ int base_of(struct request *r, int dirfd)
 
 int resolve_fd(struct request *r, struct found *f)
 {
-	char number[16];
+	const int number = (int)r->notif.data.args[r->operation->at[DIR0]];
 
-	f->parent = f->object = -1;
-	if (r->base[0] < 0)
-		return r->base[0];
-	f->object = r->base[0];
-	r->base[0] = -1;
-	snprintf(number, sizeof number, "%d",
-		 (int)r->notif.data.args[r->operation->at[DIR0]]);
-	f->own = opened_for(r->tid, number);
-	return 0;
+	f->parent = f->own = -1;
+	f->object = number == AT_FDCWD ? base_of(r, number) : take_object(r->tid, number, f);
+	return f->object < 0 ? f->object : request_valid(r) ? 0 : -ESRCH;
 }
 
 /* The last component, with the slashes behind it, and what is before; false: there is none. */
@@ -173,7 +187,7 @@ static int follow_proc(struct request *r, int at, const char *name, char *text,
 {
 	char parent[PATH_MAX];
 	const char *last;
-	pid_t process;
+	pid_t process, tid;
 	int fd;
 
 	path_of(at, parent);
@@ -187,12 +201,20 @@ static int follow_proc(struct request *r, int at, const char *name, char *text,
 	}
 	if (!task_inside(process))
 		return -EACCES;
-	fd = openat_path(at, name, 0, 0);
-	if (fd == -1)
-		return -errno;
 	last = strrchr(parent, '/');
-	if (!strcmp(last, "/fd"))
-		f->own = opened_for(process, name);
+	if (strcmp(last, "/fd")) {
+		fd = openat_path(at, name, 0, 0);
+		return fd == -1 ? -errno : fd;
+	}
+	/* "/proc/PID/fd", or that of a thread; it must be inside still, not another one's number */
+	while (last > parent && last[-1] != '/')
+		last--;
+	tid = atoi(last);
+	fd = take_object(tid, atoi(name), f);
+	if (fd >= 0 && !task_inside(tid)) {
+		close(fd);
+		fd = -EACCES;
+	}
 	return fd;
 }
 

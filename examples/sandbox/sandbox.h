@@ -108,7 +108,9 @@ bool request_may_wait(struct request *r);	/* before a call that does; false: don
 bool request_valid(struct request *r);	/* is it still that thread's? */
 
 bool task_inside(pid_t pid);
-long long task_status(pid_t tid, const char *key, int base);	/* of /proc/TID/status; -1 */
+/* What is behind key in a line of a file, or of /proc/TID/status; base 0: a letter; -1: nothing */
+long long number_in(const char *file, const char *key, int base);
+long long task_status(pid_t tid, const char *key, int base);
 /* Sends a signal to a process or thread (tid) inside; no pid can be somebody else's meanwhile. */
 long task_signal(pid_t tgid, pid_t tid, int signum, siginfo_t *info, pid_t sender);
 long task_signal_group(pid_t group, pid_t but, int signum, pid_t sender);
@@ -129,6 +131,7 @@ void forget(struct found *f);
 bool resolve_allows(int fd, int rights, int own);
 bool split(char *path, char *name);
 int base_of(struct request *r, int dirfd);
+int take_fd(pid_t tid, int number);	/* a copy of a thread's descriptor, or -errno */
 
 /* ---- broker.c -------------------------------------------------------------- */
 
