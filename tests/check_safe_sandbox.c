@@ -606,6 +606,13 @@ static void guest_bypasses(void)
 	WANT(EPERM, ioctl(0, TIOCSTI, "x"));
 	WANT(EPERM, syscall(SYS_ioctl, 0, TIOCSTI | 1ul << 31 << 1, "x"));
 	WANT(EPERM, ioctl(fd[0], FIOSETOWN, &zero));
+	WANT(0, ioctl(fd[0], FIONREAD, &zero));
+	WANT(ENOTTY, ioctl(fd[0], TCGETS, name));
+	WANT(0, ioctl(fd[0], FIONBIO, &zero));
+	WANT(EPERM, ioctl(fd[0], _IOW(0x94, 50, char[256]), name));	/* FS_IOC_SETFSLABEL */
+	WANT(EPERM, ioctl(fd[0], _IOWR('X', 121, char[24]), name));	/* FITRIM */
+	WANT(EPERM, ioctl(fd[0], _IOW('f', 2, long), &zero));		/* FS_IOC_SETFLAGS */
+	WANT(EPERM, ioctl(fd[0], 0x5423 /* TIOCSETD */, &zero));
 	WANT(EPERM, fcntl(fd[0], F_SETOWN, outsider));
 	WANT(EPERM, fcntl(fd[0], F_SETOWN, -getppid()));
 	WANT(EPERM, owner_ex(fd[0], outsider));
@@ -729,6 +736,25 @@ static void guest_leaks(void)
 		syscall(SYS_fchmodat, AT_FDCWD, "", 0);
 	}
 	exit(open("/dev/null", O_RDONLY) < 0);
+}
+
+/* With Landlock, or without any core. */
+static void guest_core(void)
+{
+	struct rlimit most, none = { 0, 0 }, now;
+
+	if (chdir("../") || chdir(strcat(dir, ".out")))
+		exit(1);
+	getrlimit(RLIMIT_CORE, &most);
+	most.rlim_cur = most.rlim_max;
+	none.rlim_max = most.rlim_max;	/* may not be raised again by all */
+	WANT(0, setrlimit(RLIMIT_CORE, &none));
+	syscall(SYS_prlimit64, getpid(), RLIMIT_CORE, (uint64_t[2]){ ~0ull, ~0ull }, NULL);
+	setrlimit(RLIMIT_CORE, &most);
+	WANT(0, getrlimit(RLIMIT_CORE, &now));
+	WANT(0, setrlimit(RLIMIT_STACK, &(struct rlimit){ 1 << 20, 1 << 20 }));
+	if (!wrong)
+		raise(SIGABRT);
 }
 
 static int signal_peer(const char *name)
@@ -1036,7 +1062,7 @@ static void *census_thread(void *name)
 	return (void *)(intptr_t)calls(name, census_rounds);
 }
 
-static void guest_threads(const char *rounds)
+static void guest_threads(const char *rounds, const char *us)
 {
 	pthread_t threads[8];
 	char names[8][16];
@@ -1049,7 +1075,7 @@ static void guest_threads(const char *rounds)
 		snprintf(names[i], sizeof names[i], "t%d", i);
 		pthread_create(&threads[i], NULL, census_thread, names[i]);
 	}
-	every(getenv("SAFE_SYSCALL_STRIDE") ? 5000 : 700);
+	every(atoi(us));
 	for (i = 0; i < 8; i++) {
 		pthread_join(threads[i], &n);
 		bad += (int)(intptr_t)n;
@@ -1335,6 +1361,8 @@ static int guest_main(char **argv)
 		guest_names();
 	else if (!strcmp(what, "flags"))
 		guest_flags(argv[2]);
+	else if (!strcmp(what, "core"))
+		guest_core();
 	else if (!strcmp(what, "leaks"))
 		guest_leaks();
 	else if (!strcmp(what, "peer"))
@@ -1352,7 +1380,7 @@ static int guest_main(char **argv)
 	else if (!strcmp(what, "census"))
 		guest_census(argv[2], argv[3], argv[4]);
 	else if (!strcmp(what, "threads"))
-		guest_threads(argv[2]);
+		guest_threads(argv[2], argv[3]);
 	else if (!strcmp(what, "fifo"))
 		guest_fifo(argv[2]);
 	else if (!strcmp(what, "blocked"))
@@ -1603,6 +1631,16 @@ START_TEST(flags)
 }
 END_TEST
 
+START_TEST(core)
+{
+	no_landlock = _i;
+	somebody_else();
+	expect(128 + SIGABRT, guest("core"));
+	nothing_happened();
+	remove_theirs();
+}
+END_TEST
+
 START_TEST(leaks)
 {
 	descriptors = 200;
@@ -1724,10 +1762,12 @@ END_TEST
 
 START_TEST(threads)
 {
+	/* the one finds signals that come to another thread than to that which they wake */
+	const char *slow = getenv("SAFE_SYSCALL_STRIDE");
 	char rounds[16];
 
 	snprintf(rounds, sizeof rounds, "%d", slower(300, 10));
-	expect(0, guest("threads", rounds));
+	expect(0, guest("threads", rounds, slow ? "5000" : _i ? "100" : "700"));
 }
 END_TEST
 
@@ -1986,7 +2026,7 @@ int main(int argc, char **argv)
 	tcase_add_loop_test(tc, races, 0, 3);
 	tcase_add_loop_test(tc, exec_races, 0, 2);
 	tcase_add_loop_test(tc, census, 0, 4);
-	tcase_add_test(tc, threads);
+	tcase_add_loop_test(tc, threads, 0, 2);
 	tcase_add_loop_test(tc, fifo, 0, 2);
 	tcase_add_test(tc, stopped);
 	tcase_add_test(tc, killed);
@@ -2002,6 +2042,7 @@ int main(int argc, char **argv)
 	tcase_add_checked_fixture(tc, begin, teardown);
 	limit_time(tc, 60);
 	tcase_add_test(tc, flags);
+	tcase_add_loop_test(tc, core, 0, 2);
 	tcase_add_test(tc, leaks);
 	tcase_add_loop_test(tc, peer, 0, 2);
 	tcase_add_test(tc, masks);

@@ -10,7 +10,9 @@
  * memory is for the broker, which reads it once, or is refused: clone3, for its flags, does not
  * exist, sockets whose peers come in msghdr (datagrams) are not to be had.
  */
+#include <asm/termbits.h>
 #include <linux/audit.h>
+#include <linux/fiemap.h>
 #include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/net.h>
@@ -72,7 +74,7 @@ static const char *const allowed[] = {
 	N(getppid), N(gettid), N(getpgid), N(getpgrp), N(setpgid), N(getsid), N(setsid), N(getuid),
 	N(geteuid), N(getgid), N(getegid), N(getgroups), N(getresuid), N(getresgid), N(getuid32),
 	N(geteuid32), N(getgid32), N(getegid32), N(getgroups32), N(getresuid32), N(getresgid32),
-	N(capget), N(getrlimit), N(ugetrlimit), N(setrlimit), N(getrusage), N(getpriority),
+	N(capget), N(getrlimit), N(ugetrlimit), N(getrusage), N(getpriority),
 	N(nice), N(ioprio_get), N(sched_yield), N(sched_getparam), N(sched_getscheduler),
 	N(sched_getaffinity), N(sched_getattr), N(sched_get_priority_max),
 	N(sched_get_priority_min), N(sched_rr_get_interval), N(sched_rr_get_interval_time64),
@@ -127,6 +129,7 @@ enum test { IS, IS_NOT, HAS, ELSE };
 	OWN3(setresgid##x, GID), OWN1(setfsgid##x, GID)
 #define REST(name)	{ N(name), 0, ELSE, 0, { 0 }, ALLOW }
 #define NOT(name, i, a, b)	{ N(name), i, IS, ALL, { (uint32_t)(a), (uint32_t)(b) }, REFUSE }
+#define YES(name, i, a, b)	{ N(name), i, IS, ALL, { (uint32_t)(a), (uint32_t)(b) }, ALLOW }
 
 static const struct look {
 	const char *number;
@@ -152,12 +155,28 @@ static const struct look {
 	REST(socketcall),
 	{ N(clone), CLONE_FLAGS, HAS, NEW_NAMESPACES | CLONE_UNTRACED, { 0 }, REFUSE }, REST(clone),
 	{ N(unshare), 0, HAS, NEW_NAMESPACES | NEW_TIME, { 0 }, REFUSE }, REST(unshare),
-	/* input for others, signals to others, and what a file is, by a descriptor for reading */
-	NOT(ioctl, 1, TIOCSTI, 0x541c /* TIOCLINUX */), NOT(ioctl, 1, TIOCCONS, FIOSETOWN),
-	NOT(ioctl, 1, SIOCSPGRP, FS_IOC_SETFLAGS),
-	NOT(ioctl, 1, FS_IOC32_SETFLAGS, FS_IOC_FSSETXATTR),
-	NOT(ioctl, 1, _IOW('v', 2, long), _IOW('v', 2, int)),	/* FS_IOC_SETVERSION */
-	NOT(ioctl, 1, _IOW('f', 133, char[128]), 0), REST(ioctl),	/* FS_IOC_ENABLE_VERITY */
+	/*
+	 * Terminals, but for input that somebody else seems to type; what is asked of sockets and
+	 * files; a copy of what can be read into what can be written.  Whatever else a descriptor
+	 * may be told, or a driver, it may be told by one for reading.
+	 */
+	YES(ioctl, 1, FIOCLEX, FIONCLEX), YES(ioctl, 1, FIONBIO, FIOASYNC),
+	YES(ioctl, 1, FIONREAD, TIOCOUTQ), YES(ioctl, 1, TCGETS, TIOCGWINSZ),
+	YES(ioctl, 1, TCSETS, TCSETSW), YES(ioctl, 1, TCSETSF, TIOCSWINSZ),
+#ifdef TCGETS2
+	YES(ioctl, 1, TCGETS2, TCSETS2), YES(ioctl, 1, TCSETSW2, TCSETSF2),
+#endif
+	YES(ioctl, 1, TCGETA, TCSETA), YES(ioctl, 1, TCSETAW, TCSETAF),
+	YES(ioctl, 1, TCSBRK, TCSBRKP), YES(ioctl, 1, TCXONC, TCFLSH),
+	YES(ioctl, 1, TIOCGPGRP, TIOCSPGRP), YES(ioctl, 1, TIOCGSID, TIOCSCTTY),
+	YES(ioctl, 1, TIOCNOTTY, TIOCPKT), YES(ioctl, 1, TIOCGPTN, TIOCSPTLCK),
+	YES(ioctl, 1, TIOCEXCL, TIOCNXCL), YES(ioctl, 1, TIOCMGET, TIOCGSOFTCAR),
+	YES(ioctl, 1, _IO('T', 0x41), SIOCATMARK),	/* TIOCGPTPEER */
+	YES(ioctl, 1, SIOCGIFCONF, SIOCGIFNAME), YES(ioctl, 1, SIOCGIFFLAGS, SIOCGIFINDEX),
+	YES(ioctl, 1, SIOCGIFADDR, SIOCGIFNETMASK), YES(ioctl, 1, SIOCGIFMTU, SIOCGIFHWADDR),
+	YES(ioctl, 1, FS_IOC_GETFLAGS, FS_IOC32_GETFLAGS), YES(ioctl, 1, FIGETBSZ, FIOQSIZE),
+	YES(ioctl, 1, FS_IOC_FIEMAP, FS_IOC_FSGETXATTR), YES(ioctl, 1, FICLONE, FICLONERANGE),
+	YES(ioctl, 1, BLKGETSIZE64, BLKSSZGET), { N(ioctl), 0, ELSE, 0, { 0 }, REFUSE },
 	{ N(fcntl), 1, IS, ALL, { F_SETOWN, F_SETOWN_EX }, BROKER }, REST(fcntl),
 	{ N(fcntl64), 1, IS, ALL, { F_SETOWN, F_SETOWN_EX }, BROKER }, REST(fcntl64),
 	/* a process that is not dumpable can't be read: it is not told that it is */
@@ -165,7 +184,9 @@ static const struct look {
 	NOT(prctl, 0, 62 /* PR_SCHED_CORE */, PR_SET_SECUREBITS), REST(prctl),
 	/* for the caller itself */
 #define SELF(name) { N(name), 0, IS, ALL, { 0, 0 }, ALLOW }, { N(name), 0, ELSE, 0, { 0 }, BROKER }
-	SELF(prlimit64), SELF(sched_setparam), SELF(sched_setscheduler), SELF(sched_setaffinity),
+	/* a core goes where it will; and root can raise what has been lowered */
+	{ N(setrlimit), 0, IS, ALL, { RLIMIT_CORE, RLIMIT_CORE }, BROKER }, REST(setrlimit),
+	{ N(prlimit64), 1, IS, ALL, { RLIMIT_CORE, RLIMIT_CORE }, BROKER }, SELF(prlimit64), SELF(sched_setparam), SELF(sched_setscheduler), SELF(sched_setaffinity),
 	SELF(sched_setattr), SELF(get_robust_list),
 #define SELF1(name, which) { N(name), 0, IS_NOT, ALL, { which, which }, REFUSE }, \
 	{ N(name), 1, IS, ALL, { 0, 0 }, ALLOW }, { N(name), 0, ELSE, 0, { 0 }, BROKER }

@@ -69,6 +69,8 @@ static void run(int socket, char **argv)
 		_exit(OWN_FAILURE);
 	hello.landlock = policy_landlock();
 	policy_close();
+	if (!hello.landlock)	/* a core is a file that the kernel creates in the program's stead */
+		setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
 	hello.listener = filter_install(arch, hello.landlock, sandbox_verbose);
 	hello.error = errno;
 	if (write(socket, &hello, sizeof hello) != sizeof hello || read(socket, &go, 1) != 1)

@@ -48,7 +48,9 @@
  * ANSWERED.  A descriptor has been taken by the kernel, or not, it says which: the worker has left
  * its scope before, as nobody could say if this ioctl was interrupted.  Of another result it
  * says so, too, when a signal has woken the thread already, and then forgets it.  So that is
- * remembered until the thread shows up again: in a call that was interrupted, or not.
+ * remembered until the thread shows up again: at a stop, in a call that was interrupted, or not.
+ * Of several threads one can be woken by a signal that another one takes; it has no stop.
+ * So there the answer waits until it has been stopped, and all signals are blocked (answer).
  *
  * The thread dies, at any moment.  waitpid() tells the tracer, which interrupts the scope whatever
  * it does.  The worker is free at once; what it got is closed.
@@ -93,11 +95,12 @@ struct task {
 	pid_t tid, tgid;
 	int references;			/* with the table's mutex */
 	bool gone;
+	bool shared;			/* its process has, or had, more threads */
 	pthread_mutex_t mutex;
 	struct request *running;
 	struct kept kept;
 	int stopped;			/* at that signal, until the worker has finished */
-	bool cancelled;
+	bool cancelled, unsure;
 	struct held *held;
 	bool masked;			/* blocks all signals, until it has its result; before: */
 	uint64_t mask;
@@ -190,6 +193,7 @@ static struct task *task_new(pid_t tid)
 		return NULL;
 	*t = (struct task){ .tid = tid, .tgid = (pid_t)task_status(tid, "Tgid:", 10),
 			    .references = 1, .mutex = PTHREAD_MUTEX_INITIALIZER };
+	t->shared = t->tid != t->tgid;
 	pthread_mutex_lock(&table);
 	*slot(tid) = t;
 	pthread_mutex_unlock(&table);
@@ -299,6 +303,23 @@ static bool reply(uint64_t id, struct kept *k, bool go_on)
 	return !ioctl(sandbox_listener, SECCOMP_IOCTL_NOTIF_SEND, &send);
 }
 
+/*
+ * What was done without a descriptor: it is said, and was heard, if no signal wakes the thread.  Of
+ * several threads one may be woken, and another take the signal: then it has no stop, where it
+ * could be looked at.  So such a one is told when it has been stopped, and can't be woken.
+ */
+static void answer(struct task *t, uint64_t id)
+{
+	struct kept *k = &t->kept;
+
+	t->unsure = t->shared && !t->masked && (k->fd < 0 || two_steps) &&
+		    (k->result >= 0 || k->result == -EINPROGRESS);
+	if (t->unsure)
+		loop_bh_schedule(finished);
+	else
+		k->answered = reply(id, k, false);
+}
+
 static struct held *waiting(const struct task *t)
 {
 	struct held *h = t->held;
@@ -336,7 +357,7 @@ static bool begin(struct request *r, struct task *t)
 	if (ioctl(sandbox_listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &r->notif.id))
 		;
 	else if (t->kept.is && !t->kept.answered && same(&t->kept.call, &r->notif.data))
-		t->kept.answered = reply(r->notif.id, &t->kept, false);
+		answer(t, r->notif.id);
 	else if (t->running && same(&t->running->notif.data, &r->notif.data))
 		t->running->notif.id = r->notif.id;
 	else {
@@ -363,8 +384,9 @@ static void finish(struct request *r, struct task *t, long result)
 	else if (r->go_on && !t->stopped)
 		reply(r->notif.id, &k, true);
 	else if (!r->go_on) {
-		k.answered = !t->stopped && reply(r->notif.id, &k, false);
 		t->kept = k;
+		if (!t->stopped)
+			answer(t, r->notif.id);
 	}
 	if (t->running == r)
 		t->running = NULL;
@@ -536,7 +558,7 @@ static void put_back(struct task *t, int signum)
 
 static void resume(struct task *t, int signum)
 {
-	ptrace(waiting(t) ? PTRACE_SYSCALL : PTRACE_CONT, t->tid, NULL, (void *)(intptr_t)signum);
+	ptrace(waiting(t) || t->masked ? PTRACE_SYSCALL : PTRACE_CONT, t->tid, NULL, (void *)(intptr_t)signum);
 }
 
 static bool caught(const struct task *t, int signum)
@@ -567,23 +589,32 @@ static void release(struct task *t)
 		syscall(SYS_tgkill, t->tgid, t->tid, h->info.si_signo);
 }
 
+static void mask_all(struct task *t)
+{
+	if (!t->masked && !ptrace(PTRACE_GETSIGMASK, t->tid, (void *)8, &t->mask))
+		t->masked = !ptrace(PTRACE_SETSIGMASK, t->tid, (void *)8, &(uint64_t){ ~0ull });
+}
+
+/* Will it make its call again?  At any stop; what was said and not heard has to be said again. */
+static bool repeats(struct task *t)
+{
+	const bool again = !t->cancelled && ((t->kept.is && !t->kept.answered) ||
+					     interrupted_call(t));
+
+	if (!again)
+		drop(&t->kept);
+	t->kept.answered = false;
+	return again;
+}
+
 /* With the task's mutex.  The thread is at a stop for a signal, and no worker works for it. */
 static void settle(struct task *t, int signum)
 {
-	const bool repeated = !t->cancelled && ((t->kept.is && !t->kept.answered) ||
-						interrupted_call(t));
-
 	t->stopped = 0;
-	if (!repeated)
-		drop(&t->kept);
-	t->kept.answered = false;
-	if (repeated && caught(t, signum)) {
+	if (repeats(t) && caught(t, signum)) {
 		hold(t, signum);
 		signum = 0;
-		/* or a fast timer could keep it from ever getting its result */
-		if (!t->masked && !ptrace(PTRACE_GETSIGMASK, t->tid, (void *)8, &t->mask))
-			t->masked = !ptrace(PTRACE_SETSIGMASK, t->tid, (void *)8,
-					    &(uint64_t){ ~0ull });
+		mask_all(t);	/* or a fast timer could keep it from ever getting its result */
 	}
 	t->cancelled = false;
 	resume(t, signum);
@@ -598,8 +629,9 @@ static void on_finished(void *unused)
 			pthread_mutex_lock(&t->mutex);
 			if (t->stopped && !t->running)
 				settle(t, t->stopped);
-			else if (t->cancelled && waiting(t))
+			else if (t->unsure || (t->cancelled && waiting(t)))
 				ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);	/* then on_stop() */
+			t->unsure = false;
 			pthread_mutex_unlock(&t->mutex);
 		}
 	pthread_mutex_unlock(&table);
@@ -662,7 +694,8 @@ static void on_call(struct task *t)
 	if (over) {
 		drop(&t->kept);
 		release(t);
-	}
+	} else if (info.op == PTRACE_SYSCALL_INFO_EXIT)
+		t->kept.answered = false;
 	resume(t, 0);
 }
 
@@ -714,16 +747,19 @@ static void on_exec(struct task *t)
 		on_death(other);
 	abandon(t);
 	drop(&t->kept);
+	t->shared = false;
 	if (!sandbox_landlock && !may_execute(t->tid))
 		kill(t->tgid, SIGKILL);
 }
 
 /* A new thread or process is inside before its maker can name it. */
-static void on_birth(const struct task *t)
+static void on_birth(struct task *t)
 {
 	unsigned long tid = 0;
 
 	ptrace(PTRACE_GETEVENTMSG, t->tid, NULL, &tid);
+	if (task_status((pid_t)tid, "Tgid:", 10) == t->tgid)
+		t->shared = true;
 	if (!in_table((pid_t)tid, NULL) && task_status((pid_t)tid, "TracerPid:", 10) == getpid())
 		task_new((pid_t)tid);
 }
@@ -733,6 +769,8 @@ static void on_stop(struct task *t, int status)
 	const int signum = WSTOPSIG(status), event = status >> 16;
 
 	pthread_mutex_lock(&t->mutex);
+	if (event == PTRACE_EVENT_STOP && repeats(t) && t->kept.is)
+		mask_all(t);
 	if (event == PTRACE_EVENT_STOP && signum != SIGTRAP)
 		/* stopped as a group; SIGCONT ends it */
 		ptrace(PTRACE_LISTEN, t->tid, NULL, NULL);
