@@ -24,6 +24,7 @@
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/utsname.h>
 #include <sys/xattr.h>
 
 #include "testing.h"
@@ -351,6 +352,11 @@ static void guest_openat2(void)
 	how.how.mode = 0600;
 	tell("mode", "file", 0, openat2(4, "file", &how, sizeof how.how));
 	how.how.mode = 0;
+	for (how.how.resolve = 0; how.how.resolve < 32; how.how.resolve = how.how.resolve * 2 + 1) {
+		tell("no directory", "file", 0, openat2(99, "file", &how, sizeof how.how));
+		tell("no directory", "/file", 0, openat2(99, "/nothing", &how, sizeof how.how));
+	}
+	how.how.resolve = 0;
 	how.how.flags = 1ull << 40;
 	tell("flags", "file", 0, openat2(4, "file", &how, sizeof how.how));
 	tell("fault", "file", 0, openat2(4, "file", (void *)8, sizeof how.how));
@@ -370,6 +376,33 @@ static void show(const char *path)
 		       (int)st.st_nlink, S_ISREG(st.st_mode) ? (int)st.st_size : 0, (int)st.st_uid,
 		       (int)st.st_gid, st.st_mtime < 1000000 ? (long long)st.st_mtime : -1);
 	errno = 0;
+}
+
+static int own_chmod(int at, const char *name, int mode, int flags)
+{
+	/* since 6.6; in the sandbox it is there before */
+	struct utsname kernel;
+
+	return uname(&kernel) || (atoi(kernel.release) < 7 &&
+	       (atoi(kernel.release) < 6 || atoi(kernel.release + 2) < 6)) ? 0 :
+	       (int)syscall(SYS_openat2 + 15, at, name, mode, flags);
+}
+
+/* What is in newer calls, too. */
+static void former(int at)
+{
+#ifdef SYS_utimes
+	struct timeval values[2] = { { 5000, 7 }, { 6000, 8 } };
+	long seconds[2] = { 7000, 8000 };
+
+	TELL(syscall(SYS_utimes, "file", values)); show("file"); TELL(syscall(SYS_utimes, NULL, values));
+	TELL(syscall(SYS_futimesat, at, "file", values)); show("dir/file"); TELL(syscall(SYS_futimesat, at, NULL, values));
+	TELL(syscall(SYS_utime, "link", seconds)); show("file"); TELL(syscall(SYS_utime, "file", NULL)); show("file");
+	values[1].tv_usec = 1000000; TELL(syscall(SYS_utimes, "file", values)); TELL(syscall(SYS_utime, "file", 8));
+#endif
+	errno = 0;
+	TELL(own_chmod(at, "file", 0611, 0)); show("dir/file"); TELL(own_chmod(AT_FDCWD, "link", 0600, AT_SYMLINK_NOFOLLOW));
+	TELL(own_chmod(at, "", 0711, AT_EMPTY_PATH)); show("dir"); TELL(own_chmod(at, "", 0755, AT_EMPTY_PATH));
 }
 
 static void guest_names(void)
@@ -424,6 +457,9 @@ static void guest_names(void)
 	TELL(futimens(99, times)); TELL(utimensat(AT_FDCWD, "file", NULL, 0)); show("file");
 	TELL(syscall(SYS_utimensat, path, NULL, times, 0)); TELL(syscall(SYS_utimensat, AT_FDCWD, NULL, times, 0));
 	TELL(syscall(SYS_utimensat, fd, NULL, times, AT_SYMLINK_NOFOLLOW)); TELL(utimensat(AT_FDCWD, "no", omit, 0));
+	former(at);
+	TELL(rename("/", "x")); TELL(rename("x", "/")); TELL(rmdir("/")); TELL(unlink("/")); TELL(rmdir(".."));
+	TELL(rmdir(".")); TELL(rename(".", "x")); TELL(rename("file", "..")); TELL(unlink(".")); TELL(unlink("dir/.."));
 	TELL(utimensat(99, "no", omit, 0)); TELL(utimensat(AT_FDCWD, "no", omit, 1));
 	TELL(utimensat(AT_FDCWD, "no", NULL, 0)); times[0].tv_nsec = -1; TELL(utimensat(AT_FDCWD, "file", times, 0));
 	TELL(setxattr("file", "user.x", "value", 5, 0)); TELL(setxattr("file", "user.x", "v", 1, XATTR_CREATE));

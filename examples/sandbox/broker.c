@@ -29,8 +29,13 @@
 #include <sys/un.h>
 #include <sys/vfs.h>
 #include <time.h>
+#include <utime.h>
 
 #include "sandbox.h"
+
+#ifndef SYS_fchmodat2
+# define SYS_fchmodat2	(SYS_openat2 + 15)
+#endif
 
 #define R	MAY_READ
 #define W	MAY_WRITE
@@ -87,10 +92,12 @@ static int fetch_string(struct request *r, uint64_t from, char *to, size_t size)
 	return -ENAMETOOLONG;
 }
 
-/* No path at all, but a descriptor: of the calls that have both only utimensat() knows that. */
+/* No path at all, but a descriptor: of the calls that have both utimensat() and its kin know that. */
 static bool fd_only(const struct request *r)
 {
-	return r->operation->at[PATH0] < 0 || (r->operation->what == 'T' && !word(r, PATH0) &&
+	const char what = r->operation->what;
+
+	return r->operation->at[PATH0] < 0 || ((what == 'T' || what == 'V') && !word(r, PATH0) &&
 					       dirfd_of(r, DIR0) != AT_FDCWD);
 }
 
@@ -265,7 +272,9 @@ static int as_told(const struct request *r, const char *path, int flags, uint64_
 {
 	const struct how how = { (uint64_t)(O_PATH | O_CLOEXEC | flags), 0, resolve, true };
 
-	return (int)safe_syscall(SYS_openat2, r->base[0] < 0 ? AT_FDCWD : r->base[0], path, &how,
+	errno = -r->base[0];
+	return r->base[0] < -1 ? -1 :
+	       (int)safe_syscall(SYS_openat2, r->base[0] == -1 ? AT_FDCWD : r->base[0], path, &how,
 				 SIZEOF_HOW);
 }
 
@@ -384,7 +393,7 @@ static long do_openat2(struct request *r)
 		return -ENOSYS;
 	if (how.flags >> 32)
 		return -EINVAL;
-	if (how.resolve && r->base[0] == -1)	/* with some it counts for all paths */
+	if ((how.resolve & 0x10) && r->base[0] == -1)	/* RESOLVE_IN_ROOT: of all paths */
 		r->base[0] = base_of(r, dirfd_of(r, DIR0));
 	return open_(r, how);
 }
@@ -424,6 +433,13 @@ static long change_names(const struct request *r, const struct found *a, const s
 	}
 }
 
+static bool is_dots(const char *name)
+{
+	const size_t n = strspn(name, ".");
+
+	return n && n < 3 && (!name[n] || name[n] == '/');
+}
+
 /* A name goes, comes, or both.  What gets a second one must be below -w under the first, too. */
 static long do_names(struct request *r)
 {
@@ -445,6 +461,11 @@ static long do_names(struct request *r)
 				 &a);
 	if (!result && two)
 		result = resolve(r, 1, PARENT, &b);
+	/* "/", "." and ".." are nobody's to remove, or to put something in the place of */
+	if (!result && (what == 'u' || what == 'r') && (is_dots(a.name) || (two && is_dots(b.name))))
+		result = what == 'r' ? -EBUSY : !(flags & AT_REMOVEDIR) ? -EISDIR :
+			 !r->path[0][strspn(r->path[0], "/")] ? -EBUSY :
+			 !strncmp(a.name, "..", 2) ? -ENOTEMPTY : -EINVAL;
 	if (!result) {
 		const int of = links ? a.object : a.parent;
 		const bool yes = (what == 's' || resolve_allows(of, W, a.own)) &&
@@ -485,6 +506,24 @@ static long find_object(struct request *r, int flags, struct found *f)
 	return result;
 }
 
+/* Times as older calls have them: whole seconds, or with their millionths. */
+static long fetch_former(struct request *r, struct timespec *times)
+{
+	const bool whole = r->operation->what == 'U';
+	struct timeval values[2];
+	struct utimbuf buffer;
+	const long error = whole ? fetch(r, word(r, MODE), &buffer, sizeof buffer) :
+			   fetch(r, word(r, MODE), values, sizeof values);
+
+	for (int i = 0; i < 2 && !error; i++) {
+		times[i].tv_sec = whole ? i ? buffer.modtime : buffer.actime : values[i].tv_sec;
+		times[i].tv_nsec = whole ? 0 : values[i].tv_usec * 1000;
+		if (!whole && (values[i].tv_usec < 0 || values[i].tv_usec > 999999))
+			return -EINVAL;
+	}
+	return error;
+}
+
 static long do_object(struct request *r)
 {
 	const __u64 *args = r->notif.data.args;
@@ -501,6 +540,8 @@ static long do_object(struct request *r)
 		if (!result && times[0].tv_nsec == UTIME_OMIT && times[1].tv_nsec == UTIME_OMIT)
 			return 0;
 	}
+	if ((what == 'V' || what == 'U') && word(r, MODE))
+		result = fetch_former(r, times);
 	if ((flags & ~(NOFOLLOW | AT_EMPTY_PATH)) || (flags && fd_only(r)))
 		return -EINVAL;
 	if (what == 'x' || what == 'X')
@@ -528,7 +569,9 @@ static long do_object(struct request *r)
 			result = safe_syscallv(r->notif.data.nr, again);
 			break;
 		case 'T':
-			result = safe_syscall(r->notif.data.nr, f.object, "",
+		case 'U':
+		case 'V':
+			result = safe_syscall(what == 'T' ? r->notif.data.nr : SYS_utimensat, f.object, "",
 					      word(r, MODE) ? times : NULL, AT_EMPTY_PATH);
 			break;
 		case 'x':
@@ -861,6 +904,8 @@ const struct operation operations[] = {
 	OBJECT(lchown, 'o', NOFOLLOW, _, 0, _, 1, _, _), OBJECT(fchownat, 'o', 0, 0, 1, 4, 2, _, _),
 	OBJECT(fchown, 'o', 0, 0, _, _, 1, _, _), OBJECT(truncate, 't', 0, _, 0, _, _, _, _),
 	OBJECT(truncate64, 't', 0, _, 0, _, _, _, _), OBJECT(utimensat, 'T', 0, 0, 1, 3, 2, _, _),
+	OBJECT(utimes, 'V', 0, _, 0, _, 1, _, _), OBJECT(futimesat, 'V', 0, 0, 1, _, 2, _, _),
+	OBJECT(utime, 'U', 0, _, 0, _, 1, _, _), OBJECT(fchmodat2, 'm', 0, 0, 1, 3, 2, _, _),
 	OBJECT(setxattr, 'x', 0, _, 0, _, _, _, _),
 	OBJECT(lsetxattr, 'x', NOFOLLOW, _, 0, _, _, _, _),
 	OBJECT(fsetxattr, 'x', 0, 0, _, _, _, _, _), OBJECT(removexattr, 'X', 0, _, 0, _, _, _, _),

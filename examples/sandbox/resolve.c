@@ -60,6 +60,29 @@ static pid_t process_of(int fd, const char *path)
 	return 0;
 }
 
+/*
+ * Is it in the supervisor's mount namespace?  A path in another one, to where /proc/PID/root of
+ * somebody outside leads, looks the same.  With Landlock such links can't be followed.
+ */
+static bool mounted_here(int fd)
+{
+	char info[64], line[8192];
+	bool here = sandbox_landlock;
+	long long id;
+	FILE *f;
+
+	if (here)
+		return true;
+	snprintf(info, sizeof info, "/proc/self/fdinfo/%d", fd);
+	id = number_in(info, "mnt_id:", 10);
+	f = fopen("/proc/self/mountinfo", "re");
+	while (f && !here && fgets(line, sizeof line, f))
+		here = id >= 0 && atoll(line) == id;
+	if (f)
+		fclose(f);
+	return here;
+}
+
 bool resolve_allows(int fd, int rights, int own)
 {
 	char path[PATH_MAX];
@@ -67,7 +90,7 @@ bool resolve_allows(int fd, int rights, int own)
 	const pid_t process = process_of(fd, path);
 
 	return n > 0 && n < PATH_MAX - 1 && (!process || task_inside(process)) &&
-	       (policy_below(path, rights) || (own >= 0 && (own & rights) == rights));
+	       ((policy_below(path, rights) && mounted_here(fd)) || (own >= 0 && (own & rights) == rights));
 }
 
 void forget(struct found *f)
