@@ -793,6 +793,20 @@ static void guest_core(void)
 		raise(SIGABRT);
 }
 
+/* A path in a mount namespace of somebody outside looks as if it were below -w. */
+static void guest_elsewhere(const char *pid)
+{
+	char name[128];
+	int fd;
+
+	snprintf(name, sizeof name, "/proc/%s/root", pid);
+	fd = open(name, O_PATH);
+	snprintf(name, sizeof name, "%s/secret", dir + 1);
+	WANT(fd < 0 ? EBADF : EACCES, openat(fd, name, O_RDWR));
+	WANT(fd < 0 ? EBADF : EACCES, unlinkat(fd, name, 0));
+	exit(wrong);
+}
+
 static int signal_peer(const char *name)
 {
 	struct sockaddr_un un = { AF_UNIX, "" };
@@ -1176,6 +1190,16 @@ static void guest_blocked(const char *how)
 	struct sigaction sa;
 	int fd;
 
+	if (*how == 'l') {
+		/* what has a lease of somebody's is waited for, and that is interrupted */
+		handle(SIGALRM, 0);
+		ualarm(200000, 0);
+		fd = open("leased", O_RDWR);
+		if (fd != -1 || errno != EINTR)
+			printf("%d %s\n", fd, strerror(errno));
+		exit(fd != -1 || errno != EINTR);
+	}
+
 	mkfifo("pipe", 0600);
 	if (*how == 'f') {
 		fd = open("pipe", O_RDONLY);
@@ -1399,6 +1423,8 @@ static int guest_main(char **argv)
 		guest_flags(argv[2]);
 	else if (!strcmp(what, "core"))
 		guest_core();
+	else if (!strcmp(what, "elsewhere"))
+		guest_elsewhere(argv[2]);
 	else if (!strcmp(what, "leaks"))
 		guest_leaks();
 	else if (!strcmp(what, "peer"))
@@ -1677,6 +1703,32 @@ START_TEST(core)
 }
 END_TEST
 
+START_TEST(elsewhere)
+{
+	char pid[16], ready;
+	int fds[2];
+	pid_t child;
+
+	no_landlock = _i;
+	ck_assert_int_eq(pipe(fds), 0);
+	child = fork();
+	if (!child) {
+		ready = !unshare(CLONE_NEWNS) && !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
+			!mount("none", dir, "tmpfs", 0, NULL) && !chdir(dir) &&
+			open("secret", O_CREAT | O_RDWR, 0600) != -1 && !chdir("/");
+		_exit(write(fds[1], &ready, 1) == 1 && ready ? pause() : 1);
+	}
+	if (read(fds[0], &ready, 1) != 1 || !ready) {
+		waitpid(child, NULL, 0);
+		SKIP("no mount namespaces");
+	}
+	snprintf(pid, sizeof pid, "%d", (int)child);
+	expect(0, guest("elsewhere", pid));
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+}
+END_TEST
+
 START_TEST(leaks)
 {
 	descriptors = 200;
@@ -1874,6 +1926,21 @@ START_TEST(stopped)
 	close(open(path, O_WRONLY));
 	expect(0, finish(pid, from));
 	ck_assert_str_eq(output, "opened 3\n");
+}
+END_TEST
+
+START_TEST(leased)
+{
+	char name[128];
+	int fd;
+
+	snprintf(name, sizeof name, "%s/leased", dir);
+	signal(SIGIO, SIG_IGN);
+	fd = open(name, O_CREAT | O_RDWR, 0600);
+	if (fcntl(fd, F_SETLEASE, F_WRLCK))
+		SKIP("no leases");
+	expect(0, guest("blocked", "lease"));
+	close(fd);
 }
 END_TEST
 
@@ -2079,6 +2146,8 @@ int main(int argc, char **argv)
 	limit_time(tc, 60);
 	tcase_add_test(tc, flags);
 	tcase_add_loop_test(tc, core, 0, 2);
+	tcase_add_test(tc, leased);
+	tcase_add_loop_test(tc, elsewhere, 0, 2);
 	tcase_add_test(tc, leaks);
 	tcase_add_loop_test(tc, peer, 0, 2);
 	tcase_add_test(tc, masks);

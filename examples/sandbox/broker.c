@@ -237,6 +237,7 @@ static long open_object(struct request *r, const struct found *f, struct how how
 	const int flags = (int)how.flags;
 	struct stat st;
 	char link[32];
+	long result;
 
 	if (fstat(f->object, &st))
 		return -errno;
@@ -264,7 +265,18 @@ static long open_object(struct request *r, const struct found *f, struct how how
 	how.flags &= ~(uint64_t)(O_CREAT | O_NOFOLLOW);
 	how.flags |= O_CLOEXEC | O_NOCTTY;
 	snprintf(link, sizeof link, "/proc/self/fd/%d", f->object);
-	return do_the_open(r, AT_FDCWD, link, &how);
+	if (!S_ISREG(st.st_mode) || (flags & O_NONBLOCK))
+		return do_the_open(r, AT_FDCWD, link, &how);
+	/* it waits only for somebody's lease, and can say so, which breaks that: then it may wait */
+	how.flags |= O_NONBLOCK;
+	result = do_the_open(r, AT_FDCWD, link, &how);
+	how.flags &= ~(uint64_t)O_NONBLOCK;
+	if (!result)
+		fcntl(r->fd, F_SETFL, fcntl(r->fd, F_GETFL) & ~O_NONBLOCK);
+	else if (result == -EWOULDBLOCK)
+		result = request_may_wait(r) ? do_the_open(r, AT_FDCWD, link, &how) :
+			 -SAFE_ERESTARTSYS;
+	return result;
 }
 
 /* By the rules of openat2(), of which only the kernel knows what they mean. */
