@@ -204,9 +204,10 @@ static inline const char *server_program(void)
 	if (!*name && !realpath(wish ? wish : "examples/ninep/safe-ninep", name)) {
 		if (readlink("/proc/self/exe", self, sizeof self - 1) == -1)
 			return NULL;
-		for (int i = 0; i < 2; i++)	/* /tests/ABI/program */
-			if ((slash = strrchr(self, '/')))
-				*slash = i ? *slash : 0;
+		slash = strrchr(self, '/');	/* /tests/ABI/program */
+		if (slash)
+			*slash = 0;
+		slash = strrchr(self, '/');
 		snprintf(name, sizeof name, "/examples%.99s/safe-ninep", slash ? slash : "");
 	}
 	return emulated() || access(name, X_OK) ? NULL : name;

@@ -57,10 +57,8 @@ static int describe(const struct fid *fid)
 
 	if (!S_ISREG(fid->stat.stx_mode))
 		return fcntl(fid->open, F_DUPFD_CLOEXEC, 0);
-	long fd = call(SYS_openat, AT_FDCWD, fid->path, O_RDWR | O_LARGEFILE | O_CLOEXEC, 0);
-	if (fd == -1 && errno != SAFE_ERESTARTSYS)
-		fd = call(SYS_openat, AT_FDCWD, fid->path, mode | O_LARGEFILE | O_CLOEXEC, 0);
-	return (int)fd;
+	const int fd = file_reopen(fid, O_RDWR);
+	return fd == -1 && errno != SAFE_ERESTARTSYS ? file_reopen(fid, mode) : fd;
 }
 
 /* With the mutex.  A description that the owner has already is used instead of this one. */

@@ -228,8 +228,8 @@ extern size_t fids_most;			/* of one connection */
 
 /* ---- connection.c ------------------------------------------------------- */
 
-/* 0, or -1 and errno.  Once, first; a client writes to one descriptor and reads from another,
-   or the same. */
+/* Both: 0, or -1 and errno.  The first is called once, before there are clients.  A client
+   writes to one descriptor and reads from another, or the same. */
 int client_start(void);
 int client_new(int in, int out);
 void client_end_all(void);			/* cancel what is under way, close, stop */
