@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# fuzz.sh [SECONDS [DIRECTORY]] - the file server's parser and its whole sessions under
-# libFuzzer with the address and undefined behaviour sanitizers, each for so long; 60 if not
-# given.  What is found stays in DIRECTORY.  In the build directory, where all is built.
+# fuzz.sh [SECONDS [DIRECTORY]] - the file server's parser and its whole sessions, and the web
+# server's parser, under libFuzzer with the address and undefined behaviour sanitizers, each for
+# so long; 60 if not given.  What is found stays in DIRECTORY.  In the build directory, where all is built.
 #
 # The last line is "N passed, N failed, N skipped".
 
@@ -28,7 +28,7 @@ fuzz() {
 	mkdir -p "$work/$name.corpus"
 	# What was found once comes first.
 	# shellcheck disable=SC2001 # each two characters
-	grep -v '^#' "$srcdir/tests/ninep.corpus" | while read -r kind hex; do
+	grep -hv '^#' "$srcdir"/tests/*.corpus | while read -r kind hex; do
 		[ "$kind" != "$name" ] ||
 			printf '%b' "$(echo "$hex" | sed 's/../\\x&/g')" \
 				>"$work/$name.corpus/$(echo "$hex" | cksum | tr ' ' -)"
@@ -50,6 +50,7 @@ fuzz() {
 }
 
 fuzz wire "$srcdir/tests/check_wire.c" "$srcdir/examples/ninep/wire.c"
+fuzz request "$srcdir/tests/check_request.c" "$srcdir/examples/green/request.c"
 sources=("$srcdir"/examples/ninep/[!m]*.c)
 fuzz session "$srcdir/tests/fuzz_session.c" "${sources[@]}"
 [ -n "${2:-}" ] || rm -rf "$work"
