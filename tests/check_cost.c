@@ -180,13 +180,13 @@ static int is_endless(struct tracee *t)
 /* Let it run to a breakpoint behind the loop, which it has been through once. */
 static const char *end_loop(struct tracee *t)
 {
-	uintptr_t end = t->jump + sizeof ta_trap;
+	uintptr_t end = ta_behind(t->jump);
 	uintptr_t word = end & -sizeof(long);
 	const char *failed;
 	long code, with_trap;
 
 	code = with_trap = ptrace(PTRACE_PEEKTEXT, t->pid, (void *)word, NULL);
-	memcpy((char *)&with_trap + (end - word), ta_trap, sizeof ta_trap);
+	memcpy((char *)&with_trap + (end - word), ta_compiled_trap, sizeof ta_compiled_trap);
 	ck_assert_int_eq(ptrace(PTRACE_POKETEXT, t->pid, (void *)word, with_trap), 0);
 	failed = step(t->pid, PTRACE_CONT);
 	ck_assert_int_eq(ptrace(PTRACE_POKETEXT, t->pid, (void *)word, code), 0);

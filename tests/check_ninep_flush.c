@@ -438,6 +438,9 @@ static const int asked[] = { SYS_openat, SYS_read, SYS_preadv, SYS_pwritev,
 #ifdef SYS_fcntl64
 	SYS_fcntl64,
 #endif
+#ifdef SYS_readlink
+	SYS_readlink,
+#endif
 	SYS_truncate, SYS_ftruncate
 };
 

@@ -50,6 +50,9 @@
  *	TA_CFA(context)		the unwinder's _Unwind_GetCFA(), where that does not tell
  *	TA_RESTARTS_INSIDE	ta_restarts_inside(): the kernel makes a stopped call again
  *				without leaving for the program, so no context shows it
+ *	TA_COMPILED		where a compiler makes other code than the stub's:
+ *				ta_behind(jump): what comes behind that, and
+ *				ta_compiled_trap, the breakpoint there
  *	TA_STATE_ELSEWHERE	ta_state(uc, &length): registers that the context only
  *				points to; ta_set_state(uc, state)
  */
@@ -66,6 +69,14 @@
 
 #ifndef TA_NO_STEP
 # define TA_NO_STEP 0
+#endif
+
+#ifndef TA_COMPILED
+# define ta_compiled_trap ta_trap
+static inline uintptr_t ta_behind(uintptr_t jump)
+{
+	return jump + sizeof ta_trap;
+}
 #endif
 
 #ifndef TA_CFA

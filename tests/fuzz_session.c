@@ -33,7 +33,7 @@ static void *serve(void *unused)
 
 static void clean(void)
 {
-	char command[64];
+	char command[2 * sizeof dir + 32];
 
 	snprintf(command, sizeof command, "chmod -R u+rwx %s; rm -rf %s", dir, dir);
 	must(!system(command), command);	/* NOLINT(cert-env33-c) */
@@ -56,8 +56,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
+/* A client may take the directory's own permissions away. */
 static void tree(void)
 {
+	must(!chmod(dir, 0700), dir);
 	must(!mkdir("d", 0755) || errno == EEXIST, "d");
 	must(!mkfifo("p", 0644) || errno == EEXIST, "p");
 	must(!symlink("d", "l") || errno == EEXIST, "l");

@@ -98,18 +98,19 @@ do_quick() {
 # in which the sanitizer's own calls are not allowed.  The last one with frames that are
 # not on the stack.
 do_addresses() {
-	configure "$@" && make && make check TESTS="tests/check_stub tests/check_window \
-		tests/check_step tests/check_signal tests/check_scope tests/check_interrupt \
-		tests/torture tests/check_copies" &&
+	local tests="tests/check_stub tests/check_window tests/check_step tests/check_signal \
+		tests/check_scope tests/check_interrupt tests/torture tests/check_copies"
+
+	configure "$@" && make && make check check_compiled= TESTS="$tests" \
+		check_PROGRAMS="$tests tests/check_foreign" &&
 		ASAN_OPTIONS=detect_stack_use_after_return=1 \
-		make check TESTS=tests/check_foreign
+		make check check_compiled= TESTS=tests/check_foreign check_PROGRAMS=tests/check_foreign
 }
 
 # Those in which nothing is interrupted: this sanitizer keeps a handler until the call
 # that it has interrupted is over.  Nor does it know fences.
 do_threads() {
-	configure "$@" && make && make check check_compiled= \
-		TESTS="tests/check_stub tests/check_window tests/check_scope"
+	only 'tests/check_stub tests/check_window tests/check_scope' "$@"
 }
 
 do_full() {

@@ -127,18 +127,19 @@ int file_bad_name(const char *name)
 	return file_special(name) ? EEXIST : 0;
 }
 
-/* Where the path of something goes on behind its root's; null: it is somewhere else. */
+/* Where the path of something goes on behind its root's; null and ENOENT: it is somewhere else. */
 static char *below(const struct fid *fid, char path[PATH_MAX])
 {
 	char top[PATH_MAX];
-	ssize_t n = readlink(fid->root->path, top, PATH_MAX);
-	ssize_t m = readlink(fid->path, path, PATH_MAX);
+	long n = call(SYS_readlinkat, AT_FDCWD, fid->root->path, top, PATH_MAX);
+	long m = n == -1 ? -1 : call(SYS_readlinkat, AT_FDCWD, fid->path, path, PATH_MAX - 1);
 
-	if (n == -1 || m == -1 || m == PATH_MAX)
+	if (m == -1)
 		return NULL;
 	path[m] = 0;
 	if (n == 1)
 		n = 0;			/* of "/" */
+	errno = ENOENT;
 	return m >= n && !memcmp(path, top, n) && (path[n] == '/' || !path[n]) ? path + n : NULL;
 }
 
@@ -154,8 +155,8 @@ int file_walk(struct fid *from, const char *name, struct fid **to)
 	int error = fid_new(call(SYS_openat, from->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC |
 			     (up ? O_DIRECTORY : 0), 0), from->root, to);
 	if (!error && up && !below(*to, path)) {
+		error = errno;
 		fid_put(*to);
-		error = ENOENT;
 	}
 	return error;
 }
@@ -210,7 +211,9 @@ int file_locate(const struct fid *fid, struct fid **dir, char path[PATH_MAX], ch
 		return EBUSY;
 	do {
 		start = below(fid, path);
-		*name = start ? strrchr(start, '/') : NULL;
+		if (!start)
+			return errno;
+		*name = strrchr(start, '/');
 		if (!*name)
 			return ENOENT;
 		*(*name)++ = 0;

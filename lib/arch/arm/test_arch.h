@@ -25,6 +25,18 @@ static const ta_unit ta_call[] = { 0xef000000 };
 static const ta_unit ta_trap[] = { 0xe7f001f0 };
 static const ta_unit ta_return[] = { 0xe12fff1e };
 
+/* Thumb: bit 0 of a function's address says so, and an instruction is one half-word or two. */
+#ifdef __thumb__
+# define TA_CODE_OF(function) ((uintptr_t)(function) & ~(uintptr_t)1)
+# define TA_MOST { 94, 61, 12, 6, 32, 24, 57, 49 }
+# define TA_COMPILED
+static const uint16_t ta_compiled_trap[] = { 0xde01 };
+static inline uintptr_t ta_behind(uintptr_t jump)
+{
+	return jump + (*(const uint16_t *)jump >> 11 >= 0x1d ? 4 : 2);
+}
+#endif
+
 enum {
 	TA_BEFORE_START = 7,
 	TA_NORMAL = 13,
