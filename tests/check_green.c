@@ -51,13 +51,16 @@ static int count_in(const char *name)
 	return n;
 }
 
-/* An allocator in the program, as clang's sanitizers have it: see green_run()'s comment. */
+/*
+ * An allocator in the program, as clang's sanitizers have it: see green_run()'s comment.  What is
+ * before the start is the linkage table, where a program at a fixed address finds the C library's.
+ */
 static int has_allocator(void)
 {
-	extern char __executable_start[];
+	extern void _start(void) __attribute__((weak)), __start(void) __attribute__((weak));
 	uintptr_t at = (uintptr_t)malloc;
 
-	return at >= (uintptr_t)__executable_start && at < (uintptr_t)green_run;
+	return at >= (uintptr_t)(_start ? _start : __start) && at < (uintptr_t)green_run;
 }
 
 static int is_sanitized(void)
