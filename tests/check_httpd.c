@@ -522,7 +522,7 @@ END_TEST
 
 START_TEST(slow_readers)
 {
-	int s[50], i, size = 4096, count = scaled(50);
+	int s[50], i, size = 1 << 15, count = scaled(50);
 	struct sockaddr_in a = address();
 	long n, all;
 
