@@ -232,37 +232,37 @@ static long resident(void)
 	return pages * sysconf(_SC_PAGESIZE);
 }
 
-enum { MANY = 100000 };
-
-static void sleep_many(void *unused)
+static void sleep_many(void *count)
 {
-	static green *g[MANY];
 	long before = resident(), page = sysconf(_SC_PAGESIZE);
-	int i, n = 0;
+	int i, n = 0, many = *(int *)count;
+	green **g = calloc((size_t)many, sizeof *g);
 
-	(void)unused;
-	for (i = 0; i < MANY; i++)
+	for (i = 0; i < many; i++)
 		g[i] = spawn(sleeps_long, &n);
-	while (__atomic_load_n(&n, __ATOMIC_SEQ_CST) < MANY)
+	while (__atomic_load_n(&n, __ATOMIC_SEQ_CST) < many)
 		green_sleep(MS);
-	ck_assert_int_le((resident() - before) / MANY, page == 4096 ? 8192 : 2 * page);
-	for (i = 0; i < MANY; i++)
+	ck_assert_int_le((resident() - before) / many, page == 4096 ? 8192 : 2 * page);
+	for (i = 0; i < many; i++)
 		green_cancel(g[i]);
-	for (i = 0; i < MANY; i++)
+	for (i = 0; i < many; i++)
 		join(g[i]);
+	free(g);
 }
 
 START_TEST(many)
 {
+	int count = scaled(100000);
+
 	if (sizeof(void *) < 8)
 		SKIP("no room for so many stacks");
 	if (emulated())
 		SKIP("not the kernel's memory");
-	if (sysconf(_SC_AVPHYS_PAGES) * (long long)sysconf(_SC_PAGESIZE) < 1 << 30)
+	if (sysconf(_SC_AVPHYS_PAGES) < 3LL * count)
 		SKIP("a machine with little memory");
 	if (is_sanitized())
 		SKIP("a sanitizer needs memory for each stack");
-	ck_assert_int_eq(green_run(2, sleep_many, NULL), 0);
+	ck_assert_int_eq(green_run(2, sleep_many, &count), 0);
 }
 END_TEST
 
