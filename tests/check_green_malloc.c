@@ -60,8 +60,9 @@ void *realloc(void *p, size_t size)
 static volatile int is_slow, was_entered;
 #endif
 
-/* Compilers know what malloc() does, and leave it out. */
+/* Compilers know what these do, and leave them out. */
 static void *(*volatile const call_malloc)(size_t) = malloc;
+static void (*volatile const call_free)(void *) = free;
 
 static void allocates(void *unused)
 {
@@ -69,6 +70,7 @@ static void allocates(void *unused)
 
 	(void)unused;
 	ck_assert_ptr_ne(p, NULL);
+	call_free(p);
 }
 
 static void allocate(void *unused)
