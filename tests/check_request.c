@@ -145,11 +145,11 @@ END_TEST
 
 START_TEST(longest)
 {
-	static const char end[] = "/" END;
+	static const char begin[] = "GET /", end[] = "/" END;
 	static unsigned char data[HEADER];
 
 	memset(data, 'a', sizeof data);
-	memcpy(data, "GET /", 5);
+	memcpy(data, begin, sizeof begin - 1);
 	memcpy(data + sizeof data - (sizeof end - 1), end, sizeof end - 1);
 	serve(data, sizeof data);
 	ck_assert_uint_eq(request_length((char *)data, sizeof data), sizeof data);

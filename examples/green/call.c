@@ -107,7 +107,6 @@ static long scoped(struct call *c)
 /* On a thread of its own; for `brief` ns at most, if that is not 0. */
 static long block_for(struct call *c, int64_t brief)
 {
-	safe_syscall_scope inner = SAFE_SYSCALL_SCOPE_INIT;
 	struct green *g = c->task;
 	int64_t until;
 	long result;
@@ -118,14 +117,14 @@ static long block_for(struct call *c, int64_t brief)
 	if (g->refused)
 		return -g->refused;
 	safe_syscall_enter(&g->scope);
-	safe_syscall_enter(&inner);
 	until = green_after(brief);
 	if (brief)
-		safe_syscall_deadline(&inner, &(struct timespec){ until / 1000000000,
+		safe_syscall_deadline(&g->scope, &(struct timespec){ until / 1000000000,
 								  until % 1000000000 });
 	result = scoped(c);
-	safe_syscall_leave(&inner);
 	safe_syscall_leave(&g->scope);
+	if (brief)
+		safe_syscall_rearm(&g->scope);	/* who cancels has set the flag first */
 	green_switch(REQUEUE);
 	if (result == -EINTR && c->number == SYS_close)
 		return 0;			/* it is closed */

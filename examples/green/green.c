@@ -564,7 +564,10 @@ END_OF("unlikely") end_of_cold(void) { __asm__ volatile (""); }
 END_OF("startup") end_of_startup(void) { __asm__ volatile (""); }
 END_OF("hot") end_of_hot(void) { __asm__ volatile (""); }
 
-/* The beginning of the section that has the start; or that, where it can't be found. */
+/*
+ * The beginning of the section that has the start; or that, where it can't be found.  Not what is
+ * before it: through the linkage table libraries call others too, with their locks held.
+ */
 static uintptr_t section_of(uintptr_t start)
 {
 	int f = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), i;
