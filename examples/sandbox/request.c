@@ -64,6 +64,7 @@
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
@@ -90,6 +91,14 @@ struct kept {
 	bool answered;			/* so the kernel says; see above */
 };
 
+/* The last wait that was told how long. */
+struct wait {
+	struct seccomp_data call;
+	long long until;
+	long result;			/* then */
+	bool again;			/* has been interrupted, and will be made again */
+};
+
 struct task {
 	struct task *next;
 	pid_t tid, tgid;
@@ -105,6 +114,8 @@ struct task {
 	bool masked;			/* blocks all signals, until it has its result; before: */
 	uint64_t mask;
 	bool put_back;
+	struct wait wait;
+	struct loop_timer *timer;	/* for when it is over, and the kernel doesn't know it */
 	pid_t sender;			/* of the last signal that was sent from here */
 };
 
@@ -216,22 +227,19 @@ bool task_inside(pid_t pid)
 }
 
 /* Tasks are waited for with the table's mutex: until then a pid is theirs. */
-long task_signal(pid_t tgid, pid_t tid, int signum, siginfo_t *info, pid_t sender)
+long task_call(pid_t pid, pid_t sender, long number, const safe_syscall_word *args)
 {
-	long n = 0;
+	long n = -1;
 
+	errno = ESRCH;
 	pthread_mutex_lock(&table);
-	struct task *t = *slot(tid ? tid : tgid);
+	struct task *t = *slot(pid);
 	if (t) {
-		t->sender = sender;
-		if (!tgid)
-			tgid = t->tgid;
-		n = !info ? tid ? syscall(SYS_tgkill, tgid, tid, signum) : kill(tgid, signum) :
-		    tid ? syscall(SYS_rt_tgsigqueueinfo, tgid, tid, signum, info) :
-		    syscall(SYS_rt_sigqueueinfo, tgid, signum, info);
+		t->sender = sender ? sender : t->sender;
+		n = safe_syscallv(number, args);
 	}
 	pthread_mutex_unlock(&table);
-	return n == -1 ? -errno : 0;
+	return n == -1 ? -errno : n;
 }
 
 long task_signal_group(pid_t group, pid_t but, int signum, pid_t sender)
@@ -254,6 +262,7 @@ long task_signal_group(pid_t group, pid_t but, int signum, pid_t sender)
 
 static pthread_mutex_t workers = PTHREAD_MUTEX_INITIALIZER;
 static int idle;
+static unsigned long waits;		/* how many do */
 static struct loop_bh *finished;
 static bool two_steps;			/* kernels before 5.14 */
 
@@ -263,13 +272,32 @@ bool request_valid(struct request *r)
 	return in_table(r->tid, r->task) && !r->dead;
 }
 
-bool request_may_wait(struct request *r)
+/*
+ * One that waits here has two descriptors for as long as that takes.  Of those that there are for
+ * all some are left to such as don't wait.
+ */
+int request_may_wait(struct request *r)
 {
+	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+	int error = 0;
+
+	for (int i = 0; i < 2; i++) {
+		if (r->base[i] >= 0)
+			close(r->base[i]);
+		r->base[i] = -1;
+	}
+	getrlimit(RLIMIT_NOFILE, &limit);
 	pthread_mutex_lock(&r->task->mutex);
 	r->blocks = true;
-	const bool may = !r->signalled && !r->dead;
+	if (r->signalled || r->dead)
+		error = -ERESTARTSYS;
+	else if (!r->go_on && !r->waits) {
+		r->waits = true;
+		if (__atomic_add_fetch(&waits, 1, __ATOMIC_RELAXED) * 2 + 64 > limit.rlim_cur)
+			error = -ENFILE;
+	}
 	pthread_mutex_unlock(&r->task->mutex);
-	return may;
+	return error;
 }
 
 /* With the task's mutex, outside of the scope.  False: the notification is gone. */
@@ -381,9 +409,14 @@ static void finish(struct request *r, struct task *t, long result)
 		drop(&k);
 	else if (result == -ERESTARTSYS)
 		t->cancelled = true;
-	else if (r->go_on && !t->stopped)
+	else if (r->go_on && !t->stopped) {
+		/* from when on, is known already of one that is made again */
+		if (r->until && !(t->wait.again && same(&t->wait.call, &r->notif.data)))
+			t->wait = (struct wait){ r->notif.data, r->until, -r->operation->flags,
+						 false };
+		t->wait.again = false;
 		reply(r->notif.id, &k, true);
-	else if (!r->go_on) {
+	} else if (!r->go_on) {
 		t->kept = k;
 		if (!t->stopped)
 			answer(t, r->notif.id);
@@ -411,6 +444,8 @@ static void serve(struct request *r)
 	const bool wanted = begin(r, t);
 	const long result = wanted ? broker(r) : 0;
 	safe_syscall_leave(&r->scope);
+	if (r->waits)
+		__atomic_sub_fetch(&waits, 1, __ATOMIC_RELAXED);
 	if (wanted)
 		finish(r, t, result);
 	task_put(t);
@@ -532,6 +567,40 @@ static bool interrupted_call(const struct task *t)
 	return broker_find(&data);
 }
 
+/* It is late for what a thread waits for: it stops, and put_back() looks at that. */
+static void on_late(void *task)
+{
+	ptrace(PTRACE_INTERRUPT, ((struct task *)task)->tid, NULL, NULL);
+}
+
+/*
+ * If it is that wait: the kernel would do it from the beginning.  So a timer tells when it is over,
+ * or it is over now.
+ */
+static void timed(struct task *t, struct wait *w, long *result)
+{
+	unsigned long long args[6], number;
+	struct timespec now;
+	char name[64];
+	FILE *f;
+	int n;
+
+	snprintf(name, sizeof name, "/proc/%d/syscall", (int)t->tid);
+	f = fopen(name, "re");
+	n = f ? fscanf(f, "%llu %llx %llx %llx %llx %llx %llx", &number, &args[0], &args[1], &args[2],
+		       &args[3], &args[4], &args[5]) : 0;
+	if (f)
+		fclose(f);
+	if (n != 7 || (int)number != w->call.nr || memcmp(args, w->call.args, sizeof args))
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	w->again = now.tv_sec * 1000000000LL + now.tv_nsec < w->until;
+	if (!w->again)
+		*result = w->result;
+	else if (t->timer || (t->timer = loop_timer_new(sandbox_loop, on_late, t)))
+		loop_timer_set(t->timer, w->until);
+}
+
 /*
  * A traced thread is interrupted by signals, too, that it ignores.  Most calls are then made again;
  * those that fail with EINTR whatever comes have to be told to.
@@ -540,7 +609,8 @@ static void put_back(struct task *t, int signum)
 {
 	static const uint64_t ignored = 1ull << (SIGCHLD - 1) | 1ull << (SIGURG - 1) |
 		1ull << (SIGWINCH - 1) | 1ull << (SIGCONT - 1);
-	const uint64_t bit = 1ull << (signum - 1);
+	const uint64_t bit = signum ? 1ull << (signum - 1) : 0;
+	long again;
 	safe_syscall_word words[WORDS], *result = words + (machine ? machine->result : 0);
 	size_t size = sizeof words;
 
@@ -548,9 +618,13 @@ static void put_back(struct task *t, int signum)
 	    (*result != -EINTR && !(*result == -ERESTARTNOINTR && t->put_back)) ||
 	    number_of(t, words) < 0)
 		return;
-	t->put_back = !((uint64_t)task_status(t->tid, "SigCgt:", 16) & bit) &&
-		      (((uint64_t)task_status(t->tid, "SigIgn:", 16) | ignored) & bit);
-	*result = t->put_back ? -ERESTARTNOINTR : -EINTR;
+	t->put_back = !signum || (!((uint64_t)task_status(t->tid, "SigCgt:", 16) & bit) &&
+		      (((uint64_t)task_status(t->tid, "SigIgn:", 16) | ignored) & bit));
+	again = -ERESTARTNOINTR;
+	t->wait.again = false;
+	if (t->put_back && t->wait.until)
+		timed(t, &t->wait, &again);
+	*result = t->put_back ? (safe_syscall_word)again : -EINTR;
 	registers(t, words, PTRACE_SETREGSET, &size);
 }
 
@@ -705,6 +779,9 @@ static void on_death(struct task *t)
 	pthread_mutex_lock(&t->mutex);
 	t->gone = true;
 	t->stopped = 0;
+	if (t->timer)
+		loop_timer_delete(t->timer);
+	t->timer = NULL;
 	abandon(t);
 	pthread_mutex_unlock(&t->mutex);
 	task_put(t);
@@ -779,6 +856,8 @@ static void on_stop(struct task *t, int status)
 			on_exec(t);
 		else if (event == PTRACE_EVENT_STOP && t->cancelled)
 			release(t);
+		else if (event == PTRACE_EVENT_STOP && t->wait.until)
+			put_back(t, 0);
 		else if (event != PTRACE_EVENT_STOP)
 			on_birth(t);
 		resume(t, 0);
