@@ -72,6 +72,7 @@
 
 #define STACK		(256 << 10)
 #define IDLE_MOST	4
+#define STUCK_MOST	3
 #define ERESTARTSYS	SAFE_ERESTARTSYS
 #define ERESTARTNOINTR	513
 
@@ -113,7 +114,9 @@ struct task {
 	struct held *held;
 	bool masked;			/* blocks all signals, until it has its result; before: */
 	uint64_t mask;
-	bool put_back;
+	bool put_back, late, starved;
+	uint64_t at[2];			/* where it was at its last signal, and its stack */
+	unsigned int stuck;		/* how often it was just there */
 	struct wait wait;
 	struct loop_timer *timer;	/* for when it is over, and the kernel doesn't know it */
 	pid_t sender;			/* of the last signal that was sent from here */
@@ -567,10 +570,27 @@ static bool interrupted_call(const struct task *t)
 	return broker_find(&data);
 }
 
-/* It is late for what a thread waits for: it stops, and put_back() looks at that. */
+static long long now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
+/* It is time for something: the thread stops, and on_stop() looks at that. */
 static void on_late(void *task)
 {
-	ptrace(PTRACE_INTERRUPT, ((struct task *)task)->tid, NULL, NULL);
+	struct task *t = task;
+
+	t->late = true;
+	ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
+}
+
+static void call_later(struct task *t, long long when)
+{
+	if (t->timer || (t->timer = loop_timer_new(sandbox_loop, on_late, t)))
+		loop_timer_set(t->timer, when);
 }
 
 /*
@@ -580,7 +600,6 @@ static void on_late(void *task)
 static void timed(struct task *t, struct wait *w, long *result)
 {
 	unsigned long long args[6], number;
-	struct timespec now;
 	char name[64];
 	FILE *f;
 	int n;
@@ -593,12 +612,11 @@ static void timed(struct task *t, struct wait *w, long *result)
 		fclose(f);
 	if (n != 7 || (int)number != w->call.nr || memcmp(args, w->call.args, sizeof args))
 		return;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	w->again = now.tv_sec * 1000000000LL + now.tv_nsec < w->until;
-	if (!w->again)
+	w->again = now() < w->until;
+	if (w->again)
+		call_later(t, w->until);
+	else
 		*result = w->result;
-	else if (t->timer || (t->timer = loop_timer_new(sandbox_loop, on_late, t)))
-		loop_timer_set(t->timer, w->until);
 }
 
 /*
@@ -658,7 +676,7 @@ static void release(struct task *t)
 {
 	if (t->masked)
 		ptrace(PTRACE_SETSIGMASK, t->tid, (void *)8, &t->mask);
-	t->masked = t->cancelled = false;
+	t->masked = t->cancelled = t->starved = false;
 	for (struct held *h; (h = waiting(t)); h->sent = true)
 		syscall(SYS_tgkill, t->tgid, t->tid, h->info.si_signo);
 }
@@ -681,14 +699,36 @@ static bool repeats(struct task *t)
 	return again;
 }
 
+/*
+ * A stop takes longer than a fast timer, so the next signal is there already when the thread goes on,
+ * and it never runs an instruction of its own.  Then one is held until the thread has made a call,
+ * or a millisecond is over.
+ */
+static bool starves(struct task *t)
+{
+	struct __ptrace_syscall_info info = { 0 };
+
+	ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, (void *)sizeof info, &info);
+	t->stuck = t->at[0] == info.instruction_pointer && t->at[1] == info.stack_pointer ?
+		   t->stuck + 1 : 0;
+	t->at[0] = info.instruction_pointer;
+	t->at[1] = info.stack_pointer;
+	return t->stuck >= STUCK_MOST;
+}
+
 /* With the task's mutex.  The thread is at a stop for a signal, and no worker works for it. */
 static void settle(struct task *t, int signum)
 {
 	t->stopped = 0;
-	if (repeats(t) && caught(t, signum)) {
+	const bool again = repeats(t);
+	if ((again || starves(t)) && caught(t, signum)) {
+		t->starved = !again;
 		hold(t, signum);
 		signum = 0;
 		mask_all(t);	/* or a fast timer could keep it from ever getting its result */
+		t->stuck = 0;
+		if (t->starved)
+			call_later(t, now() + 1000000);
 	}
 	t->cancelled = false;
 	resume(t, signum);
@@ -854,12 +894,15 @@ static void on_stop(struct task *t, int status)
 	else if (event) {
 		if (event == PTRACE_EVENT_EXEC)
 			on_exec(t);
-		else if (event == PTRACE_EVENT_STOP && t->cancelled)
-			release(t);
-		else if (event == PTRACE_EVENT_STOP && t->wait.until)
-			put_back(t, 0);
 		else if (event != PTRACE_EVENT_STOP)
 			on_birth(t);
+		else {
+			if (t->late)
+				put_back(t, 0);
+			t->late = false;
+			if (t->cancelled || t->starved)
+				release(t);
+		}
 		resume(t, 0);
 	} else if (signum == (SIGTRAP | 0x80))
 		on_call(t);
