@@ -1330,6 +1330,18 @@ static void guest_blocked(const char *how)
 	}
 
 	mkfifo("pipe", 0600);
+	if (*how == 's') {
+		/* each time somewhere else between the call and the wait */
+		handle(SIGALRM, 0);
+		for (int i = 0; i < 300; i++) {
+			every(1 + i * 7 % 300);
+			fd = open("pipe", O_RDONLY);
+			if (fd != -1 || errno != EINTR)
+				exit(1);
+			every(0);
+		}
+		exit(0);
+	}
 	if (*how == 'f') {
 		fd = open("pipe", O_RDONLY);
 		printf("opened %d\n", fd);
@@ -2099,6 +2111,7 @@ START_TEST(starved)
 
 	snprintf(rounds, sizeof rounds, "%d", slower(200, 10));
 	expect(0, guest("census", rounds, "5", _i ? "1" : "0"));
+	expect(0, guest("blocked", "starved"));
 }
 END_TEST
 

@@ -803,8 +803,8 @@ static void on_call(struct task *t)
 	if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
 		data.nr = (int)info.entry.nr;
 		over = !broker_find(&data);
-	} else
-		over = info.exit.rval != -ERESTARTSYS;
+	} else	/* if it was told to stop: this stop is that one, too */
+		over = info.exit.rval != -ERESTARTSYS || t->cancelled || t->starved;
 	if (over) {
 		drop(&t->kept);
 		release(t);
