@@ -958,6 +958,8 @@ static long do_set(struct request *r)
 		result = fetch(r, args[pointer], &in, size);
 	if (result)
 		return result;
+	if (what == 'a')		/* as it was, whatever it is now */
+		in.size = (uint32_t)size;
 	if (what != 'p')
 		return act(r, pid, pointer, args[pointer < 0 ? 0 : pointer] ? &in : NULL);
 	result = task_call(pid, 0, r->notif.data.nr, (safe_syscall_word[]){ pid, (int)args[1],
