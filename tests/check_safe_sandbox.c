@@ -1216,6 +1216,10 @@ static int open_descriptors(void)
 	DIR *d = opendir("/proc/self/fd");
 	int n = 0;
 
+	if (!d) {
+		printf("opendir: %s\n", strerror(errno));
+		exit(94);
+	}
 	while ((e = readdir(d)))
 		n++;
 	closedir(d);

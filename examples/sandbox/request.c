@@ -72,7 +72,7 @@
 
 #define STACK		(256 << 10)
 #define IDLE_MOST	4
-#define STUCK_MOST	3
+#define STUCK_MOST	16
 #define ERESTARTSYS	SAFE_ERESTARTSYS
 #define ERESTARTNOINTR	513
 
@@ -803,8 +803,8 @@ static void on_call(struct task *t)
 	if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
 		data.nr = (int)info.entry.nr;
 		over = !broker_find(&data);
-	} else	/* if it was told to stop: this stop is that one, too */
-		over = info.exit.rval != -ERESTARTSYS || t->cancelled || t->starved;
+	} else	/* if it was told to stop as that is cancelled: this stop is that one, too */
+		over = info.exit.rval != -ERESTARTSYS || t->cancelled;
 	if (over) {
 		drop(&t->kept);
 		release(t);
@@ -900,7 +900,8 @@ static void on_stop(struct task *t, int status)
 			if (t->late)
 				put_back(t, 0);
 			t->late = false;
-			if (t->cancelled || t->starved)
+			/* not in the middle of a call that never fails so: then at its end */
+			if (t->cancelled || (t->starved && !interrupted_call(t)))
 				release(t);
 		}
 		resume(t, 0);
