@@ -19,6 +19,7 @@
  * memory, where it can be another one by the time that the kernel reads it: it does not exist then.
  */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <linux/net.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -74,6 +75,14 @@ static int fetch(struct request *r, uint64_t from, void *to, size_t size)
 	if (size && peek(r, from, to, size) != (ssize_t)size)
 		return -EFAULT;
 	return request_valid(r) ? 0 : -ESRCH;
+}
+
+static int put(const struct request *r, uint64_t to, const void *from, size_t size)
+{
+	const struct iovec local = { (void *)(uintptr_t)from, size };
+	const struct iovec remote = { (void *)(uintptr_t)to, size };
+
+	return process_vm_writev(r->tid, &local, 1, &remote, 1, 0) == (ssize_t)size ? 0 : -EFAULT;
 }
 
 /* A page, or less, at a time: nothing need be there behind the string. */
@@ -139,7 +148,6 @@ static char *quote(char *p, const char *s)
 	return p;
 }
 
-/* One write, so that lines of several workers are not mixed. */
 static void say(const struct request *r, const char *more, const char *verdict)
 {
 	char line[2 * 4 * PATH_MAX + 512], *p = line;
@@ -157,8 +165,7 @@ static void say(const struct request *r, const char *more, const char *verdict)
 	if (more)
 		p += sprintf(p, " %s", more);
 	p += sprintf(p, ": %s\n", verdict);
-	if (write(STDERR_FILENO, line, (size_t)(p - line)) == -1)
-		sandbox_verbose = false;
+	log_line(line, (size_t)(p - line));
 }
 
 static bool decide(struct request *r, const struct found *f, int fd, int rights, const char *more)
@@ -206,6 +213,30 @@ static void flags_text(int flags, char *p)
 		sprintf(p, "|0x%x", (unsigned int)flags);
 }
 
+/*
+ * Can it get one more descriptor?  What makes a file, or cuts it, has to know before.  Most tables
+ * have never been as large as the limit.
+ */
+static bool has_room(const struct request *r)
+{
+	struct rlimit limit;
+	char name[64];
+	struct dirent *e;
+	rlim_t n = 0;
+	DIR *d;
+
+	if (prlimit(r->tid, RLIMIT_NOFILE, NULL, &limit) ||
+	    task_status(r->tid, "FDSize:", 10) < (long long)limit.rlim_cur)
+		return true;
+	snprintf(name, sizeof name, "/proc/%d/fd", (int)r->tid);
+	d = opendir(name);
+	while (d && (e = readdir(d)))
+		n += *e->d_name != '.' && strtoull(e->d_name, NULL, 10) < limit.rlim_cur;
+	if (d)
+		closedir(d);
+	return n < limit.rlim_cur;
+}
+
 /* Which opens does the kernel interrupt?  Those of FIFOs, and of terminal lines. */
 static bool may_wait(const struct stat *st, int flags)
 {
@@ -231,7 +262,7 @@ static long do_the_open(struct request *r, int at, const char *name, const struc
 	return r->fd == -1 ? -errno : 0;
 }
 
-static long open_object(struct request *r, const struct found *f, struct how how, int rights,
+static long open_object(struct request *r, struct found *f, struct how how, int rights,
 			const char *text)
 {
 	const int flags = (int)how.flags;
@@ -255,8 +286,12 @@ static long open_object(struct request *r, const struct found *f, struct how how
 	/* the terminal that is "mine" would be the supervisor's */
 	if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(5, 0) && getsid(r->tid) != getsid(0))
 		return -ENXIO;
-	if (may_wait(&st, flags) && !request_may_wait(r))
-		return -SAFE_ERESTARTSYS;
+	if (f->parent >= 0)
+		close(f->parent);
+	f->parent = -1;
+	result = may_wait(&st, flags) ? request_may_wait(r) : 0;
+	if (result)
+		return result;
 	if ((flags & O_TMPFILE) == O_TMPFILE)
 		take_umask(r);
 	if (flags & O_CREAT)
@@ -273,9 +308,11 @@ static long open_object(struct request *r, const struct found *f, struct how how
 	how.flags &= ~(uint64_t)O_NONBLOCK;
 	if (!result)
 		fcntl(r->fd, F_SETFL, fcntl(r->fd, F_GETFL) & ~O_NONBLOCK);
-	else if (result == -EWOULDBLOCK)
-		result = request_may_wait(r) ? do_the_open(r, AT_FDCWD, link, &how) :
-			 -SAFE_ERESTARTSYS;
+	else if (result == -EWOULDBLOCK) {
+		result = request_may_wait(r);
+		if (!result)
+			result = do_the_open(r, AT_FDCWD, link, &how);
+	}
 	return result;
 }
 
@@ -326,6 +363,13 @@ static long find_as_told(const struct request *r, uint64_t rules, bool creates, 
 	return -ELOOP;
 }
 
+static bool is_dots(const char *name)
+{
+	const size_t n = strspn(name, ".");
+
+	return n && n < 3 && (!name[n] || name[n] == '/');
+}
+
 static long open_(struct request *r, struct how how)
 {
 	const int flags = (int)how.flags, mode = flags & O_ACCMODE;
@@ -344,6 +388,8 @@ static long open_(struct request *r, struct how how)
 		if (errno != ENOENT)
 			return -errno;
 	}
+	if ((creates || temporary || (flags & O_TRUNC)) && !has_room(r))
+		return -EMFILE;
 	flags_text(flags, text);
 	r->fd_flags = flags & O_CLOEXEC;
 	if (creates && path[strspn(path, "/")] && path[strlen(path) - 1] == '/') {
@@ -355,6 +401,10 @@ static long open_(struct request *r, struct how how)
 	}
 	result = how.resolve ? find_as_told(r, how.resolve, creates, follow, &f) :
 		 resolve(r, 0, (follow ? FOLLOW : 0) | (creates ? PARENT : 0), &f);
+	/* the same at the end of a link's text */
+	if (creates && *f.name && *f.name != '/' && f.name[strlen(f.name) - 1] == '/' && !is_dots(f.name) &&
+	    (!result || result == -ENOENT || result == -ENOTDIR))
+		result = -EISDIR;
 	if (!result && f.object == -1) {
 		/* only looked for where it is: is there something? */
 		f.object = (int)safe_syscall(SYS_openat, f.parent, f.name,
@@ -443,13 +493,6 @@ static long change_names(const struct request *r, const struct found *a, const s
 		return safe_syscall(SYS_renameat2, a->parent, a->name, b->parent, b->name,
 				    flags_of(r));
 	}
-}
-
-static bool is_dots(const char *name)
-{
-	const size_t n = strspn(name, ".");
-
-	return n && n < 3 && (!name[n] || name[n] == '/');
 }
 
 /* A name goes, comes, or both.  What gets a second one must be below -w under the first, too. */
@@ -605,10 +648,9 @@ static long do_object(struct request *r)
 static long join(struct request *r, int fd, const void *address, size_t size)
 {
 	const bool binds = r->operation->what == 'b';
+	const long error = binds ? 0 : request_may_wait(r);
 
-	if (!binds && !request_may_wait(r))
-		return -SAFE_ERESTARTSYS;
-	return RESULT(safe_syscall(binds ? SYS_bind : SYS_connect, fd, address, size));
+	return error ? error : RESULT(safe_syscall(binds ? SYS_bind : SYS_connect, fd, address, size));
 }
 
 /* By the directory that is held; the name that others see is not the one that was asked for. */
@@ -738,20 +780,7 @@ static long do_socketcall(struct request *r)
 		close(fds[i]);
 		fds[i] = fd;
 	}
-	const struct iovec local_iov = { fds, sizeof fds };
-	const struct iovec remote = { (void *)(uintptr_t)a[3], sizeof fds };
-	if (!result && process_vm_writev(r->tid, &local_iov, 1, &remote, 1, 0) != sizeof fds)
-		result = -EFAULT;
-	return result;
-}
-
-/* Who gets the signals of a descriptor: the caller; others' pids may change hands. */
-static long do_fd_owner(struct request *r)
-{
-	const __u64 *args = r->notif.data.args;
-
-	r->go_on = (int)args[1] == F_SETOWN && (!(int)args[2] || (int)args[2] == r->tgid);
-	return r->go_on ? 0 : refuse(r);
+	return result ? result : put(r, a[3], fds, sizeof fds);
 }
 
 /* ---- others ------------------------------------------------------------------ */
@@ -764,22 +793,67 @@ static long reach(struct request *r, pid_t pid)
 	return pid < 0 ? -EINVAL : 0;
 }
 
+/* One that dies at this very moment has been reached. */
+static long not_dead(long result)
+{
+	return result == -ESRCH ? 0 : result;
+}
+
 /*
- * A signal of a process to itself goes on in the kernel: it can't be somebody else before
- * the call is over.  For others it is sent from here, where no pid is given away meanwhile.
+ * What a process does to itself goes on in the kernel: it can't be somebody else before the call
+ * is over.  For others the same call is made from here, where no pid is given away meanwhile, and
+ * where a pointer was, the copy that has been read stands.
  */
+static long act(struct request *r, pid_t pid, int pointer, const void *copy)
+{
+	safe_syscall_word again[SAFE_SYSCALL_ARGUMENTS] = { 0 };
+
+	for (int i = 0; i < 6; i++)
+		again[i] = i == pointer ? (safe_syscall_word)(uintptr_t)copy :
+			   (safe_syscall_word)r->notif.data.args[i];
+	return task_call(pid, r->tgid, r->notif.data.nr, again);
+}
+
+/* Who gets the signals of a descriptor. */
+static long do_fd_owner(struct request *r)
+{
+	const __u64 *args = r->notif.data.args;
+	const bool extended = (int)args[1] == F_SETOWN_EX;
+	struct { int type; pid_t pid; } owner = { F_OWNER_PID, (int)args[2] };
+	long result = extended ? fetch(r, args[2], &owner, sizeof owner) : 0;
+	int fd;
+
+	r->go_on = !extended && !owner.pid;
+	if (result || r->go_on)
+		return result;
+	/* in a group there may be others; and so may be in what is no number of anybody */
+	if (owner.pid < 0 || (owner.type != F_OWNER_PID && owner.type != F_OWNER_TID))
+		return refuse(r);
+	result = reach(r, owner.pid);
+	fd = result ? -1 : take_fd(r->tid, (int)args[0]);
+	if (fd < 0)
+		return result ? result : fd;
+	result = task_call(owner.pid ? owner.pid : r->tgid, 0, r->notif.data.nr, (safe_syscall_word[]){
+			   fd, (int)args[1], extended ? (safe_syscall_word)(uintptr_t)&owner :
+			   owner.pid, 0, 0, 0 });
+	close(fd);
+	return result;
+}
+
 static long do_kill(struct request *r)
 {
 	const pid_t pid = (pid_t)r->notif.data.args[0];
 	const int signum = (int)r->notif.data.args[1];
 	long result;
 
-	if (pid <= 0)
-		return task_signal_group(pid == -1 ? -1 : pid ? -pid : getpgid(r->tgid),
-					 pid == -1 ? r->tgid : 0, signum, r->tgid);
+	if (pid <= 0) {
+		result = task_signal_group(pid == -1 ? -1 : pid ? -pid : getpgid(r->tgid),
+					   pid == -1 ? r->tgid : 0, signum, r->tgid);
+		return result == -ESRCH && pid < -1 && !kill(pid, 0) ? refuse(r) : result;
+	}
 	result = reach(r, pid);
 	r->go_on = pid == r->tgid;
-	return result || r->go_on ? result : task_signal(pid, 0, signum, NULL, r->tgid);
+	return result || r->go_on ? result : not_dead(act(r, pid, -1, NULL));
 }
 
 /* What only the kernel may say comes from nobody else. */
@@ -796,28 +870,23 @@ static long do_queue(struct request *r)
 {
 	const __u64 *args = r->notif.data.args;
 	const bool carries = r->operation->what == 'i', group = r->operation->flags;
-	const pid_t pid = (pid_t)word(r, MODE), tgid = group ? (pid_t)args[0] : 0;
-	const int signum = (int)args[group + 1];
-	const bool process = carries && !group;
+	const pid_t pid = (pid_t)word(r, MODE);
 	long result = pid ? reach(r, pid) : -EINVAL;
 	siginfo_t info;
 
-	r->go_on = pid == r->tgid || pid == r->tid || (group && tgid == r->tgid);
+	r->go_on = pid == r->tgid || pid == r->tid || (group && (pid_t)args[0] == r->tgid);
 	if (r->go_on)
 		return 0;
 	if (!result && carries)
-		result = fetch_info(r, args[group + 2], signum, &info);
-	return result ? result : task_signal(process ? pid : tgid, process ? 0 : pid, signum,
-					     carries ? &info : NULL, r->tgid);
+		result = fetch_info(r, args[group + 2], (int)args[group + 1], &info);
+	return result ? result : not_dead(act(r, pid, carries ? group + 2 : -1, &info));
 }
 
 /* The same by a pidfd, of which the filter can't say whose it is: of the one copy that was got. */
 static long do_pidfd_signal(struct request *r)
 {
 	const __u64 *args = r->notif.data.args;
-	const uint32_t flags = (uint32_t)args[3];	/* PIDFD_SIGNAL_THREAD, _THREAD_GROUP */
 	const int signum = (int)args[1], fd = take_fd(r->tid, (int)args[0]);
-	const bool thread = (flags & 1) || (!flags && (fcntl(fd, F_GETFL) & O_EXCL));
 	char name[64];
 	siginfo_t info;
 	long result;
@@ -828,13 +897,16 @@ static long do_pidfd_signal(struct request *r)
 	snprintf(name, sizeof name, "/proc/self/fdinfo/%d", fd);
 	pid = (pid_t)number_in(name, "Pid:", 10);
 	result = pid <= 0 ? RESULT(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0)) : 0;
-	close(fd);
-	if (!result)
-		result = flags > 2 ? -EINVAL : pid <= 0 ? refuse(r) : reach(r, pid);
+	if (!result)	/* a thread or its process; a group may have others */
+		result = (uint32_t)args[3] > 2 ? -EINVAL : pid <= 0 ? refuse(r) : reach(r, pid);
 	if (!result && args[2])
 		result = fetch_info(r, args[2], signum, &info);
-	return result ? result : task_signal(thread ? 0 : pid, thread ? pid : 0, signum,
-					     args[2] ? &info : NULL, r->tgid);
+	if (!result)
+		result = not_dead(task_call(pid, r->tgid, SYS_pidfd_send_signal,
+				  (safe_syscall_word[]){ fd, signum, args[2] ?
+				  (safe_syscall_word)(uintptr_t)&info : 0, (int)args[3], 0, 0 }));
+	close(fd);
+	return result;
 }
 
 static long do_pidfd(struct request *r)
@@ -844,31 +916,83 @@ static long do_pidfd(struct request *r)
 
 	if (result)
 		return result;
-	r->fd = (int)syscall(SYS_pidfd_open, (long)pid, (long)(int)r->notif.data.args[1]);
+	r->fd = (int)act(r, pid, -1, NULL);
 	r->fd_flags = O_CLOEXEC;
-	return RESULT(r->fd);
+	return r->fd < 0 ? r->fd : 0;
 }
 
-/* What is set for a process by its number; MODE is the argument that has it. */
+/* What is set for a process by its number, and what is read for that: MODE and FLAGS have them. */
 static long do_set(struct request *r)
 {
-	/* groups and users: with -v, what the filter refuses comes here */
-	const bool others = r->operation->what == 'w' && (int)r->notif.data.args[0] != r->operation->flags;
-	const long result = others ? refuse(r) : reach(r, (pid_t)word(r, MODE));
 	const __u64 *args = r->notif.data.args;
+	const char what = r->operation->what;
+	const pid_t pid = (pid_t)word(r, MODE);
+	const int pointer = r->operation->at[FLAGS];
+	uint64_t former[2];
+	union { uint32_t size; char bytes[1024]; } in = { .size = 0 };
+	size_t size = what == 'p' ? sizeof former : what == 'm' ? args[1] : sizeof(int);
+	long result;
 
+	/* groups and users: with -v, what the filter refuses comes here */
+	if (what == 'w' && (int)args[0] != r->operation->flags)
+		return refuse(r);
+	result = reach(r, pid);
 	/* none can come where there is no Landlock; so this, which many want, is done already */
 	if (!result && !sandbox_landlock &&
-	    (r->operation->what == 'c' || (r->operation->what == 'p' && args[2] &&
-					   (int)args[1] == RLIMIT_CORE)))
+	    (what == 'c' || (what == 'p' && args[2] && (int)args[1] == RLIMIT_CORE)))
 		return 0;
-	r->go_on = !result;
-	return result;
+	r->go_on = !result && (!pid || pid == r->tid || pid == r->tgid);
+	if (result || r->go_on)
+		return result;
+	if (what == 'r')		/* where the locks of somebody else are */
+		return refuse(r);
+	if (what == 'm' && size > sizeof in)
+		size = sizeof in;
+	if (what == 'a' && args[1]) {
+		result = fetch(r, args[1], &in, sizeof in.size);
+		size = in.size ? in.size : 48;
+		if (!result && size > sizeof in)
+			result = -E2BIG;
+	}
+	if (!result && pointer >= 0 && args[pointer])
+		result = fetch(r, args[pointer], &in, size);
+	if (result)
+		return result;
+	if (what == 'a')		/* as it was, whatever it is now */
+		in.size = (uint32_t)size;
+	if (what != 'p')
+		return act(r, pid, pointer, args[pointer < 0 ? 0 : pointer] ? &in : NULL);
+	result = task_call(pid, 0, r->notif.data.nr, (safe_syscall_word[]){ pid, (int)args[1],
+			   args[2] ? (safe_syscall_word)(uintptr_t)&in : 0,
+			   args[3] ? (safe_syscall_word)(uintptr_t)former : 0, 0, 0 });
+	return result || !args[3] ? result : put(r, args[3], former, sizeof former);
 }
 
 /*
- * Without Landlock.  The path can be changed before the kernel reads it, so this is for the honest
- * ones, who get their EACCES.  request.c looks at what has become of it.
+ * A wait that fails with EINTR whatever comes.  It goes on in the kernel; but request.c has to know
+ * how long, for when it is interrupted by what is ignored and made again.
+ */
+static long do_wait(struct request *r)
+{
+	const bool whole = r->operation->what == 'm';
+	struct timespec time = { 0, 0 }, now;
+
+	if (whole)
+		time.tv_nsec = (int)word(r, MODE);
+	else if (fetch(r, word(r, MODE), &time, sizeof time))
+		time.tv_sec = -1;	/* the kernel says what is wrong */
+	r->go_on = true;
+	if (time.tv_sec >= 0 && time.tv_nsec >= 0 && time.tv_sec < 1000000000) {
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		r->until = (now.tv_sec + time.tv_sec) * 1000000000LL + now.tv_nsec +
+			   time.tv_nsec * (whole ? 1000000LL : 1);
+	}
+	return request_may_wait(r);
+}
+
+/*
+ * Without Landlock, or for its line.  The path can be changed before the kernel reads it, so this
+ * is for the honest ones, who get their EACCES.  request.c looks at what has become of it.
  */
 static long do_exec(struct request *r)
 {
@@ -895,7 +1019,10 @@ static long do_exec(struct request *r)
 	{ CALL(name), ROW(what, flags, BROKER, do_object, __VA_ARGS__) }
 #define PLAIN(name, what, verdict, run, flags, mode) \
 	{ CALL(name), ROW(what, flags, verdict, run, _, _, _, mode, _, _) }
-#define SET(name) PLAIN(name, 0, LOOK, do_set, 0, 0)
+#define SET(name, what, flags, pid, in) \
+	{ CALL(name), ROW(what, flags, LOOK, do_set, _, _, in, pid, _, _) }
+
+#define WAIT(name, what, error, time) PLAIN(name, what, LOOK, do_wait, error, time)
 
 const struct operation operations[] = {
 	/* where DIR0, PATH0, FLAGS, MODE, DIR1, PATH1 are; where there are no flags: these */
@@ -935,10 +1062,13 @@ const struct operation operations[] = {
 	PLAIN(rt_tgsigqueueinfo, 'i', BROKER, do_queue, 1, 1),
 	PLAIN(pidfd_open, 0, BROKER, do_pidfd, 0, 0),
 	PLAIN(pidfd_send_signal, 0, BROKER, do_pidfd_signal, 0, _),
-	PLAIN(prlimit64, 'p', LOOK, do_set, 0, 0), PLAIN(setrlimit, 'c', LOOK, do_set, 0, _),
-	SET(sched_setparam), SET(sched_setscheduler), SET(sched_setaffinity),
-	SET(sched_setattr), PLAIN(setpriority, 'w', LOOK, do_set, 0 /* PRIO_PROCESS */, 1),
-	PLAIN(ioprio_set, 'w', LOOK, do_set, 1, 1), { NULL, NULL, ROW(0, 0, BROKER, NULL, 0) }
+	SET(prlimit64, 'p', 0, 0, 2), SET(setrlimit, 'c', 0, _, _), SET(sched_setparam, 0, 0, 0, 1),
+	SET(sched_setscheduler, 0, 0, 0, 2), SET(sched_setaffinity, 'm', 0, 0, 2),
+	SET(sched_setattr, 'a', 0, 0, 1), SET(setpriority, 'w', 0 /* PRIO_PROCESS */, 1, _),
+	SET(ioprio_set, 'w', 1, 1, _), SET(get_robust_list, 'r', 0, 0, _),
+	WAIT(epoll_wait, 'm', 0, 3), WAIT(epoll_pwait, 'm', 0, 3), WAIT(epoll_pwait2, 's', 0, 3),
+	WAIT(rt_sigtimedwait, 's', EAGAIN, 2), WAIT(io_getevents, 's', 0, 4),
+	{ NULL, NULL, ROW(0, 0, BROKER, NULL, 0) }
 };
 
 /* By number: the filter lets no other ones come here, but for those that are refused. */

@@ -41,8 +41,7 @@ static const char *const allowed[] = {
 	N(inotify_init), N(inotify_init1), N(inotify_add_watch), N(inotify_rm_watch), N(poll),
 	N(ppoll), N(ppoll_time64),
 	N(select), N(_newselect), N(pselect6), N(pselect6_time64), N(epoll_create),
-	N(epoll_create1), N(epoll_ctl), N(epoll_wait), N(epoll_pwait), N(epoll_pwait2),
-	N(io_setup), N(io_destroy), N(io_getevents), N(io_pgetevents), N(io_pgetevents_time64),
+	N(epoll_create1), N(epoll_ctl), N(io_setup), N(io_destroy), N(io_pgetevents), N(io_pgetevents_time64),
 	N(io_submit), N(io_cancel),
 	/* metadata is free, and a working directory is not more */
 	N(stat), N(lstat), N(fstat), N(newfstatat), N(fstatat64), N(stat64), N(lstat64), N(fstat64),
@@ -62,7 +61,7 @@ static const char *const allowed[] = {
 	N(riscv_flush_icache), N(riscv_hwprobe), N(subpage_prot), N(modify_ldt), N(arch_prctl),
 	N(set_thread_area), N(get_thread_area), N(sysmips),
 	/* signals to be had, and time */
-	N(rt_sigaction), N(rt_sigprocmask), N(rt_sigreturn), N(rt_sigpending), N(rt_sigtimedwait),
+	N(rt_sigaction), N(rt_sigprocmask), N(rt_sigreturn), N(rt_sigpending),
 	N(rt_sigtimedwait_time64), N(rt_sigsuspend), N(sigaltstack), N(sigaction), N(sigprocmask),
 	N(sigreturn), N(sigpending), N(sigsuspend), N(signal), N(pause),
 	N(alarm), N(getitimer), N(setitimer), N(timer_create), N(timer_settime), N(timer_gettime),
@@ -191,6 +190,11 @@ static const struct look {
 #define SELF1(name, which) { N(name), 0, IS_NOT, ALL, { which, which }, REFUSE }, \
 	{ N(name), 1, IS, ALL, { 0, 0 }, ALLOW }, { N(name), 0, ELSE, 0, { 0 }, BROKER }
 	SELF1(setpriority, PRIO_PROCESS), SELF1(ioprio_set, 1),
+	/* what is told how long to wait, or is not to */
+#define TIMED(name, i, forever) { N(name), i, IS, ALL, { 0, forever }, ALLOW }, \
+	{ N(name), 0, ELSE, 0, { 0 }, BROKER }
+	TIMED(epoll_wait, 3, ALL), TIMED(epoll_pwait, 3, ALL), TIMED(epoll_pwait2, 3, 0),
+	TIMED(rt_sigtimedwait, 2, 0), TIMED(io_getevents, 4, 0),
 	/* requests are made as who the supervisor is, so nobody becomes somebody else */
 	IDS(), IDS(32),
 };
@@ -310,7 +314,7 @@ int filter_install(uint32_t arch, bool landlock, bool verbose)
 	answers[REFUSE] = verbose ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ERRNO | EPERM;
 	answers[MISSING] = SECCOMP_RET_ERRNO | ENOSYS;
 	answers[PRETEND] = SECCOMP_RET_ERRNO | 0;
-	answers[EXEC] = landlock ? SECCOMP_RET_ALLOW : SECCOMP_RET_USER_NOTIF;
+	answers[EXEC] = landlock && !verbose ? SECCOMP_RET_ALLOW : SECCOMP_RET_USER_NOTIF;
 	compile(arch);
 	program.len = end;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* main.c - safe-sandbox, which runs a program that can open only what it is allowed to */
 #include <err.h>
-#include <stdarg.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -112,6 +112,113 @@ static void meet(pid_t child, int socket)
 	ioctl(sandbox_listener, _IOW('!', 4, uint64_t), 1L);
 }
 
+/* ---- the lines of -v ------------------------------------------------------------------ */
+
+/*
+ * Whoever reads them may be slow, or never do it; a decision doesn't wait for that.  So a thread
+ * writes them, and when there are too many the next ones are counted only.
+ */
+enum { LINES_MOST = 16 << 20, PATIENCE = 2 };
+
+static struct line {
+	struct line *next;
+	size_t size;
+	char text[];
+} *lines, **last = &lines;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t more = PTHREAD_COND_INITIALIZER;
+static size_t unwritten;
+static unsigned int lost;
+static bool no_more;
+static pthread_t writer;
+
+static void add_line(const char *text, size_t size)
+{
+	struct line *new = unwritten > LINES_MOST ? NULL : malloc(sizeof *new + size);
+
+	lost += !new;
+	if (!new)
+		return;
+	*new = (struct line){ NULL, size };
+	memcpy(new->text, text, size);
+	unwritten += size;
+	*last = new;
+	last = &new->next;
+	pthread_cond_signal(&more);
+}
+
+void log_line(const char *text, size_t size)
+{
+	pthread_mutex_lock(&lock);
+	add_line(text, size);
+	pthread_mutex_unlock(&lock);
+}
+
+static void write_line(const struct line *l)
+{
+	struct pollfd full = { STDERR_FILENO, POLLOUT, 0 };
+	ssize_t n = 0;
+
+	for (size_t done = 0; done < l->size; done += n > 0 ? (size_t)n : 0) {
+		n = write(STDERR_FILENO, l->text + done, l->size - done);
+		if (n == -1 && errno == EAGAIN)		/* somebody wants it so */
+			poll(&full, 1, -1);
+		else if (n == -1 && errno != EINTR)
+			break;
+	}
+}
+
+static void *write_lines(void *unused)
+{
+	char text[64];
+	struct line *l;
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	pthread_mutex_lock(&lock);
+	while (lines || !no_more) {
+		l = lines;
+		if (!l) {
+			pthread_cond_wait(&more, &lock);
+			continue;
+		}
+		lines = l->next;
+		last = lines ? last : &lines;
+		pthread_mutex_unlock(&lock);
+		write_line(l);
+		pthread_mutex_lock(&lock);
+		unwritten -= l->size;
+		free(l);
+		if (lost && !lines) {
+			add_line(text, (size_t)sprintf(text, "%u lines lost\n", lost));
+			lost = 0;
+		}
+	}
+	pthread_mutex_unlock(&lock);
+	return unused;
+}
+
+/* What is left is written as long as somebody reads it. */
+static void end_lines(void)
+{
+	struct timespec until;
+	size_t before;
+
+	pthread_mutex_lock(&lock);
+	no_more = true;
+	pthread_cond_signal(&more);
+	do {
+		before = unwritten;
+		pthread_mutex_unlock(&lock);
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec += PATIENCE;
+		if (!pthread_timedjoin_np(writer, NULL, &until))
+			return;
+		pthread_mutex_lock(&lock);
+	} while (unwritten != before);
+}
+
 /* ---- the supervisor ------------------------------------------------------------------- */
 
 static void time_out(void *unused)
@@ -144,6 +251,8 @@ static void start(void)
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
+	if (sandbox_verbose && (errno = pthread_create(&writer, NULL, write_lines, NULL)))
+		err(OWN_FAILURE, "a thread");
 	if (safe_syscall_init(0) || !(sandbox_loop = loop_new()) ||
 	    loop_signal(sandbox_loop, SIGTERM, forward, NULL) ||
 	    loop_signal(sandbox_loop, SIGHUP, forward, NULL))
@@ -182,5 +291,8 @@ int main(int argc, char **argv)
 	if (write(sockets[0], "", 1) != 1)
 		errx(OWN_FAILURE, "the program's process has died");
 	close(sockets[0]);
-	return loop_run(sandbox_loop);
+	error = loop_run(sandbox_loop);
+	if (sandbox_verbose)
+		end_lines();
+	return error;
 }

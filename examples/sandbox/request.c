@@ -64,6 +64,7 @@
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
@@ -71,6 +72,7 @@
 
 #define STACK		(256 << 10)
 #define IDLE_MOST	4
+#define STUCK_MOST	16
 #define ERESTARTSYS	SAFE_ERESTARTSYS
 #define ERESTARTNOINTR	513
 
@@ -90,6 +92,14 @@ struct kept {
 	bool answered;			/* so the kernel says; see above */
 };
 
+/* The last wait that was told how long. */
+struct wait {
+	struct seccomp_data call;
+	long long until;
+	long result;			/* then */
+	bool again;			/* has been interrupted, and will be made again */
+};
+
 struct task {
 	struct task *next;
 	pid_t tid, tgid;
@@ -104,7 +114,11 @@ struct task {
 	struct held *held;
 	bool masked;			/* blocks all signals, until it has its result; before: */
 	uint64_t mask;
-	bool put_back;
+	bool put_back, late, starved;
+	uint64_t at[2];			/* where it was at its last signal, and its stack */
+	unsigned int stuck;		/* how often it was just there */
+	struct wait wait;
+	struct loop_timer *timer;	/* for when it is over, and the kernel doesn't know it */
 	pid_t sender;			/* of the last signal that was sent from here */
 };
 
@@ -216,22 +230,19 @@ bool task_inside(pid_t pid)
 }
 
 /* Tasks are waited for with the table's mutex: until then a pid is theirs. */
-long task_signal(pid_t tgid, pid_t tid, int signum, siginfo_t *info, pid_t sender)
+long task_call(pid_t pid, pid_t sender, long number, const safe_syscall_word *args)
 {
-	long n = 0;
+	long n = -1;
 
+	errno = ESRCH;
 	pthread_mutex_lock(&table);
-	struct task *t = *slot(tid ? tid : tgid);
+	struct task *t = *slot(pid);
 	if (t) {
-		t->sender = sender;
-		if (!tgid)
-			tgid = t->tgid;
-		n = !info ? tid ? syscall(SYS_tgkill, tgid, tid, signum) : kill(tgid, signum) :
-		    tid ? syscall(SYS_rt_tgsigqueueinfo, tgid, tid, signum, info) :
-		    syscall(SYS_rt_sigqueueinfo, tgid, signum, info);
+		t->sender = sender ? sender : t->sender;
+		n = safe_syscallv(number, args);
 	}
 	pthread_mutex_unlock(&table);
-	return n == -1 ? -errno : 0;
+	return n == -1 ? -errno : n;
 }
 
 long task_signal_group(pid_t group, pid_t but, int signum, pid_t sender)
@@ -254,6 +265,7 @@ long task_signal_group(pid_t group, pid_t but, int signum, pid_t sender)
 
 static pthread_mutex_t workers = PTHREAD_MUTEX_INITIALIZER;
 static int idle;
+static unsigned long waits;		/* how many do */
 static struct loop_bh *finished;
 static bool two_steps;			/* kernels before 5.14 */
 
@@ -263,13 +275,32 @@ bool request_valid(struct request *r)
 	return in_table(r->tid, r->task) && !r->dead;
 }
 
-bool request_may_wait(struct request *r)
+/*
+ * One that waits here has two descriptors for as long as that takes.  Of those that there are for
+ * all some are left to such as don't wait.
+ */
+int request_may_wait(struct request *r)
 {
+	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+	int error = 0;
+
+	for (int i = 0; i < 2; i++) {
+		if (r->base[i] >= 0)
+			close(r->base[i]);
+		r->base[i] = -1;
+	}
+	getrlimit(RLIMIT_NOFILE, &limit);
 	pthread_mutex_lock(&r->task->mutex);
 	r->blocks = true;
-	const bool may = !r->signalled && !r->dead;
+	if (r->signalled || r->dead)
+		error = -ERESTARTSYS;
+	else if (!r->go_on && !r->waits) {
+		r->waits = true;
+		if (__atomic_add_fetch(&waits, 1, __ATOMIC_RELAXED) * 2 + 64 > limit.rlim_cur)
+			error = -ENFILE;
+	}
 	pthread_mutex_unlock(&r->task->mutex);
-	return may;
+	return error;
 }
 
 /* With the task's mutex, outside of the scope.  False: the notification is gone. */
@@ -381,9 +412,14 @@ static void finish(struct request *r, struct task *t, long result)
 		drop(&k);
 	else if (result == -ERESTARTSYS)
 		t->cancelled = true;
-	else if (r->go_on && !t->stopped)
+	else if (r->go_on && !t->stopped) {
+		/* from when on, is known already of one that is made again */
+		if (r->until && !(t->wait.again && same(&t->wait.call, &r->notif.data)))
+			t->wait = (struct wait){ r->notif.data, r->until, -r->operation->flags,
+						 false };
+		t->wait.again = false;
 		reply(r->notif.id, &k, true);
-	else if (!r->go_on) {
+	} else if (!r->go_on) {
 		t->kept = k;
 		if (!t->stopped)
 			answer(t, r->notif.id);
@@ -411,6 +447,8 @@ static void serve(struct request *r)
 	const bool wanted = begin(r, t);
 	const long result = wanted ? broker(r) : 0;
 	safe_syscall_leave(&r->scope);
+	if (r->waits)
+		__atomic_sub_fetch(&waits, 1, __ATOMIC_RELAXED);
 	if (wanted)
 		finish(r, t, result);
 	task_put(t);
@@ -532,6 +570,55 @@ static bool interrupted_call(const struct task *t)
 	return broker_find(&data);
 }
 
+static long long now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
+/* It is time for something: the thread stops, and on_stop() looks at that. */
+static void on_late(void *task)
+{
+	struct task *t = task;
+
+	t->late = true;
+	ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
+}
+
+static void call_later(struct task *t, long long when)
+{
+	if (t->timer || (t->timer = loop_timer_new(sandbox_loop, on_late, t)))
+		loop_timer_set(t->timer, when);
+}
+
+/*
+ * If it is that wait: the kernel would do it from the beginning.  So a timer tells when it is over,
+ * or it is over now.
+ */
+static void timed(struct task *t, struct wait *w, long *result)
+{
+	unsigned long long args[6], number;
+	char name[64];
+	FILE *f;
+	int n;
+
+	snprintf(name, sizeof name, "/proc/%d/syscall", (int)t->tid);
+	f = fopen(name, "re");
+	n = f ? fscanf(f, "%llu %llx %llx %llx %llx %llx %llx", &number, &args[0], &args[1], &args[2],
+		       &args[3], &args[4], &args[5]) : 0;
+	if (f)
+		fclose(f);
+	if (n != 7 || (int)number != w->call.nr || memcmp(args, w->call.args, sizeof args))
+		return;
+	w->again = now() < w->until;
+	if (w->again)
+		call_later(t, w->until);
+	else
+		*result = w->result;
+}
+
 /*
  * A traced thread is interrupted by signals, too, that it ignores.  Most calls are then made again;
  * those that fail with EINTR whatever comes have to be told to.
@@ -540,7 +627,8 @@ static void put_back(struct task *t, int signum)
 {
 	static const uint64_t ignored = 1ull << (SIGCHLD - 1) | 1ull << (SIGURG - 1) |
 		1ull << (SIGWINCH - 1) | 1ull << (SIGCONT - 1);
-	const uint64_t bit = 1ull << (signum - 1);
+	const uint64_t bit = signum ? 1ull << (signum - 1) : 0;
+	long again;
 	safe_syscall_word words[WORDS], *result = words + (machine ? machine->result : 0);
 	size_t size = sizeof words;
 
@@ -548,9 +636,13 @@ static void put_back(struct task *t, int signum)
 	    (*result != -EINTR && !(*result == -ERESTARTNOINTR && t->put_back)) ||
 	    number_of(t, words) < 0)
 		return;
-	t->put_back = !((uint64_t)task_status(t->tid, "SigCgt:", 16) & bit) &&
-		      (((uint64_t)task_status(t->tid, "SigIgn:", 16) | ignored) & bit);
-	*result = t->put_back ? -ERESTARTNOINTR : -EINTR;
+	t->put_back = !signum || (!((uint64_t)task_status(t->tid, "SigCgt:", 16) & bit) &&
+		      (((uint64_t)task_status(t->tid, "SigIgn:", 16) | ignored) & bit));
+	again = -ERESTARTNOINTR;
+	t->wait.again = false;
+	if (t->put_back && t->wait.until)
+		timed(t, &t->wait, &again);
+	*result = t->put_back ? (safe_syscall_word)again : -EINTR;
 	registers(t, words, PTRACE_SETREGSET, &size);
 }
 
@@ -584,7 +676,7 @@ static void release(struct task *t)
 {
 	if (t->masked)
 		ptrace(PTRACE_SETSIGMASK, t->tid, (void *)8, &t->mask);
-	t->masked = t->cancelled = false;
+	t->masked = t->cancelled = t->starved = false;
 	for (struct held *h; (h = waiting(t)); h->sent = true)
 		syscall(SYS_tgkill, t->tgid, t->tid, h->info.si_signo);
 }
@@ -607,14 +699,36 @@ static bool repeats(struct task *t)
 	return again;
 }
 
+/*
+ * A stop takes longer than a fast timer, so the next signal is there already when the thread goes on,
+ * and it never runs an instruction of its own.  Then one is held until the thread has made a call,
+ * or a millisecond is over.
+ */
+static bool starves(struct task *t)
+{
+	struct __ptrace_syscall_info info = { 0 };
+
+	ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, (void *)sizeof info, &info);
+	t->stuck = t->at[0] == info.instruction_pointer && t->at[1] == info.stack_pointer ?
+		   t->stuck + 1 : 0;
+	t->at[0] = info.instruction_pointer;
+	t->at[1] = info.stack_pointer;
+	return t->stuck >= STUCK_MOST;
+}
+
 /* With the task's mutex.  The thread is at a stop for a signal, and no worker works for it. */
 static void settle(struct task *t, int signum)
 {
 	t->stopped = 0;
-	if (repeats(t) && caught(t, signum)) {
+	const bool again = repeats(t);
+	if ((again || starves(t)) && caught(t, signum)) {
+		t->starved = !again;
 		hold(t, signum);
 		signum = 0;
 		mask_all(t);	/* or a fast timer could keep it from ever getting its result */
+		t->stuck = 0;
+		if (t->starved)
+			call_later(t, now() + 1000000);
 	}
 	t->cancelled = false;
 	resume(t, signum);
@@ -689,8 +803,8 @@ static void on_call(struct task *t)
 	if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
 		data.nr = (int)info.entry.nr;
 		over = !broker_find(&data);
-	} else
-		over = info.exit.rval != -ERESTARTSYS;
+	} else	/* if it was told to stop as that is cancelled: this stop is that one, too */
+		over = info.exit.rval != -ERESTARTSYS || t->cancelled;
 	if (over) {
 		drop(&t->kept);
 		release(t);
@@ -705,6 +819,9 @@ static void on_death(struct task *t)
 	pthread_mutex_lock(&t->mutex);
 	t->gone = true;
 	t->stopped = 0;
+	if (t->timer)
+		loop_timer_delete(t->timer);
+	t->timer = NULL;
 	abandon(t);
 	pthread_mutex_unlock(&t->mutex);
 	task_put(t);
@@ -777,10 +894,16 @@ static void on_stop(struct task *t, int status)
 	else if (event) {
 		if (event == PTRACE_EVENT_EXEC)
 			on_exec(t);
-		else if (event == PTRACE_EVENT_STOP && t->cancelled)
-			release(t);
 		else if (event != PTRACE_EVENT_STOP)
 			on_birth(t);
+		else {
+			if (t->late)
+				put_back(t, 0);
+			t->late = false;
+			/* not in the middle of a call that never fails so: then at its end */
+			if (t->cancelled || (t->starved && !interrupted_call(t)))
+				release(t);
+		}
 		resume(t, 0);
 	} else if (signum == (SIGTRAP | 0x80))
 		on_call(t);

@@ -86,7 +86,8 @@ struct request {
 	struct task *task;
 	pid_t tid, tgid;
 	safe_syscall_scope scope;
-	bool blocks, signalled, dead;	/* with the task's mutex */
+	bool blocks, waits, signalled, dead;	/* with the task's mutex */
+	long long until;		/* when a wait that goes on is over, by CLOCK_MONOTONIC */
 	/* the outcome, beside a result: */
 	bool go_on;			/* the kernel makes the call, as nothing can change it */
 	int fd;				/* to be the program's, else -1 */
@@ -101,18 +102,22 @@ extern bool sandbox_verbose, sandbox_landlock;
 extern int sandbox_listener;
 extern uint32_t sandbox_arch;		/* of seccomp */
 
+/* ---- main.c ------------------------------------------------------------------ */
+
+void log_line(const char *text, size_t size);	/* to the standard error output, soon */
+
 int request_start(pid_t child);		/* 0, or an error */
 void request_end(int status);		/* all tasks are killed, then the loop stops */
 void request_forward(int signum);	/* to the program */
-bool request_may_wait(struct request *r);	/* before a call that does; false: don't */
+int request_may_wait(struct request *r);	/* before a call that does: 0, or the error that it has */
 bool request_valid(struct request *r);	/* is it still that thread's? */
 
 bool task_inside(pid_t pid);
 /* What is behind key in a line of a file, or of /proc/TID/status; base 0: a letter; -1: nothing */
 long long number_in(const char *file, const char *key, int base);
 long long task_status(pid_t tid, const char *key, int base);
-/* Sends a signal to a process or thread (tid) inside; no pid can be somebody else's meanwhile. */
-long task_signal(pid_t tgid, pid_t tid, int signum, siginfo_t *info, pid_t sender);
+/* A call about a process or thread inside, whose pid can't be somebody else's meanwhile; or -ESRCH. */
+long task_call(pid_t pid, pid_t sender, long number, const safe_syscall_word *args);
 long task_signal_group(pid_t group, pid_t but, int signum, pid_t sender);
 
 /* ---- resolve.c: a path becomes objects ----------------------------------- */
