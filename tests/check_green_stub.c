@@ -168,6 +168,9 @@ static void is_in_the_library(void *unused)
 
 START_TEST(in_the_handler)
 {
+#ifdef TA_COMPILED
+	SKIP("the breakpoint is one for the stub's code, not the handler's");
+#endif
 	ck_assert_int_eq(green_run(1, is_in_the_library, NULL), 0);
 }
 END_TEST

@@ -400,7 +400,7 @@ static int own_chmod(int at, const char *name, int mode, int flags)
 /* What is in newer calls, too. */
 static void former(int at)
 {
-#ifdef SYS_utimes
+#ifdef SYS_utime
 	struct timeval values[2] = { { 5000, 7 }, { 6000, 8 } };
 	long seconds[2] = { 7000, 8000 };
 
@@ -508,10 +508,12 @@ static void guest_names(void)
 /* ---- guests: ways around ------------------------------------------------------------- */
 
 /* Makes a call as another ABI does: x32's by a number, i386's by another instruction. */
+#if defined __x86_64__ && !defined __ILP32__
 static long as_x32(long number)
 {
 	return syscall(0x40000000 + number, AT_FDCWD, "/etc/passwd", 0, 0) == -1 ? -errno : 0;
 }
+#endif
 
 #ifdef __x86_64__
 static long call_i386(int number)
@@ -768,11 +770,9 @@ static void guest_bypasses(void)
 	WANT(EACCES, open(name, O_RDWR));
 	snprintf(name, sizeof name, "/proc/%d", (int)getppid());
 	WANT(EACCES, open(name, O_RDONLY | O_DIRECTORY));
-#ifdef __x86_64__
-# ifndef __ILP32__
+#if defined __x86_64__ && !defined __ILP32__
 	WANT(EPERM, as_x32(SYS_openat) == -EPERM ? (errno = EPERM, -1) : 0);
 	WANT(EPERM, as_x32(SYS_getpid) == -EPERM ? (errno = EPERM, -1) : 0);
-# endif
 #endif
 	WANT(EPERM, as_i386(5) == -EPERM ? (errno = EPERM, -1) : 0);	/* open */
 	WANT(EPERM, as_i386(20) == -EPERM ? (errno = EPERM, -1) : 0);	/* getpid */

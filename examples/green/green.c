@@ -619,9 +619,9 @@ static void find_text(void)
 /*
  * Was a handler interrupted?  On another stack it is one.  Else a mask that is not the thread's is
  * that of a handler, or one that the task has set.  In the frame of a handler the kernel
- * has written what the alternate stack is, as in the tick's own.  s390x writes less for one without
- * SA_SIGINFO, but behind a pointer to what follows that.  What an earlier handler has left there
- * does no harm: the task is met elsewhere.
+ * has written what the alternate stack is, as in the tick's own.  s390x and arm write less for one
+ * without SA_SIGINFO, but behind a pointer to what follows that, and a word that tells such
+ * frames.  What an earlier handler has left there does no harm: the task is met elsewhere.
  */
 static __attribute__((no_sanitize_address))
 int in_handler(struct thread *t, const struct green *g, const ucontext_t *uc)
@@ -640,6 +640,9 @@ int in_handler(struct thread *t, const struct green *g, const ucontext_t *uc)
 	for (; p < end - 2; p++) {
 #ifdef __s390x__
 		if (p[0] == (uintptr_t)(p + 1))
+			return 1;
+#elif defined __arm__
+		if (p[0] == 0x5ac3c35a)
 			return 1;
 #endif
 		if (p[0] == stack && p[2] == uc->uc_stack.ss_size)
