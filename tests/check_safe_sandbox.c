@@ -8,6 +8,7 @@
 #include <err.h>
 #include <ftw.h>
 #include <limits.h>
+#include <setjmp.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
@@ -1469,6 +1470,34 @@ static void guest_sender(void)
 	exit(signals != 1);
 }
 
+static sigjmp_buf behind_it;
+
+static void jump_out(int sig)
+{
+	(void)sig;
+	siglongjmp(behind_it, 1);
+}
+
+/* What an instruction or a call raises, at one place again and again, comes at once. */
+static void guest_raises(void)
+{
+	static volatile int i;
+
+	handle(SIGUSR1, 0);
+	for (i = 0; i < 100; i++) {
+		kill(getpid(), SIGUSR1);
+		if (signals != i + 1)
+			exit(1);
+	}
+	signal(SIGSEGV, jump_out);
+	for (i = 0; i < 100; i++)
+		if (!sigsetjmp(behind_it, 1)) {
+			*(volatile char *)(uintptr_t)i = 0;
+			exit(2);
+		}
+	exit(0);
+}
+
 static volatile pid_t sent_by;
 static volatile int sent_value;
 
@@ -1641,6 +1670,8 @@ static int guest_main(char **argv)
 		guest_scarce();
 	else if (!strcmp(what, "talks"))
 		guest_talks();
+	else if (!strcmp(what, "raises"))
+		guest_raises();
 	else if (!strcmp(what, "sender"))
 		guest_sender();
 	else if (!strcmp(what, "info"))
@@ -2328,6 +2359,7 @@ START_TEST(waits)
 	/* elsewhere the call can't be put back: see the manual page */
 	expect(0, guest("waits"));
 #endif
+	expect(0, guest("raises"));
 	expect(0, guest("sender"));
 	expect(0, guest("info"));
 }

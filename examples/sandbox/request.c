@@ -681,10 +681,15 @@ static void release(struct task *t)
 		syscall(SYS_tgkill, t->tgid, t->tid, h->info.si_signo);
 }
 
+/* What an instruction of the thread itself can raise kills it where that is blocked. */
+static const uint64_t faults = 1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1) | 1ull << (SIGILL - 1) |
+	1ull << (SIGFPE - 1) | 1ull << (SIGTRAP - 1) | 1ull << (SIGSYS - 1);
+
 static void mask_all(struct task *t)
 {
 	if (!t->masked && !ptrace(PTRACE_GETSIGMASK, t->tid, (void *)8, &t->mask))
-		t->masked = !ptrace(PTRACE_SETSIGMASK, t->tid, (void *)8, &(uint64_t){ ~0ull });
+		t->masked = !ptrace(PTRACE_SETSIGMASK, t->tid, (void *)8,
+				    &(uint64_t){ t->mask | ~faults });
 }
 
 /* Will it make its call again?  At any stop; what was said and not heard has to be said again. */
@@ -702,17 +707,25 @@ static bool repeats(struct task *t)
 /*
  * A stop takes longer than a fast timer, so the next signal is there already when the thread goes on,
  * and it never runs an instruction of its own.  Then one is held until the thread has made a call,
- * or a millisecond is over.
+ * or a millisecond is over.  Not one that it has raised itself, by an instruction or by a call:
+ * what comes behind that counts on its handler.
  */
-static bool starves(struct task *t)
+static bool starves(struct task *t, int signum)
 {
 	struct __ptrace_syscall_info info = { 0 };
+	safe_syscall_word words[WORDS];
+	size_t size = sizeof words;
 
 	ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, (void *)sizeof info, &info);
-	t->stuck = t->at[0] == info.instruction_pointer && t->at[1] == info.stack_pointer ?
-		   t->stuck + 1 : 0;
+	const bool moved = t->at[0] != info.instruction_pointer || t->at[1] != info.stack_pointer;
+
 	t->at[0] = info.instruction_pointer;
 	t->at[1] = info.stack_pointer;
+	if (moved || faults >> (signum - 1) & 1 || !machine ||
+	    !registers(t, words, PTRACE_GETREGSET, &size) || number_of(t, words) >= 0)
+		t->stuck = 0;
+	else
+		t->stuck++;
 	return t->stuck >= STUCK_MOST;
 }
 
@@ -721,7 +734,7 @@ static void settle(struct task *t, int signum)
 {
 	t->stopped = 0;
 	const bool again = repeats(t);
-	if ((again || starves(t)) && caught(t, signum)) {
+	if ((again || starves(t, signum)) && caught(t, signum)) {
 		t->starved = !again;
 		hold(t, signum);
 		signum = 0;
