@@ -347,14 +347,16 @@ static long find_as_told(const struct request *r, uint64_t rules, bool creates, 
 	for (int links = 0; links < 40 && strlen(path) < PATH_MAX; links++) {
 		forget(f);
 		f->object = as_told(r, path, follow ? 0 : O_NOFOLLOW, rules);
-		if (f->object != -1 || errno != ENOENT || !creates)
-			return f->object == -1 ? -errno : 0;
-		/* perhaps a link to what is to be created */
+		const int error = f->object == -1 ? errno : 0;
+
+		if (!creates || (error != ENOENT && error != ENOTDIR))
+			return -error;
+		/* perhaps a link to what is to be created, or can't be for a slash at its end */
 		if (parent_as_told(r, path, rules, f))
 			return -errno;
 		n = follow ? readlinkat(f->parent, f->name, text, sizeof text - 1) : -1;
 		if (n < 0)
-			return -ENOENT;
+			return -error;
 		text[n] = 0;
 		if (*text == '/' || !split(path, name))
 			*path = 0;
