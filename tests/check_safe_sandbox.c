@@ -35,6 +35,16 @@
 
 static char dir[64], self[PATH_MAX];
 
+/* What is killed later must be somebody: -1 would be everybody. */
+static pid_t forked(void)
+{
+	const pid_t pid = fork();
+
+	if (pid == -1)
+		err(98, "fork");
+	return pid;
+}
+
 /* Beside tests/ABI on a machine of tests/vm, or where it was built. */
 static char *sandbox(void)
 {
@@ -91,7 +101,7 @@ static pid_t start(char *const argv[], int *from)
 	ck_assert_int_eq(pipe(fds), 0);
 	fcntl(fds[0], F_SETFD, FD_CLOEXEC);
 	fflush(NULL);
-	pid = fork();
+	pid = forked();
 	if (!pid) {
 		if (no_landlock)
 			hide_landlock();
@@ -536,7 +546,7 @@ static long as_i386(int number)
 {
 #ifdef __x86_64__
 	int status;
-	const pid_t child = fork();
+	const pid_t child = forked();
 
 	if (!child)
 		_exit((int)-call_i386(number));
@@ -625,7 +635,7 @@ static void others_inside(void)
 	unsigned long mask[16] = { 0 };
 	const long most = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
 	int zero = 0;
-	pid_t child = fork();
+	pid_t child = forked();
 
 	if (!child) {
 		pause();
@@ -955,7 +965,7 @@ static int signal_peer(const char *name)
 static void guest_peer(void)
 {
 	const int own = (int)syscall(434, getpid(), 0);
-	pid_t child = fork();
+	pid_t child = forked();
 
 	if (!child) {
 		pause();
@@ -1278,7 +1288,7 @@ static void guest_fifo(const char *restart)
 
 	mkfifo("pipe", 0600);
 	handle(SIGALRM, restarts ? SA_RESTART : 0);
-	child = fork();
+	child = forked();
 	if (!child) {
 		/* ends the wait of one that is restarted */
 		usleep(400000);
@@ -1295,7 +1305,7 @@ static void guest_fifo(const char *restart)
 	waitpid(child, NULL, 0);
 	/* it meets what completes it */
 	for (i = 0; i < 50 && !bad; i++) {
-		child = fork();
+		child = forked();
 		if (!child) {
 			usleep((useconds_t)(i * 370 % 10000));
 			fd = open("pipe", O_WRONLY);
@@ -1402,7 +1412,7 @@ static void guest_waits(void)
 	memset(&sa, 0, sizeof sa);
 	sa.sa_handler = SIG_DFL;
 	sigaction(SIGCHLD, &sa, NULL);
-	if (!fork()) {
+	if (!forked()) {
 		usleep(50000);
 		_exit(0);
 	}
@@ -1425,7 +1435,7 @@ static void guest_times(void)
 	struct timespec began, now;
 	char event[16], info[128];
 	uint64_t set = 1ull << (SIGUSR1 - 1);
-	const pid_t child = fork();
+	const pid_t child = forked();
 	int i;
 
 	if (!child) {
@@ -1460,7 +1470,7 @@ static void guest_sender(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	handle(SIGUSR1, 0);
-	child = fork();
+	child = forked();
 	if (!child) {
 		pause_ms(50);
 		_exit(kill(getppid(), SIGUSR1));
@@ -1522,7 +1532,7 @@ static void guest_info(void)
 	sigaction(SIGRTMIN, &sa, NULL);
 	for (i = 1; i < 60; i++) {
 		sent_by = 0;
-		child = fork();
+		child = forked();
 		if (!child) {
 			pause_ms(1);
 			_exit(i & 1 ? kill(getppid(), SIGUSR1) :
@@ -1543,9 +1553,9 @@ static void guest_info(void)
 static void guest_daemon(void)
 {
 	/* twice forked, a session of its own, and deaf */
-	if (!fork()) {
+	if (!forked()) {
 		setsid();
-		if (!fork()) {
+		if (!forked()) {
 			for (int i = 1; i < 65; i++)
 				signal(i, SIG_IGN);
 			for (;;) {
@@ -1568,7 +1578,7 @@ static void guest_deaths(int rounds)
 
 	mkfifo("pipe", 0600);
 	for (i = 0; i < rounds; i++) {
-		child = fork();
+		child = forked();
 		if (!child)
 			_exit(open("pipe", O_RDONLY));
 		pause_ms(i % 5);
@@ -1795,7 +1805,7 @@ END_TEST
 
 START_TEST(bypasses)
 {
-	const pid_t other = fork();	/* in a group of its own */
+	const pid_t other = forked();	/* in a group of its own */
 	char pid[16];
 
 	if (!other)
@@ -1947,7 +1957,7 @@ START_TEST(elsewhere)
 
 	no_landlock = _i;
 	ck_assert_int_eq(pipe(fds), 0);
-	child = fork();
+	child = forked();
 	if (!child) {
 		ready = !unshare(CLONE_NEWNS) && !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
 			!mount("none", dir, "tmpfs", 0, NULL) && !chdir(dir) &&
@@ -2182,6 +2192,7 @@ static pid_t child_of(pid_t pid)
 			fclose(f);
 		pause_ms(1);
 	}
+	ck_assert_int_gt(child, 0);
 	return child;
 }
 
