@@ -236,7 +236,7 @@ static void sleep_many(void *count)
 {
 	long before = resident(), page = sysconf(_SC_PAGESIZE);
 	int i, n = 0, many = *(int *)count;
-	green **g = calloc((size_t)many, sizeof *g);
+	green **g = calloc((size_t)many, sizeof(green *));
 
 	for (i = 0; i < many; i++)
 		g[i] = spawn(sleeps_long, &n);

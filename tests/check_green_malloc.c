@@ -45,7 +45,7 @@ void free(void *p)
 
 void *calloc(size_t n, size_t size)
 {
-	return size && n > ROOM / size ? NULL : malloc(n * size);	/* it is never used again */
+	return size && n > ROOM / size ? NULL : malloc(n * size + 1);	/* it is never used again */
 }
 
 void *realloc(void *p, size_t size)
