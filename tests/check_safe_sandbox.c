@@ -908,7 +908,7 @@ static void guest_leaks(void)
 	int i;
 
 	for (i = 0; i < 300; i++) {
-		syscall(SYS_renameat, AT_FDCWD, "nothing", AT_FDCWD, (void *)8);
+		syscall(SYS_renameat2, AT_FDCWD, "nothing", AT_FDCWD, (void *)8, 0);
 		syscall(SYS_fchmodat, AT_FDCWD, "", 0);
 	}
 	exit(open("/dev/null", O_RDONLY) < 0);
