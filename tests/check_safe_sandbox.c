@@ -4,6 +4,7 @@
  * with an argument, it does inside what is compared with what it does outside.
  */
 #include <arpa/inet.h>
+#include <asm/termbits.h>		/* for TCGETS on some */
 #include <dirent.h>
 #include <err.h>
 #include <ftw.h>
