@@ -349,18 +349,18 @@ static int is_whole(const struct transfer *t)
 static long read_or_write(struct call *c, int out)
 {
 	word *a = c->a;
-	struct iovec one = { (void *)a[1], (size_t)a[2] };
+	struct iovec one = { (void *)(uintptr_t)a[1], (size_t)a[2] };
 	struct msghdr msg = { .msg_iov = &one, .msg_iovlen = 1 };
 	struct transfer t = { .call = c, .fd = (int)a[0], .out = out, .msg = &msg };
 
 	if (c->number == SYS_readv || c->number == SYS_writev) {
-		msg.msg_iov = (struct iovec *)a[1];
+		msg.msg_iov = (struct iovec *)(uintptr_t)a[1];
 		msg.msg_iovlen = (size_t)a[2];
 	} else if (c->number == SYS_recvfrom || c->number == SYS_sendto) {
 		t.flags_at = 3;
 	} else if (c->number == SYS_recvmsg || c->number == SYS_sendmsg) {
 		t.flags_at = 2;
-		t.msg = (struct msghdr *)a[1];
+		t.msg = (struct msghdr *)(uintptr_t)a[1];
 	}
 	t.flags = t.flags_at ? (long)a[t.flags_at] : 0;
 	return is_whole(&t) ? on_its_own(c, 0, "read", &t.deadline) : transfer(&t);
@@ -381,7 +381,7 @@ static long accept_one(struct call *c)
  */
 static long connect_one(struct call *c)
 {
-	const struct sockaddr *to = (const struct sockaddr *)c->a[1];
+	const struct sockaddr *to = (const struct sockaddr *)(uintptr_t)c->a[1];
 	struct pollfd p = { (int)c->a[0], POLLOUT, 0 };
 	int64_t deadline = 0;
 	long result;
@@ -429,7 +429,7 @@ static long look_until(struct call *c, int set, long number, const word *a, int6
 /* By a set of their own, as the loop has one function for each descriptor. */
 static long poll_fds(struct call *c, int64_t ns)
 {
-	const struct pollfd *fds = (const struct pollfd *)c->a[0], *other;
+	const struct pollfd *fds = (const struct pollfd *)(uintptr_t)c->a[0], *other;
 	__kernel_long_t now[2] = { 0, 0 };
 	word a[SAFE_SYSCALL_ARGUMENTS] = { c->a[0], c->a[1], word_of(now) };
 	unsigned int n = (unsigned int)c->a[1], i;
@@ -460,7 +460,7 @@ static long poll_fds(struct call *c, int64_t ns)
 /* Returns -1 where there is no time: as the kernel will say. */
 static int time_of(word at, int64_t *ns)
 {
-	const __kernel_long_t *t = (const __kernel_long_t *)at;
+	const __kernel_long_t *t = (const __kernel_long_t *)(uintptr_t)at;
 
 	if (!is_readable(t, 2 * sizeof *t) || t[0] < 0 || t[1] < 0 || t[1] >= 1000000000)
 		return -1;
@@ -473,7 +473,7 @@ static long poll_for_timespec(struct call *c)
 {
 	int64_t ns = -1, until, left;
 	__kernel_long_t t[2];
-	struct iovec from = { t, sizeof t }, to = { (void *)c->a[2], sizeof t };
+	struct iovec from = { t, sizeof t }, to = { (void *)(uintptr_t)c->a[2], sizeof t };
 	long result;
 
 	if (c->a[3] || (c->a[2] && time_of(c->a[2], &ns)))
