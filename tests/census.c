@@ -20,7 +20,6 @@
  *	SAFE_SYSCALL_CENSUS_JUMPS	0: no handler leaves by siglongjmp
  */
 #define _FILE_OFFSET_BITS 64		/* one struct flock on every machine */
-#include <dirent.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <sys/file.h>
@@ -897,18 +896,6 @@ static void *hunt(void *arg)
 
 /* ---- the census ---------------------------------------------------------------- */
 
-static int descriptors(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	ck_assert_ptr_ne(d, NULL);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 static long from_environment(const char *name, long otherwise)
 {
 	const char *s = getenv(name);
@@ -1117,7 +1104,7 @@ START_TEST(census)
 	jumps = from_environment("SAFE_SYSCALL_CENSUS_JUMPS", 1) != 0;
 	printf("census: seed %u\n", seed);
 	fflush(stdout);
-	before = descriptors();
+	before = count_in("/proc/self/fd");
 	before_syscall = may_take_long;
 	set_up(seed * 2654435761U | 1);
 	pthread_barrier_init(&all_ready, NULL, THREADS + 1);
@@ -1145,7 +1132,7 @@ START_TEST(census)
 	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
 	ck_assert_int_eq(errno, ECHILD);
 	clean_up();
-	ck_assert_int_eq(descriptors(), before);
+	ck_assert_int_eq(count_in("/proc/self/fd"), before);
 	ck_assert_uint_gt(sum.restarted, 0);
 	ck_assert_uint_gt(sum.by_leave, 0);
 }

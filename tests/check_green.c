@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* check_green.c - the green threads of the examples, sentence by sentence of their contract */
-#include <dirent.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -37,18 +36,6 @@ static int scaled(int rounds)
 	const char *wish = getenv("SAFE_SYSCALL_STRIDE");
 
 	return wish && atoi(wish) > 1 ? rounds / atoi(wish) + 1 : rounds;
-}
-
-static int count_in(const char *name)
-{
-	DIR *dir = opendir(name);
-	int n = 0;
-
-	ck_assert_ptr_ne(dir, NULL);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
 }
 
 /*

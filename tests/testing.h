@@ -4,6 +4,7 @@
 #define TESTING_H
 
 #include <check.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -158,6 +159,19 @@ static inline int fewer(int usual)
 		for (i_ = 0; i_ < (inputs); i_ += step_)		\
 			tcase_add_loop_test(tc, test, i_, i_ + 1);	\
 	} while (0)
+
+/* The entries of a directory, "." and ".." too: of /proc/self/fd and task, to compare. */
+static inline int count_in(const char *name)
+{
+	DIR *dir = opendir(name);
+	int n = 0;
+
+	ck_assert_ptr_ne(dir, NULL);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
 
 static inline int run_suite(Suite *suite)
 {

@@ -10,7 +10,6 @@
  *	SAFE_SYSCALL_TORTURE_SECONDS	how long; default 3
  *	SAFE_SYSCALL_TORTURE_SEED	for the same choices again
  */
-#include <dirent.h>
 #include <pthread.h>
 #include <sys/file.h>
 
@@ -149,18 +148,6 @@ static void *work(void *arg)
 	return NULL;
 }
 
-static int descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	ck_assert_ptr_ne(dir, NULL);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
 static long from_environment(const char *name, long otherwise)
 {
 	const char *s = getenv(name);
@@ -186,7 +173,7 @@ START_TEST(torture)
 						   (long)(time(NULL) ^ getpid()) & 0xffffff);
 	uint32_t random = seed * 2654435761U | 1;
 	unsigned long signals = 0, phases[5] = { 0 }, made = 0, restarted = 0, eintr = 0;
-	int i, p, fd[2], before = descriptors();
+	int i, p, fd[2], before = count_in("/proc/self/fd");
 	double end;
 
 	printf("torture: seed %u, %ld s\n", seed, seconds);
@@ -245,7 +232,7 @@ START_TEST(torture)
 		printf("%s %s %lu", p ? "," : "", names[p], phases[p]);
 	printf("\n");
 	unlink(lock_name);
-	ck_assert_int_eq(descriptors(), before);
+	ck_assert_int_eq(count_in("/proc/self/fd"), before);
 	ck_assert_uint_gt(restarted + eintr, 0);
 }
 END_TEST
