@@ -104,21 +104,20 @@ AC_PATH_PROGS([MANDOC], [mandoc], [:])
 AC_CHECK_TOOL([OBJDUMP], [objdump], [:])
 AC_CHECK_TOOL([READELF], [readelf], [:])
 AC_CHECK_TOOL([NM], [nm], [:])
-# A cross compiler for C often comes without one for C++, and configure then
-# finds the build machine's own.
+# One test is C++.  Not by AC_PROG_CXX, for which libtool asks all that it knows of C once more.
+# A cross compiler for C often comes without one for C++, and the build machine's own is found.
+AC_ARG_VAR([CXX], [C++ compiler command])
+AC_ARG_VAR([CXXFLAGS], [C++ compiler flags])
+AC_CHECK_TOOLS([CXX], [g++ clang++ c++], [false])
 AC_CACHE_CHECK([whether the C++ compiler is for the same machine], [ss_cv_cxx], [
 	ss_cv_cxx=no
 	echo 'int ss_in_c(void) { return 0; }' >ss_conftest.c
-	AS_IF([$CC $CPPFLAGS $CFLAGS -c ss_conftest.c -o ss_conftest.$ac_objext >&AS_MESSAGE_LOG_FD 2>&1], [
-		AC_LANG_PUSH([C++])
-		ss_save_LIBS=$LIBS
-		LIBS="ss_conftest.$ac_objext $LIBS"
-		AC_LINK_IFELSE([AC_LANG_PROGRAM([[extern "C" int ss_in_c(void);]],
-			[[return ss_in_c();]])], [ss_cv_cxx=yes])
-		LIBS=$ss_save_LIBS
-		AC_LANG_POP([C++])
-	])
-	rm -f ss_conftest.*
+	echo 'extern "C" int ss_in_c(void); int main() { return ss_in_c(); }' >ss_conftestxx.cc
+	{
+		$CC $CPPFLAGS $CFLAGS -c ss_conftest.c -o ss_conftest.$ac_objext &&
+		$CXX $CPPFLAGS $CXXFLAGS $LDFLAGS ss_conftestxx.cc ss_conftest.$ac_objext -o ss_conftest.out
+	} >&AS_MESSAGE_LOG_FD 2>&1 && ss_cv_cxx=yes
+	rm -f ss_conftest*
 ])
 AM_CONDITIONAL([HAVE_CXX], [test "$ss_cv_cxx" = yes])
 ])

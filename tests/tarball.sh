@@ -159,6 +159,10 @@ without_autotools() {
 	done
 }
 
+# All test programs are built; those that read something else, too, are run.
+quick='tests/check_stub tests/check_step tests/elf.sh'
+quick="$quick tests/check_wire tests/check_request tests/manpages.sh tests/header_strict.sh"
+
 # As README says: only the tarball and a compiler, and then a program of one's own.
 by_hand() {
 	without_autotools
@@ -168,7 +172,7 @@ by_hand() {
 	tar xf "$(echo "$tmp"/first/*.tar.gz)" && cd safe_syscall-* || return
 	{
 		! command -v autoconf && ! command -v git && ! command -v m4 &&
-			./configure --prefix="$tmp/prefix" && make && make check && make install
+			./configure --prefix="$tmp/prefix" && make && make check TESTS="$quick" && make install
 	} >"$tmp/log" 2>&1 </dev/null || {
 		tail -n 20 "$tmp/log"
 		return 1
