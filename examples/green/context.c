@@ -24,6 +24,22 @@ void *green_prepare(char *top, void (*entry)(void))
 	return uc;
 }
 
+#ifdef __i386__
+/*
+ * Is it in a function that returns its return address in a register?  Code that does
+ * not know where it lies begins with such a call; one copy is for the whole program, the C
+ * library in it.  Before a ret on the next page may be nothing; then it is taken for one.
+ */
+static int is_thunk(uintptr_t pc)
+{
+	const unsigned char *p = (const unsigned char *)pc;
+
+	if (*p != 0xc3)
+		return p[0] == 0x8b && (p[1] & 0xc7) == 4 && p[2] == 0x24 && p[3] == 0xc3;
+	return (pc & 4095) < 3 || (p[-3] == 0x8b && (p[-2] & 0xc7) == 4 && p[-1] == 0x24);
+}
+#endif
+
 uintptr_t green_pc(const void *ucontext)
 {
 	const ucontext_t *uc = ucontext;
@@ -41,7 +57,9 @@ uintptr_t green_pc(const void *ucontext)
 #elif defined __x86_64__
 	return (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
 #elif defined __i386__
-	return (uintptr_t)uc->uc_mcontext.gregs[REG_EIP];
+	uintptr_t pc = (uintptr_t)uc->uc_mcontext.gregs[REG_EIP];
+
+	return is_thunk(pc) ? 0 : pc;
 #elif defined __arm__
 	return uc->uc_mcontext.arm_pc;
 #elif defined __loongarch__

@@ -616,12 +616,21 @@ static void find_text(void)
 
 /* ---- threads ----------------------------------------------------------------------------- */
 
+#if defined __s390x__			/* a pointer to what is behind it */
+# define MARKED(p) ((p)[0] == (uintptr_t)((p) + 1))
+#elif defined __arm__			/* a word that tells such frames */
+# define MARKED(p) ((p)[0] == 0x5ac3c35a)
+#elif defined __i386__			/* popl %eax; movl $__NR_sigreturn, %eax; int $0x80 */
+# define MARKED(p) ((p)[0] == 0x0077b858 && (p)[1] == 0x80cd0000)
+#else
+# define MARKED(p) 0
+#endif
+
 /*
  * Was a handler interrupted?  On another stack it is one.  Else a mask that is not the thread's is
  * that of a handler, or one that the task has set.  In the frame of a handler the kernel
- * has written what the alternate stack is, as in the tick's own.  s390x and arm write less for one
- * without SA_SIGINFO, but behind a pointer to what follows that, and a word that tells such
- * frames.  What an earlier handler has left there does no harm: the task is met elsewhere.
+ * has written what the alternate stack is, as in the tick's own; or, of one without SA_SIGINFO,
+ * what is MARKED.  What an earlier handler has left there does no harm: the task is met elsewhere.
  */
 static __attribute__((no_sanitize_address))
 int in_handler(struct thread *t, const struct green *g, const ucontext_t *uc)
@@ -638,14 +647,7 @@ int in_handler(struct thread *t, const struct green *g, const ucontext_t *uc)
 #endif
 	p = (const uintptr_t *)((uintptr_t)(uc + 1) & ~(sizeof *p - 1));
 	for (; p < end - 2; p++) {
-#ifdef __s390x__
-		if (p[0] == (uintptr_t)(p + 1))
-			return 1;
-#elif defined __arm__
-		if (p[0] == 0x5ac3c35a)
-			return 1;
-#endif
-		if (p[0] == stack && p[2] == uc->uc_stack.ss_size)
+		if (MARKED(p) || (p[0] == stack && p[2] == uc->uc_stack.ss_size))
 			return 1;
 	}
 	memcpy(&t->mask, &uc->uc_sigmask, _NSIG / 8);

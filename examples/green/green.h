@@ -37,8 +37,9 @@ typedef struct green_channel green_channel;
  * text, or in the stub that makes system calls.  Put aside within malloc() it would keep the heap
  * locked, and half changed; the next task on this thread that allocates would wait for ever for a
  * lock of its own thread, or damage the heap.  The program's own is what the linker has put before
- * this library: other libraries follow, linked statically or not.  Where malloc() itself is before
- * it, as with a sanitizer of clang's, there may be more of such things, and only the stub is left.
+ * this library: other libraries follow, linked statically or not; and inline functions of C++,
+ * where one copy is for all.  Where malloc() itself is before it, as with a sanitizer of clang's,
+ * or by lld with -flto -static, there may be more of such things, and only the stub is left.
  * Nor is a task put aside in a signal handler, which may have interrupted malloc(): known by its
  * stack, or by its mask together with what the kernel has put on the task's stack; but not one with
  * an empty mask and SA_NODEFER on the task's stack.  What remains is the program's: a task may be
@@ -47,7 +48,8 @@ typedef struct green_channel green_channel;
  * Use channels.
  *
  * The signal mask is the thread's: what one task sets others there have, too; block signals
- * before.  Who blocks all of them blocks the tick, until the thread has nothing to do.  In a child of fork() nothing of this may be called: other tasks would go on there. */
+ * before.  Who blocks all of them blocks the tick, until the thread has nothing to do.  In a child
+ * of fork() nothing of this may be called: other tasks would go on there. */
 int green_run(int threads, void (*fn)(void *), void *arg);
 
 /* green_spawn - start a task

@@ -118,6 +118,6 @@ void green_free_all(void);
 /* x86_64.S and so on, or context.c */
 void green_jump(void **save, void *to);
 void *green_prepare(char *top, void (*entry)(void));
-uintptr_t green_pc(const void *ucontext);
+uintptr_t green_pc(const void *ucontext);	/* 0: where libraries come along, too */
 
 #endif
