@@ -608,7 +608,8 @@ int main(void)
 	Suite *suite = suite_create("everywhere");
 	TCase *tc = tcase_create("everywhere");
 
-	limit_time(tc, 120);
+	/* each step is two switches, and takes milliseconds beside another program */
+	limit_time(tc, 600);
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_loop_test(tc, interrupted, 0, KINDS);
 	tcase_add_loop_test(tc, deadline, 0, PROGRAMS);
