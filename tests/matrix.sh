@@ -36,15 +36,17 @@ declare -A lto=(
 # configure, where a word is an argument.  The commands that a row needs are CC
 # and what follows "=" in AR, NM and the like.  Those that take longest come first.
 configurations() {
-	local compiler level
+	local compiler level kind
 
 	echo "distcheck|distcheck|gcc|-O2|"
 	# gcc's is what distcheck builds and tests.
 	echo "clang -O2 both|full|clang|-O2 -g|CXX=clang++"
 	for compiler in gcc clang; do
 		for level in -O0 -O1 -O2 -O3; do
-			echo "$compiler $level shared|flags|$compiler|$level|--disable-static"
-			echo "$compiler $level static|flags|$compiler|$level|--disable-shared"
+			kind=level
+			[ $level != -O2 ] || kind=flags
+			echo "$compiler $level shared|$kind|$compiler|$level|--disable-static"
+			echo "$compiler $level static|$kind|$compiler|$level|--disable-shared"
 		done
 		for level in shared static; do
 			echo "$compiler -O2 -flto $level|quick|$compiler|-O2 -flto|${lto[$compiler]}" \
@@ -103,6 +105,8 @@ do_quick() {
 # For flags that nothing configure asks about depends on: make gets them, and configure is told
 # what it has found out for a row with the same compiler.
 do_flags() {
+	local tests=${tests:-$quick}
+
 	(
 		flock 9
 		[ -e "../$cc.cache" ] || {
@@ -110,7 +114,14 @@ do_flags() {
 				configure_only --cache-file="../$cc.cache"
 		}
 	) 9>>"../$cc.lock" && cp "../$cc.cache" config.cache &&
-		configure_only -C "$@" && only "$quick" CFLAGS="$cflags"
+		configure_only -C "$@" && only "$tests" CFLAGS="$cflags"
+}
+
+# What the linker makes does not depend on those.
+do_level() {
+	local tests=${quick% tests/elf.sh}
+
+	do_flags "$@"
 }
 
 # Without tests/elf.sh, which knows what the library needs without, and the sandbox,
