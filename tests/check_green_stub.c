@@ -72,7 +72,7 @@ static void other(void *unused)
 {
 	(void)unused;
 	now_tried.ran_meanwhile = now_tried.phase == IN_CALL;
-	now_tried.is_void = now_tried.phase == BEFORE_CALL;
+	now_tried.is_void = now_tried.phase != AFTER_CALL && !now_tried.hits;
 	if (now_tried.ran_meanwhile && now_tried.how == CANCELLED_MEANWHILE)
 		green_cancel(now_tried.task);
 }
