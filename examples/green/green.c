@@ -632,6 +632,7 @@ static void find_text(void)
  * has written what the alternate stack is, as in the tick's own; or, of one without SA_SIGINFO,
  * what is MARKED.  What an earlier handler has left there does no harm: the task is met elsewhere.
  */
+enum { SIZE = offsetof(stack_t, ss_size) / sizeof(uintptr_t) };	/* mips: 1; else 2 */
 static __attribute__((no_sanitize_address))
 int in_handler(struct thread *t, const struct green *g, const ucontext_t *uc)
 {
@@ -647,7 +648,7 @@ int in_handler(struct thread *t, const struct green *g, const ucontext_t *uc)
 #endif
 	p = (const uintptr_t *)((uintptr_t)(uc + 1) & ~(sizeof *p - 1));
 	for (; p < end - 2; p++) {
-		if (MARKED(p) || (p[0] == stack && p[2] == uc->uc_stack.ss_size))
+		if (MARKED(p) || (p[0] == stack && p[SIZE] == uc->uc_stack.ss_size))
 			return 1;
 	}
 	memcpy(&t->mask, &uc->uc_sigmask, _NSIG / 8);
