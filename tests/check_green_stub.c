@@ -154,6 +154,7 @@ static void once(ucontext_t *uc)
 
 static void is_in_the_library(void *unused)
 {
+	int ran_in_time = 1, trials;
 	struct sigaction sa;
 	uintptr_t handler;
 	green *g;
@@ -162,13 +163,18 @@ static void is_in_the_library(void *unused)
 	sigaction(tick, NULL, &sa);
 	handler = TA_CODE_OF(sa.sa_sigaction);
 	breakpoint_prepare(handler);
-	g = green_spawn(runs, unused);
-	pthread_kill(pthread_self(), tick);	/* it sees who runs */
-	breakpoint_set(handler, 0, once);
-	pthread_kill(pthread_self(), tick);
-	ck_assert_int_eq(breakpoint_clear(), 1);
-	ck_assert_int_eq(ran, 0);
-	ck_assert_int_eq(green_join(g), 0);
+	/* the timer's own tick may meet this function, where it may be put aside: again */
+	for (trials = 0; ran_in_time && trials < 20; trials++) {
+		ran = 0;
+		g = green_spawn(runs, unused);
+		pthread_kill(pthread_self(), tick);	/* it sees who runs */
+		breakpoint_set(handler, 0, once);
+		pthread_kill(pthread_self(), tick);
+		ran_in_time = ran;
+		ck_assert_int_eq(breakpoint_clear(), 1);
+		ck_assert_int_eq(green_join(g), 0);
+	}
+	ck_assert_int_eq(ran_in_time, 0);
 }
 
 START_TEST(in_the_handler)
