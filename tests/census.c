@@ -896,13 +896,6 @@ static void *hunt(void *arg)
 
 /* ---- the census ---------------------------------------------------------------- */
 
-static long from_environment(const char *name, long otherwise)
-{
-	const char *s = getenv(name);
-
-	return s ? strtol(s, NULL, 0) : otherwise;
-}
-
 static int open_in_dir(const char *name)
 {
 	char path[64];

@@ -517,8 +517,8 @@ static int interrupt_in_time(int wanted)
 /* Returns null, or why it can't be done. */
 static const char *every_instruction(int is_ready, int is_stale)
 {
-	const char *wish = getenv("SAFE_SYSCALL_STRIDE");
-	int stride = wish && atoi(wish) > 0 ? atoi(wish) : program ? 5 : 1;
+	const long wish = from_environment("SAFE_SYSCALL_STRIDE", program ? 5 : 1);
+	const int step = wish > 0 ? (int)wish : 1;
 	const __typeof__(*program) *wanted = program;
 	int all, n, cases = 0;
 
@@ -536,7 +536,7 @@ static const char *every_instruction(int is_ready, int is_stale)
 	if (all == ENDLESS || all == TOO_LATE)
 		return "single steps don't get through load-linked and store-conditional";
 	shared->allowed = 500000;	/* ns */
-	for (n = 0; n <= all; n += stride) {
+	for (n = 0; n <= all; n += step) {
 		interrupt_in_time(n);
 		cases++;
 	}

@@ -31,14 +31,6 @@ static long long ns(void)
 	return t.tv_sec * SECOND + t.tv_nsec;
 }
 
-/* SAFE_SYSCALL_STRIDE=N: so many rounds on a slow machine. */
-static int scaled(int rounds)
-{
-	const char *wish = getenv("SAFE_SYSCALL_STRIDE");
-
-	return wish && atoi(wish) > 1 ? rounds / atoi(wish) + 1 : rounds;
-}
-
 /*
  * An allocator in the program, as clang's sanitizers have it: see green_run()'s comment.  What is
  * before the start is the linkage table, where a program at a fixed address finds the C library's.
@@ -109,7 +101,7 @@ static void spawns(void *n)
 	green *g[100];
 	int i, round;
 
-	for (round = 0; round < scaled(50); round++) {
+	for (round = 0; round < scaled(50, 1); round++) {
 		for (i = 0; i < 100; i++)
 			g[i] = spawn(plus_1, n);
 		for (i = 0; i < 100; i += 2)
@@ -134,7 +126,7 @@ START_TEST(all_run_once)
 
 	for (i = 0; i < 3; i++)
 		RUN(spawns_more, &n);
-	ck_assert_int_eq(n, 3 * 10 * scaled(50) * 100);
+	ck_assert_int_eq(n, 3 * 10 * scaled(50, 1) * 100);
 	ck_assert_int_eq(count_in("/proc/self/fd"), fds);
 	ck_assert_int_eq(count_in("/proc/self/task"), 2 + 1);
 }
@@ -146,7 +138,7 @@ static void yields(void *number)
 {
 	int i;
 
-	for (i = 0; i < scaled(10000); i++) {
+	for (i = 0; i < scaled(10000, 1); i++) {
 		errno = (int)(intptr_t)number * 10000 + i;
 		green_yield();
 		ck_assert_int_eq(errno, (int)(intptr_t)number * 10000 + i);
@@ -240,7 +232,7 @@ static void sleep_many(void *count)
 
 START_TEST(many)
 {
-	int count = scaled(100000);
+	int count = scaled(100000, 1);
 
 	if (sizeof(void *) < 8)
 		SKIP("no room for so many stacks");
@@ -283,7 +275,7 @@ static void receives(void *arg)
 
 static void stream(void *capacity)
 {
-	struct stream s = { green_channel_new(sizeof(int), (size_t)capacity), scaled(3000), 0 };
+	struct stream s = { green_channel_new(sizeof(int), (size_t)capacity), scaled(3000, 1), 0 };
 	green *g[8];
 	int i, n;
 
@@ -497,7 +489,7 @@ static void serves(void *unused)
 	long s, i;
 
 	(void)unused;
-	for (i = 0; i < scaled(100); i++) {
+	for (i = 0; i < scaled(100, 1); i++) {
 		s = green_syscall(SYS_accept4, listener, NULL, NULL, SOCK_CLOEXEC);
 		ck_assert_int_ge(s, 0);
 		green_detach(spawn(echoes, (void *)(intptr_t)s));
@@ -530,7 +522,7 @@ static void echo_all(void *all)
 
 	listens();
 	green_detach(spawn(serves, NULL));
-	for (i = 0; i < scaled(100); i++)
+	for (i = 0; i < scaled(100, 1); i++)
 		green_detach(spawn(asks, all));
 }
 
@@ -539,7 +531,7 @@ START_TEST(sockets)
 	int all = 0;
 
 	RUN(echo_all, &all);
-	ck_assert_int_eq(all, scaled(100));
+	ck_assert_int_eq(all, scaled(100, 1));
 	close(listener);
 }
 END_TEST
@@ -1457,13 +1449,10 @@ static void census(void *arg)
 START_TEST(result_or_no_effect)
 {
 	const struct kind *kind = &kinds[_i / 3];
-	const char *cancels = getenv("SAFE_SYSCALL_CANCELS");
 	int fds = count_in("/proc/self/fd"), where = _i;
 
 	_i %= 3;
-	rounds = scaled(kind->rounds);
-	if (cancels && atoi(cancels) / 4 < rounds)
-		rounds = atoi(cancels) / 4;
+	rounds = fewer(4 * scaled(kind->rounds, 1)) / 4;
 	snprintf(lock_name, sizeof lock_name, "/tmp/check_green.%d.lock", (int)getpid());
 	close(open(lock_name, O_RDWR | O_CREAT, 0600));
 	snprintf(fifo, sizeof fifo, "/tmp/check_green.%d", (int)getpid());

@@ -19,14 +19,6 @@ static int port;
 static pid_t server;
 static int few_files;
 
-/* SAFE_SYSCALL_STRIDE=N: so many on a slow machine. */
-static int scaled(int n)
-{
-	const char *wish = getenv("SAFE_SYSCALL_STRIDE");
-
-	return wish && atoi(wish) > 1 ? n / atoi(wish) + 1 : n;
-}
-
 /* ---- the server ------------------------------------------------------------------- */
 
 /* Where it was built, or beside /tests/ABI on a machine of tests/vm. */
@@ -487,7 +479,7 @@ START_TEST(deserted)
 	static const char text[] = "GET /big HTTP/1.1\r\nHost: x\r\n\r\n" ONE;
 	int i, s, before = descriptors();
 
-	for (i = 0; i < scaled(1000); i++) {
+	for (i = 0; i < scaled(1000, 1); i++) {
 		s = dial();
 		send(s, text, (size_t)i % sizeof text, MSG_NOSIGNAL);
 		if (i % 3 == 0)
@@ -522,7 +514,7 @@ END_TEST
 
 START_TEST(slow_readers)
 {
-	int s[50], i, size = 1 << 15, count = scaled(50);
+	int s[50], i, size = 1 << 15, count = scaled(50, 1);
 	struct sockaddr_in a = address();
 	long n, all;
 
@@ -555,7 +547,7 @@ START_TEST(many_idle)
 {
 	struct rlimit limit;
 	static int s[10000];
-	int n = scaled(10000), i, before = descriptors();
+	int n = scaled(10000, 1), i, before = descriptors();
 
 	getrlimit(RLIMIT_NOFILE, &limit);
 	if (limit.rlim_cur < (rlim_t)n / 3 * 4 + 100)

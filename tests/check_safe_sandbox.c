@@ -65,15 +65,6 @@ static char *sandbox(void)
 
 /* ---- running a guest -------------------------------------------------------------- */
 
-/* So many rounds, or what a slow machine can do; and how often a timer may ring there. */
-static int slower(int all, int most)
-{
-	const char *wish = getenv("SAFE_SYSCALL_STRIDE");
-	const int stride = wish && atoi(wish) > 1 ? atoi(wish) : 1;
-
-	return all / stride > most ? all / stride : stride > 1 ? most : all;
-}
-
 static char output[1 << 20];
 static int no_landlock;
 static rlim_t descriptors;	/* so many for the sandbox, too, if that is set */
@@ -247,9 +238,9 @@ static void tell(const char *what, const char *path, int flags, int fd)
 static int skipped(const char *path)
 {
 	static unsigned int row;
-	const char *wish = getenv("SAFE_SYSCALL_STRIDE");
 
-	return (!strncmp(path, "/dev/", 5) && access(path, F_OK)) || (wish && atoi(wish) > 1 && row++ % (unsigned int)(atoi(wish) | 1));
+	return (!strncmp(path, "/dev/", 5) && access(path, F_OK)) ||
+		row++ % (unsigned int)(stride() | 1);
 }
 
 static const char *paths(int i)
@@ -1313,7 +1304,7 @@ static void guest_fifo(const char *restart)
 			_exit(fd == -1);
 		}
 		signals = 0;
-		every(getenv("SAFE_SYSCALL_STRIDE") ? 50000 : 5000);
+		every(stride() > 1 ? 50000 : 5000);
 		do
 			fd = open("pipe", O_RDONLY);
 		while (fd == -1 && errno == EINTR && !restarts);
@@ -1931,7 +1922,7 @@ START_TEST(flags)
 {
 	char rounds[16];
 
-	snprintf(rounds, sizeof rounds, "%d", slower(20000, 2000));
+	snprintf(rounds, sizeof rounds, "%d", scaled(20000, 2000));
 	expect(0, guest("flags", rounds));
 }
 END_TEST
@@ -2096,7 +2087,7 @@ START_TEST(races)
 	int fd;
 
 	somebody_else();
-	snprintf(rounds, sizeof rounds, "%d", slower(4000, 100));
+	snprintf(rounds, sizeof rounds, "%d", scaled(4000, 100));
 	ck_assert_int_eq(chdir(dir), 0);
 	mkdir("mine", 0700);
 	fd = open("mine/file", O_CREAT | O_WRONLY, 0600);
@@ -2128,7 +2119,7 @@ START_TEST(exec_races)
 	no_landlock = _i;
 	somebody_else();
 	copy(self, OUT("evil"));
-	snprintf(rounds, sizeof rounds, "%d", slower(1000, 50));
+	snprintf(rounds, sizeof rounds, "%d", scaled(1000, 50));
 	expect(0, run("-r", LIBRARIES("/lib"), "-r", LIBRARIES("/usr"), "-r", LIBRARIES("/lib64"),
 		      "-r", self, "-w", dir, self, "execs", rounds));
 	remove_theirs();
@@ -2140,8 +2131,8 @@ START_TEST(census)
 	char rounds[16];
 
 	no_landlock = _i & 1;
-	snprintf(rounds, sizeof rounds, "%d", slower(1500, 30));
-	expect(0, guest("census", rounds, getenv("SAFE_SYSCALL_STRIDE") ? "5000" : _i & 1 ? "150" : "400",
+	snprintf(rounds, sizeof rounds, "%d", scaled(1500, 30));
+	expect(0, guest("census", rounds, stride() > 1 ? "5000" : _i & 1 ? "150" : "400",
 			_i & 2 ? "1" : "0"));
 }
 END_TEST
@@ -2151,7 +2142,7 @@ START_TEST(starved)
 {
 	char rounds[16];
 
-	snprintf(rounds, sizeof rounds, "%d", slower(200, 10));
+	snprintf(rounds, sizeof rounds, "%d", scaled(200, 10));
 	expect(0, guest("census", rounds, "5", _i ? "1" : "0"));
 	expect(0, guest("blocked", "starved"));
 }
@@ -2160,11 +2151,10 @@ END_TEST
 START_TEST(threads)
 {
 	/* the one finds signals that come to another thread than to that which they wake */
-	const char *slow = getenv("SAFE_SYSCALL_STRIDE");
 	char rounds[16];
 
-	snprintf(rounds, sizeof rounds, "%d", slower(300, 10));
-	expect(0, guest("threads", rounds, slow ? "5000" : _i ? "100" : "700"));
+	snprintf(rounds, sizeof rounds, "%d", scaled(300, 10));
+	expect(0, guest("threads", rounds, stride() > 1 ? "5000" : _i ? "100" : "700"));
 }
 END_TEST
 
@@ -2275,7 +2265,7 @@ START_TEST(shells)
 
 	if (access(all[_i], X_OK))
 		SKIP("no such shell");
-	snprintf(rounds, sizeof rounds, "%d", slower(400, 20));
+	snprintf(rounds, sizeof rounds, "%d", scaled(400, 20));
 	expect(0, run("-r", "/", "-w", dir, "-w", "/dev/null", (char *)(uintptr_t)all[_i], "-c",
 		      (char *)(uintptr_t)pipelines, "sh", rounds));
 }

@@ -119,42 +119,57 @@ static inline double now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
+/* A number of the environment. */
+static inline long from_environment(const char *name, long otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? strtol(text, NULL, 0) : otherwise;
+}
+
 /*
  * How long each test may take on the slowest machine.  SAFE_SYSCALL_TIMEOUT: on this one,
  * where tests are wanted that hang.
  */
 static inline void limit_time(TCase *tc, int seconds)
 {
-	const char *wanted = getenv("SAFE_SYSCALL_TIMEOUT");
-
-	tcase_set_timeout(tc, wanted ? atoi(wanted) : seconds);
+	tcase_set_timeout(tc, (double)from_environment("SAFE_SYSCALL_TIMEOUT", seconds));
 }
 
-/* SAFE_SYSCALL_STRIDE=N: so many rounds, or a quarter of them on a slow machine. */
+/* SAFE_SYSCALL_STRIDE=N, on a slow machine: of what is done many times an Nth; else 1. */
+static inline int stride(void)
+{
+	long n = from_environment("SAFE_SYSCALL_STRIDE", 1);
+
+	return n > 1 ? (int)n : 1;
+}
+
+static inline int scaled(int all, int least)
+{
+	return stride() == 1 || all / stride() > least ? all / stride() : least;
+}
+
+/* Or a quarter, whatever N is. */
 static inline int shortened(int all)
 {
-	const char *wish = getenv("SAFE_SYSCALL_STRIDE");
-
-	return wish && atoi(wish) > 1 ? all / 4 : all;
+	return stride() > 1 ? all / 4 : all;
 }
 
 /* SAFE_SYSCALL_CANCELS=N: so many rounds of a race, at most, where each is slow. */
 static inline int fewer(int usual)
 {
-	const char *wish = getenv("SAFE_SYSCALL_CANCELS");
+	long most = from_environment("SAFE_SYSCALL_CANCELS", usual);
 
-	return wish && atoi(wish) < usual ? atoi(wish) : usual;
+	return most < usual ? (int)most : usual;
 }
 
 /*
- * SAFE_SYSCALL_STRIDE=N: every Nth input of a test that has many, on a slow machine; an odd
- * step, as the inputs are combinations of two, four or eight.
+ * Every Nth input of a test that has many; an odd step, as the inputs are combinations of two,
+ * four or eight.
  */
 #define add_loop(tc, test, inputs)					\
 	do {								\
-		const char *wish_ = getenv("SAFE_SYSCALL_STRIDE");	\
-		int step_ = wish_ && atoi(wish_) > 1 ? atoi(wish_) | 1 : 1; \
-		int i_;							\
+		int step_ = stride() | 1, i_;				\
 									\
 		for (i_ = 0; i_ < (inputs); i_ += step_)		\
 			tcase_add_loop_test(tc, test, i_, i_ + 1);	\

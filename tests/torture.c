@@ -148,13 +148,6 @@ static void *work(void *arg)
 	return NULL;
 }
 
-static long from_environment(const char *name, long otherwise)
-{
-	const char *s = getenv(name);
-
-	return s ? strtol(s, NULL, 0) : otherwise;
-}
-
 static void watch(const struct worker *w)
 {
 	double since = w->flag_set_at;
