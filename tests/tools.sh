@@ -31,7 +31,8 @@ tmp=$(mktemp -d "${TMPDIR:-/tmp}/safe_syscall.XXXXXX") || exit
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 1' HUP INT TERM
 
-include=(-I"$srcdir/include" -I"$srcdir/lib" -I"$srcdir/lib/arch/$arch" -I"$srcdir/tests")
+include=(-I"$srcdir/include" -I"$srcdir/lib" -I"$srcdir/lib/arch/$arch" -I"$srcdir/tests"
+	-I"$srcdir/examples/loop" -I"$srcdir/examples/ninep" -I"$srcdir/examples/green")
 defines=(-D_GNU_SOURCE -DPACKAGE_VERSION='"0"' -DVERSION='"0"')
 
 # ---- readers of source --------------------------------------------------------
@@ -39,6 +40,9 @@ defines=(-D_GNU_SOURCE -DPACKAGE_VERSION='"0"' -DVERSION='"0"')
 sources() {
 	ls "$srcdir"/lib/*.c "$srcdir"/examples/*.c "$srcdir"/tests/*.c
 }
+
+# The examples' programs without those that guess what functions return, and one of style.
+of_examples='-clang-analyzer-*,-misc-no-recursion,-bugprone-suspicious-string-compare'
 
 clang_tidy() {
 	needs clang-tidy
@@ -48,7 +52,10 @@ clang_tidy() {
 		if [ -n "$glib" ]; then cat; else grep -v check_loop_glib; fi)
 	# shellcheck disable=SC2086 # flags
 	quietly clang-tidy -quiet --config-file="$srcdir/.clang-tidy" "${files[@]}" -- \
-		"${defines[@]}" "${include[@]}" -I"$srcdir/examples/loop" -I"$srcdir/examples/ninep" $glib
+		"${defines[@]}" "${include[@]}" $glib &&
+		quietly clang-tidy -quiet --config-file="$srcdir/.clang-tidy" --checks="$of_examples" \
+			"$srcdir"/examples/*/*.c -- -D_FILE_OFFSET_BITS=64 \
+			"${defines[@]}" "${include[@]}" $glib
 }
 
 # It does not know the types of libatomic_ops, nor that a macro of Check's returns.

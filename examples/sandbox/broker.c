@@ -1011,7 +1011,7 @@ static long do_exec(struct request *r)
 
 /* ---- the table --------------------------------------------------------------- */
 
-#define _	-1			/* it has no such argument */
+#define _	(-1)			/* it has no such argument */
 #define ROW(what, flags, verdict, run, ...) run, { __VA_ARGS__ }, flags, what, verdict
 #define OPEN(name, flags, verdict, run, ...) \
 	{ "open", TEXT(SYS_##name), ROW(0, flags, verdict, run, __VA_ARGS__) }

@@ -790,14 +790,14 @@ static void on_signal(struct task *t, int signum)
 		info.si_pid = t->sender;
 		ptrace(PTRACE_SETSIGINFO, t->tid, NULL, &info);
 	}
-	if (returns(t, signum))
-		resume(t, signum);
-	else if (t->running && caught(t, signum)) {
+	const bool comes_back = returns(t, signum);
+
+	if (!comes_back && t->running && caught(t, signum)) {
 		t->stopped = signum;
 		t->running->signalled = true;
 		if (t->running->blocks)
 			safe_syscall_interrupt(&t->running->scope);
-	} else if (t->running)
+	} else if (comes_back || t->running)
 		resume(t, signum);
 	else {
 		put_back(t, signum);
