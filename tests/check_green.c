@@ -4,6 +4,8 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -454,7 +456,201 @@ START_TEST(as_syscall)
 }
 END_TEST
 
+/* ---- where asking the kernel not to wait is not what it would have done ---------------- */
+
 static int listener, port;
+static void listens(void);
+
+static void connects(int two[2])
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = (in_port_t)port };
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	two[0] = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert_int_eq(connect(two[0], (struct sockaddr *)&address, sizeof address), 0);
+	two[1] = accept(listener, NULL, NULL);
+	ck_assert_int_ge(two[1], 0);
+}
+
+static void resets(void *how)
+{
+	struct linger reset = { 1, 0 };
+
+	if (how) {
+		ck_assert_int_eq(send(fd[1], "12345", 5, 0), 5);
+		green_sleep(20 * MS);
+	}
+	green_sleep(20 * MS);
+	setsockopt(fd[1], SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+	close(fd[1]);
+}
+
+/* What was moved comes first; the error is the next call's. */
+static void is_reset(void *unused)
+{
+	static char buffer[32 << 20];
+	green *g;
+
+	connects(fd);
+	g = spawn(resets, fd);
+	ck_assert_int_eq(green_syscall(SYS_recvfrom, fd[0], buffer, 10, MSG_WAITALL, NULL, NULL), 5);
+	ck_assert_int_eq(green_syscall(SYS_recvfrom, fd[0], buffer, 10, 0, NULL, NULL), -1);
+	ck_assert_int_eq(errno, ECONNRESET);
+	join(g);
+	close(fd[0]);
+	connects(fd);
+	g = spawn(resets, unused);
+	ck_assert_int_gt(green_syscall(SYS_write, fd[0], buffer, sizeof buffer), 0);
+	ck_assert_int_eq(green_syscall(SYS_write, fd[0], buffer, 10), -1);
+	ck_assert_int_eq(errno, ECONNRESET);	/* and not EPIPE with its signal */
+	join(g);
+	close(fd[0]);
+}
+
+static void of_nothing(void *unused)
+{
+	int e = eventfd(0, 0), two[2];
+	char c;
+
+	(void)unused;
+	ck_assert_int_eq(green_syscall(SYS_read, e, &c, 0), -1);
+	ck_assert_int_eq(errno, EINVAL);
+	close(e);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM, 0, two), 0);
+	ck_assert_int_eq(green_syscall(SYS_write, two[1], "", 0), 0);
+	ck_assert_int_eq(recv(two[0], &c, 1, MSG_DONTWAIT), 0);
+	close(two[0]);
+	close(two[1]);
+}
+
+/* A refusal that nobody has asked for lies in the queue of errors; no data comes. */
+static void queue_of_errors(void *unused)
+{
+	int s = socket(AF_INET, SOCK_DGRAM, 0), one = 1;
+	struct sockaddr_in address = { .sin_family = AF_INET };
+	struct timeval limit = { 0, 300000 };
+	struct timespec before, after;
+	socklen_t size = sizeof address;
+	char c;
+
+	(void)unused;
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	ck_assert_int_eq(bind(s, (struct sockaddr *)&address, size), 0);
+	ck_assert_int_eq(getsockname(s, (struct sockaddr *)&address, &size), 0);
+	close(s);
+	s = socket(AF_INET, SOCK_DGRAM, 0);
+	ck_assert_int_eq(setsockopt(s, IPPROTO_IP, IP_RECVERR, &one, sizeof one), 0);
+	ck_assert_int_eq(connect(s, (struct sockaddr *)&address, size), 0);
+	ck_assert_int_eq(send(s, "x", 1, 0), 1);
+	green_sleep(20 * MS);
+	ck_assert_int_eq(recv(s, &c, 1, MSG_DONTWAIT), -1);	/* the error, but not the queue's */
+	ck_assert_int_eq(errno, ECONNREFUSED);
+	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+	ck_assert_int_eq(green_syscall(SYS_read, s, &c, 1), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+	ck_assert_int_lt((after.tv_sec - before.tv_sec) * SECOND + after.tv_nsec - before.tv_nsec,
+			 150 * MS);
+	close(s);
+}
+
+static void reads_zeros(void *unused)
+{
+	static char buffer[16 << 20];
+	int f = open("/dev/zero", O_RDONLY), i;
+
+	(void)unused;
+	ck_assert_int_ge(f, 0);
+	for (i = 0; i < 10; i++)
+		ck_assert_int_eq(green_syscall(SYS_read, f, buffer, sizeof buffer), sizeof buffer);
+	close(f);
+}
+
+/* The write that comes as far as the limit is not the one that is killed. */
+static void up_to_the_limit(void *unused)
+{
+	struct rlimit limit = { 4096, RLIM_INFINITY };
+	static char buffer[8192] __attribute__((aligned(4096)));
+	char name[] = "/tmp/check_green.XXXXXX";
+	int f = mkstemp(name);
+
+	(void)unused;
+	unlink(name);
+	if (fcntl(f, F_SETFL, O_DIRECT)) {	/* what can be asked not to wait */
+		close(f);
+		return;
+	}
+	getrlimit(RLIMIT_FSIZE, &limit);
+	limit.rlim_cur = 4096;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	ck_assert_int_eq(green_syscall(SYS_write, f, buffer, sizeof buffer), 4096);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_FSIZE, &limit);
+	close(f);
+}
+
+/* A hundred sets that have the same descriptor are more than the kernel nests. */
+static void polls_one(void *n)
+{
+	struct pollfd p = { fd[0], POLLIN, 0 };
+
+	if (green_syscall(SYS_ppoll, &p, 1, NULL, NULL, 8) == 1)
+		plus_1(n);
+}
+
+static void polls_by_many(void *unused)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int n = 0, i, sets[4];
+	struct pollfd p;
+	green *g[150];
+	long long start;
+
+	(void)unused;
+	ck_assert_int_eq(pipe(fd), 0);
+	for (i = 0; i < 150; i++)
+		g[i] = spawn(polls_one, &n);
+	green_sleep(50 * MS);
+	ck_assert_int_eq(write(fd[1], "x", 1), 1);
+	for (i = 0; i < 150; i++)
+		join(g[i]);
+	ck_assert_int_eq(n, 150);
+	close(fd[0]);
+	close(fd[1]);
+	ck_assert_int_eq(pipe(fd), 0);
+	for (i = 0; i < 4; i++) {
+		sets[i] = epoll_create1(0);
+		ck_assert_int_eq(epoll_ctl(sets[i], EPOLL_CTL_ADD, i ? sets[i - 1] : fd[0], &event), 0);
+		p = (struct pollfd){ sets[i], POLLIN, 0 };
+		start = ns();
+		ck_assert_int_eq(green_syscall(SYS_ppoll, &p, 1, &(struct timespec){ 0, 20 * MS },
+					       NULL, 8), 0);
+		ck_assert_int_ge(ns() - start, 20 * MS);
+	}
+	for (i = 0; i < 4; i++)
+		close(sets[i]);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+static void (*const otherwise[])(void *) = {
+	is_reset, of_nothing, queue_of_errors, reads_zeros, up_to_the_limit, polls_by_many,
+};
+enum { OTHERWISE = sizeof otherwise / sizeof *otherwise };
+
+START_TEST(as_the_kernel)
+{
+	void (*const task)(void *) = otherwise[_i / 3];
+	int fds = count_in("/proc/self/fd");
+
+	_i %= 3;
+	listens();
+	RUN(task, NULL);
+	close(listener);
+	ck_assert_int_eq(count_in("/proc/self/fd"), fds);
+}
+END_TEST
 
 static void listens(void)
 {
@@ -1838,6 +2034,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_write_writes_all, 0, n);
 	tcase_add_loop_test(tc, as_syscall, 0, n);
 	tcase_add_loop_test(tc, sockets, 0, n);
+	tcase_add_loop_test(tc, as_the_kernel, 0, 3 * OTHERWISE);
 	tcase_add_loop_test(tc, calls_that_block, 0, n);
 	tcase_add_loop_test(tc, others_go_on, 0, n);
 	tcase_add_loop_test(tc, all_with_descriptors, 0, n);

@@ -473,6 +473,63 @@ START_TEST(byte_by_byte)
 }
 END_TEST
 
+/* A line of blanks is not the empty one: else what follows is a header for one of two readers. */
+START_TEST(no_second_header)
+{
+	static const char *const lines[] = { " \r\n", "\r\r\n", "\t\n" };
+	unsigned int i;
+	int s;
+
+	for (i = 0; i < sizeof lines / sizeof *lines; i++) {
+		s = dial();
+		say(s, "GET / HTTP/1.1\r\nHost: x\r\n");
+		say(s, lines[i]);
+		say(s, "Content-Length: 40\r\n\r\n" ONE);
+		hear_all(s);
+		ck_assert_int_eq(status_of(reply), 400);
+		ck_assert_ptr_eq(strstr(reply + 9, "HTTP/1.1"), NULL);
+		close(s);
+	}
+}
+END_TEST
+
+/* What is told of a request that never came whole has a body, whatever came before it. */
+START_TEST(after_a_head)
+{
+	static char text[9000];
+	int s = dial();
+
+	say(s, "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n");
+	memset(text, 'x', sizeof text - 1);
+	say(s, "GET / HTTP/1.1\r\nX: ");
+	say(s, text);
+	hear_all(s);
+	ck_assert_ptr_ne(strstr(reply, "431 Request Header Fields Too Large\n"), NULL);
+	close(s);
+}
+END_TEST
+
+/* Slower than the buffers are large, but without a pause. */
+START_TEST(steady_reader)
+{
+	int s = socket(AF_INET, SOCK_STREAM, 0), size = 1 << 14;
+	struct sockaddr_in a = address();
+	double began = now();
+	long n, all = 0;
+
+	setsockopt(s, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+	ck_assert_int_eq(connect(s, (struct sockaddr *)&a, sizeof a), 0);
+	say(s, "GET /big HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+	while ((n = recv(s, reply, 1 << 16, 0)) > 0) {
+		all += n;
+		while (now() - began < 5 && now() - began < 5.0 * (double)all / BIG)
+			pause_ms(5);
+	}
+	ck_assert_int_gt(all, BIG);
+	close(s);
+}
+END_TEST
+
 /* Clients that go in the middle of whatever it is. */
 START_TEST(deserted)
 {
@@ -685,9 +742,12 @@ int main(void)
 	tcase_add_test(tc, byte_by_byte);
 	tcase_add_test(tc, deserted);
 	tcase_add_test(tc, slow_readers);
+	tcase_add_test(tc, no_second_header);
+	tcase_add_test(tc, after_a_head);
 	tcase_add_test(tc, many_idle);
 	tcase_add_checked_fixture(impatient, setup_impatient, teardown);
 	tcase_add_test(impatient, idle_ones_end);
+	tcase_add_test(impatient, steady_reader);
 	limit_time(poor, 60);
 	tcase_add_checked_fixture(poor, setup_poor, teardown);
 	tcase_add_test(poor, no_descriptors);

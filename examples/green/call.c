@@ -21,9 +21,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -158,7 +160,11 @@ static int is_nonblocking(int fd)
 	return flags != -1 && flags & O_NONBLOCK;
 }
 
-/* 0: it may be ready; or -errno: EAGAIN as the kernel would say it, ECANCELED... */
+/*
+ * 0: it may be ready; or -errno: EAGAIN as the kernel would say it, ECANCELED.  CANT: the loop can't
+ * wait for it (sets of descriptors nest only so deep, and so on), but the kernel can.
+ */
+#define CANT (-SAFE_ERESTARTSYS)
 static long await(int fd, short events, const char *where, int64_t *deadline)
 {
 	struct timeval limit = { 0, 0 };
@@ -177,15 +183,25 @@ static long await(int fd, short events, const char *where, int64_t *deadline)
 				    (int64_t)limit.tv_usec * 1000);
 	}
 	result = green_wait_fd(where, fd, events, *deadline);
-	return result == -ETIMEDOUT ? -EAGAIN : result;
+	return !result || result == -ECANCELED ? result : result == -ETIMEDOUT ? -EAGAIN : CANT;
 }
 
+/* Or /dev/zero and its like, whose reads are short only because they were not to wait. */
 static int is_file(int fd)
 {
 	struct stat st;
 	mode_t type = fstat(fd, &st) ? 0 : st.st_mode & S_IFMT;
 
-	return type == S_IFREG || type == S_IFBLK || type == S_IFDIR;
+	return type == S_IFREG || type == S_IFBLK || type == S_IFDIR ||
+		(type == S_IFCHR && major(st.st_rdev) == 1);
+}
+
+/* Beyond its own limit a file's writer is killed, but not by the write that has come so far. */
+static int is_limited(int fd)
+{
+	struct rlimit limit;
+
+	return !getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur != RLIM_INFINITY && is_file(fd);
 }
 
 static int option(int fd, int name)
@@ -215,6 +231,7 @@ struct transfer {
 	struct msghdr *msg;
 	size_t index, offset;		/* what is next */
 	long done;
+	int has_waited;			/* since something was moved */
 	int64_t deadline;		/* of the socket's own time-out; 0: not looked at */
 };
 
@@ -243,6 +260,7 @@ static int goes_on(struct transfer *t, long n)
 	const struct iovec *v = t->msg->msg_iov;
 
 	t->done += n;
+	t->has_waited = 0;
 	for (t->offset += (size_t)n; t->index < (size_t)t->msg->msg_iovlen; t->index++) {
 		if (t->offset < v[t->index].iov_len)
 			break;
@@ -252,7 +270,15 @@ static int goes_on(struct transfer *t, long n)
 		return 0;
 	if (t->flags & MSG_WAITALL)
 		return is_stream(t->fd);
-	return t->out || (!t->flags_at && is_file(t->fd));
+	return t->flags_at ? t->out : t->out ? !is_limited(t->fd) : is_file(t->fd);
+}
+
+/* A socket's error is told once: after a part to the next call of the user's, and not to ours. */
+static int has_failed(const struct transfer *t)
+{
+	struct pollfd p = { t->fd, 0, 0 };
+
+	return poll(&p, 1, 0) == 1 && p.revents & POLLERR && is_stream(t->fd);
 }
 
 /* Now the kernel waits, and does as it does.  One task at a time: others wait in the loop. */
@@ -266,7 +292,7 @@ static long on_its_own(struct call *c, int out, const char *where, int64_t *dead
 		return direct(c);
 	result = await(fd, events | ALONE, where, deadline);
 	if (result)
-		return result;
+		return result == CANT ? block(c) : result;
 	result = block(c);
 	green_waited(fd, events);
 	return result;
@@ -288,12 +314,14 @@ static long slowly(struct transfer *t, const struct iovec *next)
 
 /*
  * A socket of datagrams is ready for poll(2) where it has room, and waits where the one that they
- * are for has none.
+ * are for has none.  What lies in a queue of errors wakes those, too, who wait for something else.
  */
 static int is_ready_in_vain(const struct transfer *t)
 {
-	struct pollfd p = { t->fd, POLLOUT, 0 };
+	struct pollfd p = { t->fd, t->out ? POLLOUT : POLLIN, 0 };
 
+	if (t->has_waited && poll(&p, 1, 0) == 1 && p.revents == POLLERR)
+		return 1;
 	return t->out && !t->done && !is_stream(t->fd) && poll(&p, 1, 0) == 1;
 }
 
@@ -306,6 +334,8 @@ static long transfer(struct transfer *t)
 
 	for (;;) {
 		if (t->done) {
+			if (has_failed(t))
+				break;
 			next = t->msg->msg_iov[t->index];
 			next.iov_base = (char *)next.iov_base + t->offset;
 			next.iov_len -= t->offset;
@@ -318,13 +348,19 @@ static long transfer(struct transfer *t)
 			break;		/* what the kernel leaves off is left off */
 		}
 		if (result == -EAGAIN && !(t->flags & at_once)) {
-			if (is_ready_in_vain(t))
-				return block(t->call);
-			result = await(t->fd, t->out ? POLLOUT : POLLIN,
-				       t->out ? "write" : "read", &t->deadline);
+			result = is_ready_in_vain(t) ? CANT :
+				await(t->fd, t->out ? POLLOUT : POLLIN,
+				      t->out ? "write" : "read", &t->deadline);
+			t->has_waited = 1;
 			if (!result)
 				continue;
 		}
+		/* a connection is to be made first, and that was not waited for */
+		if (result == -EINPROGRESS && t->out && !(t->flags & at_once) &&
+		    !is_nonblocking(t->fd))
+			result = CANT;
+		if (result == CANT && !t->done)
+			return block(t->call);
 		if (result <= 0 || !goes_on(t, result))
 			break;
 	}
@@ -363,6 +399,11 @@ static long read_or_write(struct call *c, int out)
 		t.msg = (struct msghdr *)(uintptr_t)a[1];
 	}
 	t.flags = t.flags_at ? (long)a[t.flags_at] : 0;
+	/* of nothing: preadv2() and pwritev2() do nothing, where these may send, or fail */
+	if (c->number == SYS_read && !a[2])
+		return direct(c);
+	if ((c->number == SYS_write && !a[2]) || (out && t.flags & MSG_FASTOPEN))
+		return is_nonblocking(t.fd) ? direct(c) : block(c);
 	return is_whole(&t) ? on_its_own(c, 0, "read", &t.deadline) : transfer(&t);
 }
 
@@ -399,7 +440,7 @@ static long connect_one(struct call *c)
 	if (result != -EINTR && result != -SAFE_ERESTARTSYS)
 		return result;
 	result = await((int)c->a[0], POLLOUT, "connect", &deadline);
-	return !result ? block(c) : result == -EAGAIN ? -EINPROGRESS : result;
+	return !result || result == CANT ? block(c) : result == -EAGAIN ? -EINPROGRESS : result;
 }
 
 /* Does not wait, but a tick's signal may make the kernel say EINTR. */
@@ -413,7 +454,10 @@ static long look(struct call *c, long number, const word *a)
 	return result;
 }
 
-/* Looks, and waits until a set of descriptors has something, until there is a result. */
+/*
+ * Looks, and waits until a set of descriptors has something, until there is a result.  Where the
+ * loop can't wait for the set (they nest only so deep) the kernel waits for what is left.
+ */
 static long look_until(struct call *c, int set, long number, const word *a, int64_t ns)
 {
 	int64_t deadline = ns < 0 ? NEVER : green_after(ns);
@@ -423,7 +467,11 @@ static long look_until(struct call *c, int set, long number, const word *a, int6
 		waited = green_wait_fd("poll", set, POLLIN, deadline);
 		result = waited == -ECANCELED ? waited : look(c, number, a);
 	}
-	return result;
+	if (result || !waited || waited == -ETIMEDOUT)
+		return result;
+	ns = deadline - green_now();
+	result = deadline == NEVER ? block(c) : block_for(c, ns > 0 ? ns : 1);
+	return deadline != NEVER && (result == -SAFE_ERESTARTSYS || result == -EINTR) ? 0 : result;
 }
 
 /* By a set of their own, as the loop has one function for each descriptor. */
@@ -496,7 +544,7 @@ static long sleep_until(struct call *c, int clock, int flags, word at)
 	if (time_of(at, &ns) || (clock != CLOCK_MONOTONIC && (clock != CLOCK_REALTIME || flags)))
 		return block(c);
 	result = green_wait_fd("sleep", -1, 0, flags & TIMER_ABSTIME ? ns : green_after(ns));
-	return result == -ETIMEDOUT ? 0 : result;
+	return result == -ETIMEDOUT ? 0 : result == -ECANCELED ? result : block(c);
 }
 
 static long wait_for_events(struct call *c)

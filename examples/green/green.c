@@ -818,20 +818,22 @@ static int start_thread(pthread_t *id, void *(*function)(void *), void *arg)
 /* Where there can't be more of them it waits for one of those that there are. */
 static void hand_to_caller(struct green *g)
 {
-	int is_new;
+	int is_new, error;
 	pthread_t id;
 
 	pthread_mutex_lock(&call_lock);
 	is_new = count(&rt.calls) >= rt.idle;
-	g->refused = is_new ? start_thread(&id, caller, NULL) : 0;
-	rt.callers += is_new && !g->refused;
-	if (rt.callers) {
-		g->refused = 0;
+	error = is_new ? start_thread(&id, caller, NULL) : 0;
+	rt.callers += is_new && !error;
+	if (rt.callers)
+		error = 0;
+	g->refused = error;
+	if (!error) {
 		green_append(&rt.calls, g);
 		pthread_cond_broadcast(&rt.called);
 	}
 	pthread_mutex_unlock(&call_lock);
-	if (g->refused)
+	if (error)				/* else it may be elsewhere, or over */
 		ready(g);
 }
 

@@ -80,7 +80,8 @@ int green_sleep(long long ns);
 
 /* green_syscall - make a system call; only the task waits
  * As syscall(2); -1 and ECANCELED: the task is cancelled, and the call had no effect.  (A
- * connect of TCP may go on in the kernel: close the socket.)  Reads, writes, accept, connect
+ * connect of TCP may go on in the kernel: close the socket.  A lock of flock() that was to become
+ * another kind is gone, as the kernel gives it up first.)  Reads, writes, accept, connect
  * and polls wait in the loop.  What else may block does so on another thread, where
  * gettid() and other calls about the thread itself make little sense; select() and recvmmsg() do,
  * too.  Where no thread can be had they wait for one; EAGAIN: there is none at all.  SO_RCVLOWAT

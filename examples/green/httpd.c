@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -120,13 +122,23 @@ static void begin(struct connection *c, const char *status)
 	    c->q.is_old ? "Connection: keep-alive\r\n" : "");
 }
 
-/* Returns whether all was sent. */
+/* Returns whether all was sent.  Who has read something of what is under way has more time. */
 static int flush(struct connection *c)
 {
-	size_t n = c->length;
+	size_t all = c->length, done;
+	int queued = 0, left;
+	long n;
 
 	c->length = 0;
-	return green_syscall(SYS_sendto, c->socket, c->text, n, MSG_NOSIGNAL, NULL, 0L) == (long)n;
+	for (done = 0; done < all; done += n > 0 ? (size_t)n : 0) {
+		ioctl(c->socket, SIOCOUTQ, &queued);
+		n = green_syscall(SYS_sendto, c->socket, c->text + done, all - done, MSG_NOSIGNAL,
+				  NULL, 0L);
+		if (n <= 0 && (errno != EAGAIN || ioctl(c->socket, SIOCOUTQ, &left) ||
+			       left >= queued))
+			return 0;
+	}
+	return 1;
 }
 
 /* A status, and maybe a field. */
@@ -288,6 +300,7 @@ static size_t read_header(struct connection *c)
 	size_t length;
 	long n;
 
+	c->q.is_head = c->q.is_old = 0;		/* of the one before */
 	while (!(length = request_length(c->buffer, c->filled))) {
 		if (c->filled == HEADER)
 			return (size_t)refuse(c, "431 Request Header Fields Too Large");

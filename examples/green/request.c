@@ -24,7 +24,10 @@ size_t request_length(const char *text, size_t n)
 	return 0;
 }
 
-/* Without what is at its end; null where there is none. */
+/*
+ * Without what is at its end; null where there is none.  Of blanks only: not the empty line, by which
+ * the header ends, so its first one stays.
+ */
 static char *take_line(char **text)
 {
 	char *line = *text, *end = strchr(line, '\n');
@@ -32,7 +35,9 @@ static char *take_line(char **text)
 	if (!end)
 		return NULL;
 	*text = end + 1;
-	while (end > line && strchr("\r \t", end[-1]))
+	if (end > line && end[-1] == '\r')
+		end--;
+	while (end > line + 1 && strchr(" \t", end[-1]))
 		end--;
 	*end = 0;
 	return line;
