@@ -653,6 +653,18 @@ static void others_inside(void)
 	WANT(ESRCH, syscall(SYS_prlimit64, child, RLIMIT_NOFILE, NULL, &former));
 }
 
+static long set_option(int family, int level, int name)
+{
+	const int s = socket(family, SOCK_STREAM, 0), zero = 0;
+	const long n = s == -1 && family == AF_INET6 && errno == EAFNOSUPPORT ? (errno = EPERM, -1) :
+		syscall(SYS_setsockopt, s, level, name, &zero, sizeof zero);
+	const int error = errno;
+
+	close(s);
+	errno = error;
+	return n;
+}
+
 static void guest_bypasses(void)
 {
 	struct iovec v = { output, 1 };
@@ -679,6 +691,12 @@ static void guest_bypasses(void)
 	WANT(0, socket_of(AF_INET, SOCK_STREAM, 6));
 	WANT(EPERM, connect_abstract("abcd", 8));
 	WANT(EPERM, fastopen());
+	WANT(EPERM, set_option(AF_INET, IPPROTO_IP, IP_OPTIONS));	/* a source route */
+	WANT(EPERM, set_option(AF_INET6, IPPROTO_IPV6, 57));	/* IPV6_RTHDR */
+	WANT(EPERM, set_option(AF_INET, IPPROTO_IP, 64));	/* IPT_SO_SET_REPLACE */
+	WANT(0, set_option(AF_INET, IPPROTO_IP, IP_TOS));
+	WANT(0, set_option(AF_INET, SOL_SOCKET, SO_KEEPALIVE));
+	WANT(ENOSYS, syscall(444, NULL, 0, 1));			/* landlock_create_ruleset */
 	WANT(EPERM, syscall(425, 1, NULL));			/* io_uring_setup */
 	WANT(EPERM, syscall(426, 1, 0, 0, 0, NULL, 0));
 	WANT(EPERM, syscall(427, 1, 0, NULL, 0));
@@ -1472,6 +1490,105 @@ static void guest_sender(void)
 	exit(signals != 1);
 }
 
+static volatile pid_t sent_by;
+
+static void note_who(int sig, siginfo_t *info, void *uc)
+{
+	(void)sig, (void)uc;
+	sent_by = info->si_pid;
+}
+
+/* The thread that takes it is not the first one. */
+static void *takes_it(void *unused)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	while (!sent_by)
+		pause_ms(1);
+	return unused;
+}
+
+static void guest_sender_to_thread(void)
+{
+	struct sigaction sa = { .sa_flags = SA_SIGINFO };
+	pthread_t thread;
+	sigset_t set;
+	pid_t child;
+
+	sa.sa_sigaction = note_who;
+	sigaction(SIGUSR2, &sa, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	pthread_create(&thread, NULL, takes_it, NULL);
+	child = forked();
+	if (!child)
+		_exit(kill(getppid(), SIGUSR2));
+	pthread_join(thread, NULL);
+	exit(sent_by != child);
+}
+
+/* A signal to a group reaches those, too, that are only just born; and one that is dead. */
+static void guest_group(int rounds)
+{
+	struct pollfd p = { .events = POLLIN };
+	int ends[2], status;
+	siginfo_t info;
+	pid_t pid;
+	char c;
+
+	pid = forked();
+	if (!pid) {
+		setpgid(0, 0);
+		_exit(0);
+	}
+	waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
+	if (kill(-pid, SIGTERM))
+		exit(2);
+	waitpid(pid, &status, 0);
+	while (rounds-- > 0) {
+		if (pipe(ends))
+			exit(3);
+		pid = forked();
+		if (!pid) {
+			setpgid(0, 0);
+			alarm(30);
+			if (write(ends[1], "x", 1) != 1)
+				_exit(1);
+			for (;;)
+				if (!fork()) {
+					alarm(30);
+					pause();
+				}
+		}
+		close(ends[1]);
+		if (read(ends[0], &c, 1) != 1)
+			exit(4);
+		pause_ms(rounds % 4);
+		if (kill(-pid, SIGKILL))
+			exit(5);
+		waitpid(pid, &status, 0);
+		p.fd = ends[0];		/* all that had the other end are over */
+		if (poll(&p, 1, 10000) != 1 || read(ends[0], &c, 1))
+			exit(6);
+		close(ends[0]);
+	}
+	exit(0);
+}
+
+/* What it was given for writing only it must not read by another name. */
+static void guest_links(void)
+{
+	char name[128];
+
+	snprintf(name, sizeof name, "%s/by-another-name", dir);
+	exit(linkat(AT_FDCWD, "/proc/self/fd/1", AT_FDCWD, name, AT_SYMLINK_FOLLOW) == -1 &&
+	     errno == EACCES ? 0 : 1);
+}
+
 static sigjmp_buf behind_it;
 
 static void jump_out(int sig)
@@ -1678,6 +1795,12 @@ static int guest_main(char **argv)
 		guest_raises();
 	else if (!strcmp(what, "sender"))
 		guest_sender();
+	else if (!strcmp(what, "sender-to-thread"))
+		guest_sender_to_thread();
+	else if (!strcmp(what, "group"))
+		guest_group(atoi(argv[2]));
+	else if (!strcmp(what, "links"))
+		guest_links();
 	else if (!strcmp(what, "info"))
 		guest_info();
 	else if (!strcmp(what, "daemon"))
@@ -2359,7 +2482,68 @@ START_TEST(waits)
 #endif
 	expect(0, guest("raises"));
 	expect(0, guest("sender"));
+	expect(0, guest("sender-to-thread"));
 	expect(0, guest("info"));
+}
+END_TEST
+
+START_TEST(groups)
+{
+	char rounds[16];
+
+	snprintf(rounds, sizeof rounds, "%d", scaled(200, 10));
+	expect(0, guest("group", rounds));
+}
+END_TEST
+
+/*
+ * A shell that has children becomes the sandbox: it doesn't wait for them.  And what the program
+ * was given is closed when the program closes it, though the sandbox goes on.
+ */
+START_TEST(as_a_shell_starts_it)
+{
+#define CHILD "sleep 20 </dev/null >/dev/null 2>&1 & "
+	static const struct {
+		const char *line;
+		int status;			/* -1: it goes on */
+	} starts[] = {
+		{ CHILD "exec $sandbox -r / -- $self exit 0", 0 },
+		{ CHILD "exec $sandbox -r / -t 0.2 -- $self sleep", 124 },
+		{ CHILD "kill -STOP $!; exec $sandbox -r / -- $self exit 0", 0 },
+		{ "exec $sandbox -r / -- sh -c 'exec >&- 2>&-; exec $self sleep'", -1 },
+		{ "exec $sandbox -r /lib -r /usr -r $lib64 -r $self -w $dir -- $self links "
+		  ">>$dir.out/file", 0 },
+	};
+	const double began = now();
+	char out[sizeof dir + 8], file[sizeof out + 8], c;
+	int from, status = -1;
+	pid_t pid;
+
+	if (access("/bin/sh", X_OK))
+		SKIP("no shell");
+	SET(out, dir);
+	strcat(out, ".out");
+	snprintf(file, sizeof file, "%s/file", out);
+	mkdir(out, 0700);
+	close(open(file, O_WRONLY | O_CREAT, 0600));
+	setenv("dir", dir, 1);
+	setenv("self", self, 1);
+	setenv("sandbox", sandbox(), 1);
+	setenv("lib64", LIBRARIES("/lib64"), 1);
+	pid = start((char *[]){ (char[]){ "/bin/sh" }, (char[]){ "-c" },
+				(char *)(uintptr_t)starts[_i].line, NULL }, &from);
+	while (read(from, &c, 1) > 0)
+		;
+	ck_assert(now() - began < 15);
+	if (starts[_i].status == -1) {
+		pause_ms(100);
+		ck_assert_int_eq(waitpid(pid, &status, WNOHANG), 0);
+		kill(pid, SIGKILL);
+	}
+	close(from);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	remove_all(out);
+	ck_assert_int_eq(WIFEXITED(status) ? WEXITSTATUS(status) : -1, starts[_i].status);
 }
 END_TEST
 
@@ -2433,6 +2617,8 @@ int main(int argc, char **argv)
 	tcase_add_loop_test(tc, real_programs, 0, (int)(sizeof programs / sizeof *programs));
 	tcase_add_test(tc, waits);
 	tcase_add_loop_test(tc, nothing_outlives, 0, 2);
+	tcase_add_test(tc, groups);
+	tcase_add_loop_test(tc, as_a_shell_starts_it, 0, 5);
 	tcase_add_test(tc, nonsense);
 	suite_add_tcase(suite, tc);
 	tc = tcase_create("reported");

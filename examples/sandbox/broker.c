@@ -525,7 +525,9 @@ static long do_names(struct request *r)
 			 !strncmp(a.name, "..", 2) ? -ENOTEMPTY : -EINVAL;
 	if (!result) {
 		const int of = links ? a.object : a.parent;
-		const bool yes = (what == 's' || resolve_allows(of, W, a.own)) &&
+		/* a name is to read it by, too, which who has it for writing only may not */
+		const int own = a.own == (R | W) ? a.own : -1;
+		const bool yes = (what == 's' || resolve_allows(of, W, links ? own : a.own)) &&
 				 (!two || resolve_allows(b.parent, W, -1));
 		say(r, NULL, yes ? "allowed" : "denied");
 		if (what == 'd' || what == 'n')

@@ -52,7 +52,6 @@ static const char *const allowed[] = {
 	/* sockets that are there */
 	N(accept), N(accept4), N(listen), N(send), N(recv), N(recvfrom), N(recvmsg), N(recvmmsg),
 	N(recvmmsg_time64), N(shutdown), N(getsockname), N(getpeername), N(getsockopt),
-	N(setsockopt),
 	/* memory */
 	N(brk), N(mmap), N(mmap2), N(munmap), N(mremap), N(mprotect), N(msync), N(mincore),
 	N(madvise), N(mlock), N(mlock2), N(munlock), N(mlockall), N(munlockall),
@@ -79,8 +78,13 @@ static const char *const allowed[] = {
 	N(sched_get_priority_min), N(sched_rr_get_interval), N(sched_rr_get_interval_time64),
 	N(personality), N(uname), N(sysinfo), N(getcpu), N(getrandom), N(futex), N(futex_time64),
 	N(futex_waitv), N(set_robust_list), N(set_tid_address), N(rseq), N(restart_syscall),
-	N(seccomp), N(landlock_create_ruleset), N(landlock_add_rule), N(landlock_restrict_self),
+	N(seccomp),
 };
+
+/*
+ * Landlock's calls are not among them: the supervisor opens what the program's own rules would
+ * forbid it, so there it is better to have none.
+ */
 
 /* Others, outsiders, the system; and what would lead around the filter. */
 static const char *const refused[] = {
@@ -152,6 +156,19 @@ static const struct look {
 	{ N(socketcall), 0, IS, ALL, { SYS_BIND, SYS_CONNECT }, BROKER },
 	NOT(socketcall, 0, SYS_SENDTO, SYS_SENDMSG), NOT(socketcall, 0, SYS_SENDMMSG, SYS_SENDMMSG),
 	REST(socketcall),
+	/*
+	 * By a source route a connection goes first where it is not allowed to, and root could
+	 * set up the network.  So of IP the options that streams have use for, in either version.
+	 */
+	{ N(setsockopt), 1, IS_NOT, ALL, { IPPROTO_IP, IPPROTO_IPV6 }, ALLOW },
+	YES(setsockopt, 2, IP_TOS, IP_TTL), YES(setsockopt, 2, IP_PKTINFO, IP_MTU_DISCOVER),
+	YES(setsockopt, 2, IP_RECVERR, IP_RECVTOS), YES(setsockopt, 2, IP_FREEBIND, IP_MINTTL),
+	YES(setsockopt, 2, IP_BIND_ADDRESS_NO_PORT, 51 /* IP_LOCAL_PORT_RANGE */),
+	YES(setsockopt, 2, IPV6_UNICAST_HOPS, IPV6_MTU_DISCOVER),
+	YES(setsockopt, 2, IPV6_RECVERR, IPV6_V6ONLY), YES(setsockopt, 2, IPV6_RECVPKTINFO, IPV6_DONTFRAG),
+	YES(setsockopt, 2, IPV6_RECVTCLASS, IPV6_TCLASS),
+	YES(setsockopt, 2, 72 /* IPV6_ADDR_PREFERENCES */, 78 /* IPV6_FREEBIND */),
+	{ N(setsockopt), 0, ELSE, 0, { 0 }, REFUSE },
 	{ N(clone), CLONE_FLAGS, HAS, NEW_NAMESPACES | CLONE_UNTRACED, { 0 }, REFUSE }, REST(clone),
 	{ N(unshare), 0, HAS, NEW_NAMESPACES | NEW_TIME, { 0 }, REFUSE }, REST(unshare),
 	/*

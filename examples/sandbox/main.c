@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* main.c - safe-sandbox, which runs a program that can open only what it is allowed to */
+#include <dirent.h>
 #include <err.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -267,10 +269,38 @@ static void start(void)
 	}
 }
 
+/*
+ * What the program was given is its own: where it closes that, the other end is to see it.  What
+ * we have opened is closed by an exec, what we were given was not.
+ */
+static void give_up_inherited(void)
+{
+	const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	DIR *fds = opendir("/proc/self/fd");
+	const struct dirent *entry;
+
+	while (fds && (entry = readdir(fds))) {
+		const int fd = atoi(entry->d_name), flags = fcntl(fd, F_GETFD);
+		if (entry->d_name[0] == '.' || flags == -1 || flags & FD_CLOEXEC)
+			continue;
+		if (fd > STDERR_FILENO)
+			close(fd);
+		else if (fd < STDERR_FILENO || !sandbox_verbose)
+			dup2(null, fd);
+	}
+	if (fds)
+		closedir(fds);
+	close(null);
+}
+
 int main(int argc, char **argv)
 {
 	int sockets[2], error;
+	siginfo_t info;
 	pid_t child;
+
+	/* who has made itself the sandbox by exec may have had some */
+	const bool has_children = !waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT);
 
 	options(argc, argv);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets))
@@ -285,9 +315,10 @@ int main(int argc, char **argv)
 	close(sockets[1]);
 	meet(child, sockets[0]);
 	start();
-	error = request_start(child);
+	error = request_start(child, has_children);
 	if (error)
 		errx(OWN_FAILURE, "starting: %s", strerror(error));
+	give_up_inherited();
 	if (write(sockets[0], "", 1) != 1)
 		errx(OWN_FAILURE, "the program's process has died");
 	close(sockets[0]);

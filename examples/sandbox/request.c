@@ -58,6 +58,7 @@
  * A task's mutex is held where the above changes, and while a reply is on its way: so a stop that
  * follows a reply is looked at when it is known what became of the reply.
  */
+#include <dirent.h>
 #include <elf.h>
 #include <poll.h>
 #include <sched.h>
@@ -127,6 +128,7 @@ bool sandbox_verbose, sandbox_landlock;
 int sandbox_listener;
 
 static pid_t program;
+static bool has_others;		/* children that the sandbox knows nothing of */
 static bool ending;
 static int exit_status;
 
@@ -257,6 +259,25 @@ long task_signal_group(pid_t group, pid_t but, int signum, pid_t sender)
 				t->sender = sender;
 				result = !kill(t->tgid, signum) || !result ? 0 : -errno;
 			}
+	/*
+	 * A child may be there that nobody has told us of yet.  After this no more of them come from
+	 * those that have the signal pending: fork() makes none then.
+	 */
+	DIR *all = group == -1 ? NULL : opendir("/proc");
+	const struct dirent *entry;
+	while (all && (entry = readdir(all))) {
+		const pid_t pid = (pid_t)atoi(entry->d_name);
+		if (pid <= 0 || pid == but || *slot(pid) || getpgid(pid) != group)
+			continue;
+		if (task_status(pid, "TracerPid:", 10) == getpid())
+			result = !kill(pid, signum) || !result ? 0 : -errno;
+		/* one that its parent has not waited for is there to be signalled, too */
+		else if (result == -ESRCH && task_status(pid, "State:", 0) == 'Z' &&
+			 *slot((pid_t)task_status(pid, "PPid:", 10)))
+			result = 0;
+	}
+	if (all)
+		closedir(all);
 	pthread_mutex_unlock(&table);
 	return result;
 }
@@ -784,10 +805,14 @@ static void on_signal(struct task *t, int signum)
 {
 	siginfo_t info;
 
-	/* what another one inside has sent, not the supervisor */
-	if (t->sender && !ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &info) &&
+	/* what another one inside has sent, to this thread or its process, not the supervisor */
+	pthread_mutex_lock(&table);
+	const struct task *leader = *slot(t->tgid);
+	const pid_t sender = t->sender || !leader ? t->sender : leader->sender;
+	pthread_mutex_unlock(&table);
+	if (sender && !ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &info) &&
 	    (info.si_code == SI_USER || info.si_code == SI_TKILL) && info.si_pid == getpid()) {
-		info.si_pid = t->sender;
+		info.si_pid = sender;
 		ptrace(PTRACE_SETSIGINFO, t->tid, NULL, &info);
 	}
 	const bool comes_back = returns(t, signum);
@@ -944,8 +969,23 @@ void request_end(int status)
 
 void request_forward(int signum)
 {
+	pthread_mutex_lock(&table);
+	if (*slot(program))
+		(*slot(program))->sender = 0;
+	pthread_mutex_unlock(&table);
 	if (!ending)
 		kill(program, signum);
+}
+
+static bool is_table_empty(void)
+{
+	bool empty = true;
+
+	pthread_mutex_lock(&table);
+	for (size_t i = 0; i < SLOTS; i++)
+		empty = empty && !tasks[i];
+	pthread_mutex_unlock(&table);
+	return empty;
 }
 
 static void on_child(void *unused, int unused_signal)
@@ -964,12 +1004,15 @@ static void on_child(void *unused, int unused_signal)
 		    !info.si_pid)
 			break;
 		pthread_mutex_lock(&table);
-		tid = waitpid(info.si_pid, &status, WNOHANG | __WALL);
+		tid = waitpid(info.si_pid, &status, WNOHANG | WUNTRACED | __WALL);
 		t = tid > 0 ? *slot(tid) : NULL;
 		if (t && !WIFSTOPPED(status))
 			*slot(tid) = t->next;
 		pthread_mutex_unlock(&table);
 		if (tid <= 0)
+			continue;
+		/* who has started the sandbox by exec may have had children: no affair of ours */
+		if (!t && task_status(tid, "TracerPid:", 10) != getpid())
 			continue;
 		if (!t && WIFSTOPPED(status))
 			t = task_new(tid);
@@ -985,15 +1028,16 @@ static void on_child(void *unused, int unused_signal)
 			request_end(WIFEXITED(status) ? WEXITSTATUS(status) :
 				    128 + WTERMSIG(status));
 	}
-	if (ending && errno == ECHILD)
+	if (ending && (errno == ECHILD || (has_others && is_table_empty())))
 		loop_stop(sandbox_loop, exit_status);
 }
 
-int request_start(pid_t child)
+int request_start(pid_t child, bool others)
 {
 	sigset_t all, before;
 
 	program = child;
+	has_others = others;
 	broker_find(NULL);
 	if (!task_new(child))
 		return ENOMEM;

@@ -106,7 +106,7 @@ extern uint32_t sandbox_arch;		/* of seccomp */
 
 void log_line(const char *text, size_t size);	/* to the standard error output, soon */
 
-int request_start(pid_t child);		/* 0, or an error */
+int request_start(pid_t child, bool others);		/* 0, or an error */
 void request_end(int status);		/* all tasks are killed, then the loop stops */
 void request_forward(int signum);	/* to the program */
 int request_may_wait(struct request *r);	/* before a call that does: 0, or the error that it has */
