@@ -2509,7 +2509,7 @@ START_TEST(as_a_shell_starts_it)
 	} starts[] = {
 		{ CHILD "exec $sandbox -r / -- $self exit 0", 0 },
 		{ CHILD "exec $sandbox -r / -t 0.2 -- $self sleep", 124 },
-		{ CHILD "kill -STOP $!; exec $sandbox -r / -- $self exit 0", 0 },
+		{ CHILD "sleep 0.5; kill -STOP $!; exec $sandbox -r / -- $self exit 0", 0 },
 		{ "exec $sandbox -r / -- sh -c 'exec >&- 2>&-; exec $self sleep'", -1 },
 		{ "exec $sandbox -r /lib -r /usr -r $lib64 -r $self -w $dir -- $self links "
 		  ">>$dir.out/file", 0 },
