@@ -2521,8 +2521,7 @@ START_TEST(as_a_shell_starts_it)
 
 	if (access("/bin/sh", X_OK))
 		SKIP("no shell");
-	SET(out, dir);
-	strcat(out, ".out");
+	snprintf(out, sizeof out, "%s.out", dir);
 	snprintf(file, sizeof file, "%s/file", out);
 	mkdir(out, 0700);
 	close(open(file, O_WRONLY | O_CREAT, 0600));
