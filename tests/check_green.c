@@ -570,7 +570,7 @@ static void reads_zeros(void *unused)
 /* The write that comes as far as the limit is not the one that is killed. */
 static void up_to_the_limit(void *unused)
 {
-	struct rlimit limit = { 4096, RLIM_INFINITY };
+	struct rlimit limit;
 	static char buffer[8192] __attribute__((aligned(4096)));
 	char name[] = "/tmp/check_green.XXXXXX";
 	int f = mkstemp(name);
@@ -1047,12 +1047,13 @@ static void wait_together(void *which)
 	int n = 0, i, before = workers, s = -1;
 	green *g[20];
 
+	while (thread_count() > before)		/* of the run before, or it hangs */
+		green_sleep(MS);
 	ck_assert_int_eq(pipe(fd), 0);
 	for (i = 0; i < 20; i++)
 		g[i] = spawn(wait, wait == accepts ? &n : NULL);
 	green_sleep(20 * MS);
-	while (thread_count() > before)		/* or it hangs */
-		green_sleep(MS);
+	ck_assert_int_eq(thread_count(), before);
 	if (wait == accepts) {
 		address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 		address.sin_port = (in_port_t)port;
@@ -1064,8 +1065,7 @@ static void wait_together(void *which)
 		ck_assert_int_eq(write(fd[1], "x", 1), 1);
 	}
 	green_sleep(150 * MS);
-	while (thread_count() > before + (wait == accepts))
-		green_sleep(MS);
+	ck_assert_int_le(thread_count(), before + (wait == accepts));
 	if (wait != polls_twice)
 		for (i = 0; i < 20; i++)
 			green_cancel(g[i]);

@@ -224,11 +224,19 @@ static bool in_table(pid_t tid, const struct task *that)
 	return that ? t == that : t != NULL;
 }
 
-/* A process that has died and was not yet waited for by its parent is inside, too. */
+/* It has died, and was not yet waited for by its parent.  With the table's mutex. */
+static bool is_left_behind(pid_t pid)
+{
+	return task_status(pid, "State:", 0) == 'Z' &&
+		*slot((pid_t)task_status(pid, "PPid:", 10));
+}
+
 bool task_inside(pid_t pid)
 {
-	return in_table(pid, NULL) || (task_status(pid, "State:", 0) == 'Z' &&
-				       in_table((pid_t)task_status(pid, "PPid:", 10), NULL));
+	pthread_mutex_lock(&table);
+	const bool is_inside = *slot(pid) || is_left_behind(pid);
+	pthread_mutex_unlock(&table);
+	return is_inside;
 }
 
 /* Tasks are waited for with the table's mutex: until then a pid is theirs. */
@@ -271,9 +279,7 @@ long task_signal_group(pid_t group, pid_t but, int signum, pid_t sender)
 			continue;
 		if (task_status(pid, "TracerPid:", 10) == getpid())
 			result = !kill(pid, signum) || !result ? 0 : -errno;
-		/* one that its parent has not waited for is there to be signalled, too */
-		else if (result == -ESRCH && task_status(pid, "State:", 0) == 'Z' &&
-			 *slot((pid_t)task_status(pid, "PPid:", 10)))
+		else if (result == -ESRCH && is_left_behind(pid))
 			result = 0;
 	}
 	if (all)
