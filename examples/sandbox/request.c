@@ -271,11 +271,11 @@ long task_signal_group(pid_t group, pid_t but, int signum, pid_t sender)
 	 * A child may be there that nobody has told us of yet.  After this no more of them come from
 	 * those that have the signal pending: fork() makes none then.
 	 */
-	DIR *all = group == -1 ? NULL : opendir("/proc");
+	DIR *all = opendir("/proc");
 	const struct dirent *entry;
 	while (all && (entry = readdir(all))) {
 		const pid_t pid = (pid_t)atoi(entry->d_name);
-		if (pid <= 0 || pid == but || *slot(pid) || getpgid(pid) != group)
+		if (pid <= 0 || pid == but || *slot(pid) || (group != -1 && getpgid(pid) != group))
 			continue;
 		if (task_status(pid, "TracerPid:", 10) == getpid())
 			result = !kill(pid, signum) || !result ? 0 : -errno;
